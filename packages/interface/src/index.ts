@@ -1,0 +1,70 @@
+/**
+ * Contracts between the parts of Kith, and the few helpers that every part needs.
+ * @packageDocumentation
+ */
+export { formatAddress, parseAddress, sameAddress } from './address.ts'
+export type { Address } from './address.ts'
+export { silentLogger } from './context.ts'
+export type { CancelTimer, Clock, Digests, Logger, PluginContext, Random } from './context.ts'
+export { createEmitter } from './emitter.ts'
+export type { Emitter, EventSource, Unsubscribe } from './emitter.ts'
+export { describeProblems, invariant, isKithError, KithError } from './errors.ts'
+export type { KithErrorOptions, OptionProblem } from './errors.ts'
+export { fromHex, toHex } from './hex.ts'
+export type {
+  AppendOptions,
+  AppendRecord,
+  AppendResult,
+  ApplyOutcome,
+  ApplyReport,
+  BatchRun,
+  Chain,
+  Durability,
+  Hole,
+  LogCommit,
+  LogId,
+  LogRecord,
+  OriginId,
+  OriginState,
+  OriginStatus,
+  ReplicaLog,
+} from './log.ts'
+export type {
+  ExtensionHost,
+  GossipExtension,
+  Member,
+  MemberEvent,
+  MemberEventKind,
+  MembershipHandler,
+  MembershipView,
+  MemberStatus,
+} from './membership.ts'
+export { createRandom } from './random.ts'
+export type {
+  HelloMessage,
+  PullFork,
+  PullGap,
+  PullRequest,
+  PullResponse,
+  PullWant,
+  ReplicationSource,
+} from './replication.ts'
+export type {
+  CheckKind,
+  CheckResult,
+  CheckState,
+  CheckStatus,
+  CheckTiming,
+  ServiceInstance,
+} from './service.ts'
+export type {
+  ByteStream,
+  ConnectOptions,
+  PacketHandlers,
+  PacketTransport,
+  PacketTransportFactory,
+  StreamHandlers,
+  StreamTransport,
+  StreamTransportFactory,
+  TransportStart,
+} from './transport.ts'

@@ -1,0 +1,167 @@
+/** The record log as its users and its replicator see it. Identities travel as lower-case hex. */
+import type { Unsubscribe } from './emitter.ts'
+
+/** 32 hex digits: one writer history. */
+export type OriginId = string
+/** 32 hex digits: one store. */
+export type LogId = string
+/** 64 hex digits: the running SHA-256 of one origin up to a batch boundary. */
+export type Chain = string
+
+/** `memory`: in the process; `os`: handed to the system; `disk`: flushed (default). */
+export type Durability = 'memory' | 'os' | 'disk'
+
+export interface AppendRecord {
+  /** At most 1,024 bytes. */
+  readonly key?: Uint8Array
+  readonly value: Uint8Array
+  /** At most 64 headers, names 1 to 128 bytes of UTF-8, 16 KiB together. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface AppendOptions {
+  readonly durability?: Durability
+  /** Resolve when this many other logs acknowledged durably. Default 0. */
+  readonly replicas?: number
+  /** Bound on the wait for `replicas`; default 10 000. Running out is an answer, not an error. */
+  readonly timeoutMs?: number
+  /** Makes a retry idempotent: the same id and sequence is stored once and answered the same. */
+  readonly producer?: { readonly id: string; readonly sequence: number }
+  readonly signal?: AbortSignal
+}
+
+export interface AppendResult {
+  readonly origin: OriginId
+  /** Sequence of the first record appended. */
+  readonly first: number
+  readonly count: number
+  /** Local offset of the first record. */
+  readonly offset: number
+  /** True when a producer's retry found its records already stored. */
+  readonly duplicate: boolean
+  readonly replicas?: {
+    readonly needed: number
+    readonly acked: number
+    readonly timedOut: boolean
+  }
+}
+
+export interface LogRecord {
+  readonly offset: number
+  readonly origin: OriginId
+  readonly sequence: number
+  /** Wall milliseconds at the origin. */
+  readonly time: number
+  readonly key?: Uint8Array
+  readonly value: Uint8Array
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** `[from, to)` of an origin's sequence that this log declared lost. */
+export interface Hole {
+  readonly from: number
+  readonly to: number
+}
+
+export type OriginStatus = 'live' | 'sealed' | 'retired' | 'quarantined'
+
+/** What this log durably holds of one origin. */
+export interface OriginState {
+  readonly origin: OriginId
+  /** The member name that wrote it: a label, never a key. */
+  readonly member: string
+  /** Lowest sequence still held; equals `next` where nothing is held. */
+  readonly floor: number
+  /** Everything below is held, was dropped by retention, or is a recorded hole. */
+  readonly next: number
+  /** The chain at `next`. */
+  readonly chain: Chain
+  readonly status: OriginStatus
+  readonly holes: readonly Hole[]
+  /** True for the origin under which this log appends. */
+  readonly own: boolean
+}
+
+export type BatchRun =
+  /** Consecutive batches from the asked sequence on; `previousChain` is the chain before the first. */
+  | {
+      readonly kind: 'batches'
+      readonly previousChain: Chain
+      readonly batches: readonly Uint8Array[]
+      readonly next: number
+    }
+  /** Nothing at or past the asked sequence; `chain` is ours at `next`. */
+  | { readonly kind: 'end'; readonly next: number; readonly chain: Chain }
+  /** The asked sequence is gone, later ones are held. */
+  | { readonly kind: 'gap'; readonly resume: number; readonly chainBefore: Chain }
+  /** The asked sequence lies inside a held batch: the asker's history is another one. */
+  | { readonly kind: 'inside'; readonly first: number; readonly chain: Chain }
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'quarantined' }
+
+export type ApplyOutcome =
+  | 'applied'
+  /** Held already; dropped. */
+  | 'duplicate'
+  /** Starts past `next`; dropped, to be asked for again. */
+  | 'ahead'
+  /** Another history of that origin: quarantined durably, with an event. */
+  | 'fork'
+  /** A checksum did not match; dropped. */
+  | 'corrupt'
+  | 'quarantined'
+
+export interface ApplyReport {
+  /** One outcome for each batch given, in order. */
+  readonly outcomes: readonly ApplyOutcome[]
+  readonly records: number
+  readonly bytes: number
+  readonly duplicateBytes: number
+}
+
+/** One durable commit, announced after its flush, in order. */
+export interface LogCommit {
+  readonly origin: OriginId
+  readonly first: number
+  /** One past the last sequence. */
+  readonly next: number
+  readonly offset: number
+  readonly count: number
+  /** False where the batch came by replication. */
+  readonly local: boolean
+}
+
+/** The face of a log that replication needs (REP-1 to REP-22). All methods reject after `stop`. */
+export interface ReplicaLog {
+  readonly logId: LogId
+  /** Durable `disk` acknowledgements are possible (false for a memory store). */
+  readonly durable: boolean
+  /** A snapshot of everything durably held, in order of origin id. Synchronous, from memory. */
+  vector(): readonly OriginState[]
+  /** Batches as stored, checksums verified before they are returned; at least one batch where any fits. */
+  readBatches(origin: OriginId, from: number, bytesMax: number): Promise<BatchRun>
+  /** The chain before `sequence`, where that is a batch boundary we still know. */
+  chainAt(origin: OriginId, sequence: number): Promise<Chain | undefined>
+  /** The batch that starts at `first`, verified; undefined where none does. */
+  fetchBatch(origin: OriginId, first: number): Promise<Uint8Array | undefined>
+  /**
+   * One transaction: each batch is accepted only at the origin's `next` with a matching chain.
+   * `members` labels origins not known yet. Resolves after the flush. Hostile bytes are outcomes,
+   * never exceptions.
+   */
+  applyBatches(
+    batches: readonly Uint8Array[],
+    members?: ReadonlyMap<OriginId, string>,
+  ): Promise<ApplyReport>
+  /** Declares `[next, resume)` lost for good, or, where nothing of the origin is held, sets its floor. */
+  recordGap(origin: OriginId, resume: number, chainBefore: Chain, why: string): Promise<void>
+  /** Stops one origin durably, with an event. */
+  quarantine(origin: OriginId, why: string): Promise<void>
+  /** Seals the own origin and mints a new one. Rejects when over its rate (one an hour). */
+  rotate(why: string): Promise<OriginId>
+  /** Lets appends begin: called after the first hello, or when nobody is expected. Idempotent. */
+  openGate(): void
+  /** A member's durable vector, for `append({ replicas })` and for retention. */
+  acknowledged(logId: LogId, vector: ReadonlyMap<OriginId, number>): void
+  onCommit(listener: (commit: LogCommit) => void): Unsubscribe
+}

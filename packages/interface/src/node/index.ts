@@ -1,0 +1,35 @@
+/**
+ * The ports of `@kith/interface` on Node.js: what runtimes use where a caller gives nothing else.
+ * @packageDocumentation
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import type { Clock, Digests, Random } from '../context.ts'
+import { createRandom } from '../random.ts'
+
+/** The system's clocks; timers are unreferenced, so none keeps the process alive. */
+export const systemClock: Clock = Object.freeze({
+  now: () => performance.now(),
+  wallNow: () => Date.now(),
+  after(delayMs: number, callback: () => void) {
+    // A longer delay would overflow into "at once"; whoever waits 24 days may wake once early.
+    const timer = setTimeout(callback, Math.min(Math.max(0, delayMs), 0x7fff_ffff))
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+})
+
+export const nodeDigests: Digests = Object.freeze({
+  crc32: (bytes: Uint8Array, seed?: number) => crc32(bytes, seed),
+  sha256(...parts: readonly Uint8Array[]) {
+    const hash = createHash('sha256')
+    for (const part of parts) hash.update(part)
+    return hash.digest()
+  },
+})
+
+/** A generator seeded by the system's entropy. */
+export function systemRandom(): Random {
+  const seed = randomBytes(12)
+  return createRandom([seed.readUInt32LE(0), seed.readUInt32LE(4), seed.readUInt32LE(8)])
+}
