@@ -39,6 +39,8 @@ export type {
   MembershipView,
   MemberStatus,
 } from './membership.ts'
+export { fieldPath, schemaProblems, showValue } from './problems.ts'
+export type { SchemaIssue } from './problems.ts'
 export { createRandom } from './random.ts'
 export type {
   HelloMessage,
