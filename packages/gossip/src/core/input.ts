@@ -1,0 +1,146 @@
+/**
+ * The whole vocabulary between the core and its runtime: what it is told, and what it wants done.
+ * Packets are bytes both ways. Streams are whole messages inwards and encoded bytes outwards.
+ */
+import type { Address, MemberEvent } from '@kith/interface'
+import type { StreamMessage } from '../wire/message.ts'
+
+export type Command =
+  /** First of all inputs, once: announces this member to itself and starts every schedule. */
+  | { readonly kind: 'start' }
+  /** Exchanges state with each address, already resolved to literals. Answered by `done`. */
+  | { readonly kind: 'join'; readonly id: number; readonly addresses: readonly Address[] }
+  /** Says good-bye in order and answers `done` when others had time to hear it. Idempotent. */
+  | { readonly kind: 'leave'; readonly id: number }
+  /** Turns a failed member into one that left; `prune` forgets it at once. */
+  | {
+      readonly kind: 'forceLeave'
+      readonly id: number
+      readonly name: string
+      readonly prune: boolean
+    }
+  /** Replaces the tags; the caller checked them with `tagsProblem`. */
+  | {
+      readonly kind: 'setTags'
+      readonly id: number
+      readonly tags: Readonly<Record<string, string>>
+    }
+  /** To every Kith member; the caller checked the size with `broadcastBytesMax`. */
+  | { readonly kind: 'broadcast'; readonly name: string; readonly bytes: Uint8Array }
+  /** An extension was registered: its broadcasts and states are delivered from now on. */
+  | { readonly kind: 'extend'; readonly name: string }
+  | { readonly kind: 'retract'; readonly name: string }
+
+export type Input =
+  /** One datagram; the core may keep slices of `bytes`. */
+  | { readonly kind: 'packet'; readonly from: Address; readonly bytes: Uint8Array }
+  /** A datagram to this address came back refused, or failed to leave. */
+  | { readonly kind: 'sendFailed'; readonly to: Address }
+  /**
+   * The first message of a stream that somebody opened to us. Answered by exactly one `respond`
+   * with this id, maybe after a `collect`. The runtime chooses ids from its own range.
+   */
+  | {
+      readonly kind: 'streamMessage'
+      readonly id: number
+      readonly from: Address
+      readonly message: StreamMessage
+    }
+  /** The answer to a `request` with `expectReply`; every request gets one answer or failure. */
+  | { readonly kind: 'reply'; readonly id: number; readonly message: StreamMessage }
+  | { readonly kind: 'requestFailed'; readonly id: number; readonly reason: string }
+  /** A request without `expectReply` was written. */
+  | { readonly kind: 'requestSent'; readonly id: number }
+  /** The states that `collect` asked for, by extension name. */
+  | {
+      readonly kind: 'collected'
+      readonly id: number
+      readonly states: ReadonlyMap<string, Uint8Array>
+    }
+  /** `nextDeadline` has come. Early ones do nothing. */
+  | { readonly kind: 'deadline' }
+  | { readonly kind: 'command'; readonly command: Command }
+
+export interface JoinOutcome {
+  /** Addresses with which state was exchanged and merged. */
+  readonly joined: number
+  /** One line for each address that failed. */
+  readonly failures: readonly string[]
+}
+
+/** What stood behind a suspicion of our own. */
+export interface ProbeReport {
+  /** Helpers asked. */
+  readonly indirect: number
+  /** Nacks of those who could have sent one; fewer than `nacksExpected` speaks against ourselves. */
+  readonly nacks: number
+  readonly nacksExpected: number
+  readonly stream: 'unused' | 'failed' | 'pending'
+}
+
+export type GossipEvent =
+  /** join, leave, fail, update, reap. */
+  | MemberEvent
+  /** `probe` is present where the suspicion is our own. */
+  | {
+      readonly kind: 'suspect'
+      readonly name: string
+      readonly from: string
+      readonly incarnation: number
+      readonly probe?: ProbeReport
+    }
+  /** Somebody said we were suspect, dead or other than we are; `incarnation` is our new one. */
+  | { readonly kind: 'refute'; readonly incarnation: number; readonly accused: number }
+  /** Two live addresses claim one name; the first one stays. */
+  | {
+      readonly kind: 'conflict'
+      readonly name: string
+      readonly existing: Address
+      readonly other: Address
+    }
+  /** A member answered only over a stream: its packets are filtered somewhere. */
+  | { readonly kind: 'packetsBlocked'; readonly name: string }
+  /** A push/pull was refused as a whole. */
+  | { readonly kind: 'mergeRefused'; readonly reason: string }
+  /** This member did not run for `lateMs`; it gives everyone that much more time. */
+  | { readonly kind: 'paused'; readonly lateMs: number }
+
+/**
+ * In the order they must take effect. Events describe the state after the whole step.
+ */
+export type Output =
+  | { readonly kind: 'send'; readonly to: Address; readonly bytes: Uint8Array }
+  /**
+   * Connect, write `bytes`, and where `expectReply` read one message; otherwise end after writing.
+   * Give up at `deadline` (in the time of `now`). Answer with `reply`, `requestSent` or
+   * `requestFailed`, exactly once.
+   */
+  | {
+      readonly kind: 'request'
+      readonly id: number
+      readonly to: Address
+      readonly bytes: Uint8Array
+      readonly expectReply: boolean
+      readonly deadline: number
+    }
+  /** Write and end the stream of that `streamMessage`; without bytes end it silently. */
+  | { readonly kind: 'respond'; readonly id: number; readonly bytes: Uint8Array | undefined }
+  /** Ask every registered extension for its state and pass `collected`, in the same turn. */
+  | { readonly kind: 'collect'; readonly id: number }
+  | { readonly kind: 'event'; readonly event: GossipEvent }
+  /** A broadcast of another member, once within the dedupe window. */
+  | {
+      readonly kind: 'extensionMessage'
+      readonly name: string
+      readonly from: string
+      readonly bytes: Uint8Array
+    }
+  /** Anti-entropy state of another member. */
+  | {
+      readonly kind: 'extensionState'
+      readonly name: string
+      readonly from: string
+      readonly bytes: Uint8Array
+    }
+  /** The command with this id is finished; `join` says how it went. */
+  | { readonly kind: 'done'; readonly id: number; readonly join?: JoinOutcome }

@@ -1,0 +1,42 @@
+/** What gossip refuses, as codes a caller can branch on. `docs/errors/gossip.md` explains each. */
+import { describeProblems, KithError } from '@kith/interface'
+import type { KithErrorOptions, OptionProblem } from '@kith/interface'
+
+export type GossipErrorCode =
+  | 'ERR_GOSSIP_ABORTED'
+  | 'ERR_GOSSIP_BROADCAST_TOO_LARGE'
+  | 'ERR_GOSSIP_EXTENSION_NAME'
+  | 'ERR_GOSSIP_EXTENSION_TAKEN'
+  | 'ERR_GOSSIP_FETCH_FAILED'
+  | 'ERR_GOSSIP_JOIN_FAILED'
+  | 'ERR_GOSSIP_LEFT'
+  | 'ERR_GOSSIP_MEMBER_UNKNOWN'
+  | 'ERR_GOSSIP_NOT_RUNNING'
+  | 'ERR_GOSSIP_OPTIONS'
+  | 'ERR_GOSSIP_TRANSPORT_MISSING'
+
+export interface GossipErrorDetails {
+  /** Everything that is wrong with the options, where the code is `ERR_GOSSIP_OPTIONS`. */
+  readonly problems?: readonly OptionProblem[]
+  /** One reason an address, where the code is `ERR_GOSSIP_JOIN_FAILED`. */
+  readonly failures?: readonly string[]
+}
+
+export class GossipError extends KithError<GossipErrorCode, GossipErrorDetails> {
+  constructor(
+    code: GossipErrorCode,
+    message: string,
+    options: KithErrorOptions<GossipErrorDetails> = {},
+  ) {
+    super(code, message, options)
+    this.name = 'GossipError'
+  }
+}
+
+/** All problems at once; undefined where there are none. */
+export function optionsError(problems: readonly OptionProblem[]): GossipError | undefined {
+  if (problems.length === 0) return undefined
+  return new GossipError('ERR_GOSSIP_OPTIONS', describeProblems(problems), {
+    details: { problems },
+  })
+}

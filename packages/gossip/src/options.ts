@@ -1,0 +1,227 @@
+/**
+ * Timings and limits of one member: three frozen profiles, and what a caller changes of them. The
+ * values of `lan` are memberlist's and Serf's; `wan` and `local` are written as differences from it.
+ */
+import type { OptionProblem } from '@kith/interface'
+import { optionsError } from './errors.ts'
+
+export type Profile = 'lan' | 'wan' | 'local'
+
+export interface GossipTimings {
+  /** Milliseconds between two probes of one member. Less finds failures sooner and sends more. */
+  readonly probeIntervalMs: number
+  /**
+   * Milliseconds until a silent probe asks others for help. More forgives slow links, and leaves the
+   * helpers less of the probe interval, which it must stay below.
+   */
+  readonly probeTimeoutMs: number
+  /** Members asked to probe a silent one. More costs packets, and forgives lossy links. */
+  readonly indirectProbesMax: number
+  /** Probes a silent member over a stream as well. Off: members behind a UDP filter are failed. */
+  readonly streamProbe: boolean
+  /** Scales how long a suspicion lasts. Less declares sooner, and wrongly more often. */
+  readonly suspicionFactor: number
+  /** Longest suspicion as a multiple of the shortest. 1 ignores what other members confirm. */
+  readonly suspicionMaxFactor: number
+  /** A member in doubt of itself probes up to this many times slower. 1 never slows down. */
+  readonly awarenessFactorMax: number
+  /** Milliseconds between two rounds of gossip. Less spreads news sooner in more packets. */
+  readonly gossipIntervalMs: number
+  /** Members a round of gossip goes to. More spreads news sooner in more packets. */
+  readonly gossipFanout: number
+  /** Scales how often each broadcast is sent. Less saves bandwidth; a few members may miss it. */
+  readonly retransmitFactor: number
+  /** Milliseconds for which a failed member still gets gossip, and stays in the probe list. */
+  readonly gossipToTheDeadMs: number
+  /** Milliseconds between two exchanges of whole state, before scaling by the size of the cluster. */
+  readonly pushPullIntervalMs: number
+  /** Bound in milliseconds on one stream exchange. */
+  readonly streamTimeoutMs: number
+  /** Milliseconds after which a failed name may come from another address. 0: never by itself. */
+  readonly deadMemberReclaimMs: number
+  /** Bound in milliseconds on waiting until an own broadcast was sent. */
+  readonly broadcastTimeoutMs: number
+  /** Milliseconds a leaving member stays up after its leave was sent, so that it spreads. */
+  readonly leavePropagateDelayMs: number
+  /** Milliseconds between two looks for members to forget. */
+  readonly reapIntervalMs: number
+  /** Milliseconds a failed member is remembered and tried again. */
+  readonly reconnectTimeoutMs: number
+  /** Milliseconds a member that left is remembered. */
+  readonly tombstoneTimeoutMs: number
+  /** Milliseconds between two attempts to reach a failed member again. */
+  readonly reconnectIntervalMs: number
+  /** Milliseconds a join or leave of an unknown member is remembered. */
+  readonly recentIntentTimeoutMs: number
+  /** Slots of the user event buffer; events older than this many are dropped. Serf's is 512. */
+  readonly eventBufferMax: number
+  /** Slots of the query buffer. Serf's is 512. */
+  readonly queryBufferMax: number
+  /** Broadcasts waiting in one queue; beyond it those sent most often are dropped. */
+  readonly queueDepthMax: number
+  /** Members known at once; further ones are ignored and counted. */
+  readonly membersMax: number
+  /** Unknown members whose join or leave is remembered. */
+  readonly recentIntentsMax: number
+  /** Probes made for other members at one time; further requests are ignored and counted. */
+  readonly helperProbesMax: number
+}
+
+/** Member meta on the wire; memberlist's limit. */
+export const metaBytesMax = 512
+/** Own names; names of other members may be any 1 to 128 bytes without control characters. */
+export const nameBytesMax = 128
+/** An encoded query, Serf's limit; broadcasts of extensions travel as queries. */
+export const queryBytesMax = 1024
+/** An encoded query response, Serf's limit. */
+export const queryResponseBytesMax = 1024
+/** Anti-entropy state of one extension. */
+export const extensionStateBytesMax = 65_536
+
+const lan: GossipTimings = Object.freeze({
+  probeIntervalMs: 1000,
+  probeTimeoutMs: 500,
+  indirectProbesMax: 3,
+  streamProbe: true,
+  suspicionFactor: 4,
+  suspicionMaxFactor: 6,
+  awarenessFactorMax: 8,
+  gossipIntervalMs: 200,
+  gossipFanout: 3,
+  retransmitFactor: 4,
+  gossipToTheDeadMs: 30_000,
+  pushPullIntervalMs: 30_000,
+  streamTimeoutMs: 10_000,
+  deadMemberReclaimMs: 0,
+  broadcastTimeoutMs: 5000,
+  leavePropagateDelayMs: 1000,
+  reapIntervalMs: 15_000,
+  reconnectTimeoutMs: 86_400_000,
+  tombstoneTimeoutMs: 86_400_000,
+  reconnectIntervalMs: 30_000,
+  recentIntentTimeoutMs: 300_000,
+  eventBufferMax: 512,
+  queryBufferMax: 512,
+  queueDepthMax: 4096,
+  membersMax: 16_384,
+  recentIntentsMax: 4096,
+  helperProbesMax: 1024,
+})
+
+const wan: GossipTimings = Object.freeze({
+  ...lan,
+  streamTimeoutMs: 30_000,
+  suspicionFactor: 6,
+  pushPullIntervalMs: 60_000,
+  probeTimeoutMs: 3000,
+  probeIntervalMs: 5000,
+  gossipFanout: 4,
+  gossipIntervalMs: 500,
+  gossipToTheDeadMs: 60_000,
+})
+
+const local: GossipTimings = Object.freeze({
+  ...lan,
+  streamTimeoutMs: 1000,
+  indirectProbesMax: 1,
+  retransmitFactor: 2,
+  suspicionFactor: 3,
+  pushPullIntervalMs: 15_000,
+  probeTimeoutMs: 200,
+  gossipIntervalMs: 100,
+  gossipToTheDeadMs: 15_000,
+})
+
+/** Serf's profiles by name. */
+export const profiles: Readonly<Record<Profile, GossipTimings>> = Object.freeze({ lan, wan, local })
+
+/** Smallest and largest legal value of every numeric field; both ends included. */
+const ranges: Readonly<Record<Exclude<keyof GossipTimings, 'streamProbe'>, [number, number]>> = {
+  probeIntervalMs: [10, 3_600_000],
+  probeTimeoutMs: [1, 3_600_000],
+  indirectProbesMax: [0, 64],
+  suspicionFactor: [1, 100],
+  suspicionMaxFactor: [1, 100],
+  awarenessFactorMax: [1, 100],
+  gossipIntervalMs: [1, 3_600_000],
+  gossipFanout: [1, 64],
+  retransmitFactor: [1, 100],
+  gossipToTheDeadMs: [0, 86_400_000],
+  pushPullIntervalMs: [100, 86_400_000],
+  streamTimeoutMs: [10, 3_600_000],
+  deadMemberReclaimMs: [0, 86_400_000],
+  broadcastTimeoutMs: [10, 3_600_000],
+  leavePropagateDelayMs: [0, 3_600_000],
+  reapIntervalMs: [10, 86_400_000],
+  reconnectTimeoutMs: [0, 31_536_000_000],
+  tombstoneTimeoutMs: [0, 31_536_000_000],
+  reconnectIntervalMs: [10, 86_400_000],
+  recentIntentTimeoutMs: [10, 86_400_000],
+  eventBufferMax: [1, 65_536],
+  queryBufferMax: [1, 65_536],
+  queueDepthMax: [16, 1_048_576],
+  membersMax: [2, 1_048_576],
+  recentIntentsMax: [16, 1_048_576],
+  helperProbesMax: [1, 1_048_576],
+}
+
+/**
+ * The timings of a profile with the caller's changes, frozen. Throws one error that names every
+ * field that is wrong (`ERR_GOSSIP_OPTIONS`). Never writes into the caller's object.
+ */
+export function resolveOptions(
+  profile: Profile = 'lan',
+  overrides: Partial<GossipTimings> = {},
+): GossipTimings {
+  const problems: OptionProblem[] = []
+  const base = Object.hasOwn(profiles, profile) ? profiles[profile] : undefined
+  if (base === undefined) {
+    problems.push({ field: 'profile', got: shown(profile), want: 'lan, wan or local' })
+  }
+  const resolved: Record<string, unknown> = { ...(base ?? lan) }
+  for (const [field, value] of Object.entries(overrides)) {
+    if (value === undefined) continue
+    const problem = fieldProblem(field, value)
+    if (problem === undefined) resolved[field] = value
+    else problems.push({ field: `overrides.${field}`, got: shown(value), want: problem })
+  }
+  const timings = resolved as unknown as GossipTimings
+  problems.push(...relationProblems(timings))
+  const error = optionsError(problems)
+  if (error !== undefined) throw error
+  return Object.freeze(timings)
+}
+
+function fieldProblem(field: string, value: unknown): string | undefined {
+  if (field === 'streamProbe') return typeof value === 'boolean' ? undefined : 'true or false'
+  if (!Object.hasOwn(ranges, field))
+    return `one of ${['streamProbe', ...Object.keys(ranges)].join(', ')}`
+  const [least, most] = ranges[field as keyof typeof ranges]
+  const fits = Number.isInteger(value) && (value as number) >= least && (value as number) <= most
+  return fits ? undefined : `an integer from ${least} to ${most}`
+}
+
+/** Fields that are each legal and make no sense together. */
+function relationProblems(timings: GossipTimings): OptionProblem[] {
+  const problems: OptionProblem[] = []
+  if (timings.probeTimeoutMs >= timings.probeIntervalMs) {
+    problems.push({
+      field: 'overrides.probeTimeoutMs',
+      got: String(timings.probeTimeoutMs),
+      want: `less than probeIntervalMs (${timings.probeIntervalMs})`,
+    })
+  }
+  return problems
+}
+
+/** A value as it stands in a message: short, and never a throw. */
+function shown(value: unknown): string {
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
+
+/** What is wrong with an own name; undefined where nothing is. */
+export function nameProblem(name: unknown): OptionProblem | undefined {
+  if (typeof name === 'string' && /^[A-Za-z0-9._-]{1,128}$/.test(name)) return undefined
+  return { field: 'name', got: shown(name), want: '1 to 128 of A-Z a-z 0-9 . _ -' }
+}
