@@ -25,14 +25,26 @@ export interface CheckResult {
   readonly output: string
 }
 
+/** Where the instance under check listens: what a kind asks where its options name nothing else. */
+export interface CheckTarget {
+  readonly address: string
+  readonly port: number
+}
+
 /** A way to find out whether an instance is well. A plugin registers one under its `kind`. */
 export interface CheckKind<Options = unknown> {
+  /** 1 to 32 of `[a-z0-9-]`, starting with a letter. */
   readonly kind: string
-  /** Throws a typed error that names the bad field. */
-  parse(options: unknown): Options
+  /**
+   * True where the status is told from outside (`setCheck`). Such a kind runs only after
+   * `intervalMs` without word, once, and its answer says what the silence means.
+   */
+  readonly passive?: boolean
+  /** Throws an `Error` whose message names the bad field. Effects only in `run`. */
+  parse(options: unknown, target: CheckTarget): Options
   /**
    * One run. Must settle soon after `signal` aborts. A rejection means critical with its message.
-   * Never called again before it settled.
+   * Never called again with the same options before it settled.
    */
   run(options: Options, signal: AbortSignal, context: PluginContext): Promise<CheckResult>
 }
