@@ -3,11 +3,48 @@ import { defineConfig } from 'vitest/config'
 // Tests run from the sources: the condition makes every workspace import resolve to `src`.
 const conditions = ['@kith/source', 'node', 'import', 'default']
 
+/** Tests that start processes and wait on real timers: one file at a time, after all others. */
+const processes = [
+  'packages/*/test/process/**/*.test.ts',
+  'apps/*/test/process/**/*.test.ts',
+  'tests/serf-interop/**/*.test.ts',
+  'tests/e2e/**/*.test.ts',
+  'tests/dist-smoke/**/*.test.ts',
+]
+
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
-    include: ['packages/*/test/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'tests/**/*.test.ts', 'tools/**/*.test.ts'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'units',
+          include: [
+            'packages/*/test/**/*.test.ts',
+            'apps/*/test/**/*.test.ts',
+            'bench/test/**/*.test.ts',
+            'tests/**/*.test.ts',
+            'tools/**/*.test.ts',
+          ],
+          exclude: ['**/node_modules/**', '**/dist/**', ...processes],
+          // Vitest would leave one processor idle, which on two halves the speed.
+          maxWorkers: '100%',
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'processes',
+          include: processes,
+          exclude: ['**/node_modules/**', '**/dist/**'],
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
     execArgv: ['--conditions=@kith/source'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
