@@ -30,6 +30,24 @@ export type {
   ReplicaLog,
 } from './log.ts'
 export type {
+  LogStatement,
+  LogStore,
+  LogStoreFactory,
+  LogStoreReader,
+  StatementValue,
+  StoreChanges,
+  StoredBatch,
+  StoredBatchRead,
+  StoredCursor,
+  StoreDamage,
+  StoredHole,
+  StoredMeta,
+  StoredOrigin,
+  StoredPeer,
+  StoredProducer,
+  StoreState,
+} from './log-store.ts'
+export type {
   ExtensionHost,
   GossipExtension,
   Member,
@@ -56,6 +74,7 @@ export type {
   CheckResult,
   CheckState,
   CheckStatus,
+  CheckTarget,
   CheckTiming,
   ServiceInstance,
 } from './service.ts'
@@ -68,5 +87,7 @@ export type {
   StreamHandlers,
   StreamTransport,
   StreamTransportFactory,
+  TransportErrorDetails,
+  TransportFailure,
   TransportStart,
 } from './transport.ts'

@@ -109,6 +109,8 @@ export type ApplyOutcome =
   | 'fork'
   /** A checksum did not match; dropped. */
   | 'corrupt'
+  /** Written by a newer version (version or flags not known here): dropped, the origin waits. */
+  | 'unsupported'
   | 'quarantined'
 
 export interface ApplyReport {

@@ -1,0 +1,182 @@
+/**
+ * Where a log keeps its rows. A store is plain: it persists what it is told, all of one change set or
+ * nothing, and gives it back or says that it is damaged. Every decision is made above it. Two
+ * implementations: SQLite and memory (`@kith/log`). The clauses are LOG-20 to LOG-29.
+ */
+import type { Chain, LogId, OriginId, OriginStatus } from './log.ts'
+
+/** One immutable batch at its place in this log. */
+export interface StoredBatch {
+  /** Local offset of its first record. */
+  readonly offset: number
+  readonly origin: OriginId
+  /** Sequence of its first record. */
+  readonly first: number
+  readonly count: number
+  /** Wall milliseconds at which this log stored it. */
+  readonly storedAt: number
+  readonly previousChain: Chain
+  readonly chain: Chain
+  /** The batch as it travels, at least 64 bytes. */
+  readonly bytes: Uint8Array
+}
+
+export interface StoredOrigin {
+  readonly origin: OriginId
+  readonly member: string
+  readonly floor: number
+  readonly next: number
+  readonly chain: Chain
+  readonly status: OriginStatus
+  /** Bytes of the batches held. */
+  readonly bytes: number
+  /** Why the status is what it is; empty for a live origin. */
+  readonly why: string
+  readonly changedAt: number
+}
+
+/** `[from, to)` of an origin is lost for good; `chain` is the one at `to`. */
+export interface StoredHole {
+  readonly origin: OriginId
+  readonly from: number
+  readonly to: number
+  readonly chain: Chain
+  readonly why: string
+  readonly at: number
+}
+
+export interface StoredCursor {
+  readonly name: string
+  readonly next: number
+  /** Counts the commits of this cursor, from 1. */
+  readonly revision: number
+  readonly changedAt: number
+}
+
+/** What a producer's last appends were answered, encoded by the log. */
+export interface StoredProducer {
+  readonly id: string
+  readonly answers: Uint8Array
+  readonly usedAt: number
+}
+
+/** What another log last acknowledged, encoded by the log. */
+export interface StoredPeer {
+  readonly logId: LogId
+  readonly acked: Uint8Array
+  readonly seenAt: number
+}
+
+export interface StoredMeta {
+  readonly logId: LogId
+  /** The origin under which this log appends. */
+  readonly origin: OriginId
+  /** True when the last writer stopped in order. */
+  readonly clean: boolean
+  readonly createdAt: number
+  /** Wall milliseconds of the last rotation; 0 for none. */
+  readonly rotatedAt: number
+  /** Why a rotation is due that the rate did not allow yet; empty for none. */
+  readonly rotationOwed: string
+}
+
+/** Values SQLite takes for a parameter. */
+export type StatementValue = string | number | bigint | Uint8Array | null
+
+/** A statement of the user's own, run in the transaction of a cursor. */
+export interface LogStatement {
+  readonly sql: string
+  readonly params?: readonly StatementValue[]
+}
+
+/** One transaction. Batches are inserted, everything else replaces the row with the same key. */
+export interface StoreChanges {
+  readonly batches?: readonly StoredBatch[]
+  readonly origins?: readonly StoredOrigin[]
+  readonly holes?: readonly StoredHole[]
+  readonly cursors?: readonly StoredCursor[]
+  readonly producers?: readonly StoredProducer[]
+  readonly producersRemoved?: readonly string[]
+  readonly peers?: readonly StoredPeer[]
+  readonly peersRemoved?: readonly LogId[]
+  readonly meta?: StoredMeta
+  /** Only where `statements` is true. */
+  readonly statements?: readonly LogStatement[]
+}
+
+/** One thing that is broken, said precisely enough to go and look. */
+export interface StoreDamage {
+  readonly table: 'file' | 'meta' | 'origin' | 'hole' | 'batch' | 'cursor' | 'producer' | 'peer'
+  /** The row: an offset, an origin, a name; empty where the whole table is meant. */
+  readonly key: string
+  readonly reason: string
+}
+
+/** Everything but the batches. Damaged rows are left out and named in `damage`. */
+export interface StoreState {
+  /** Undefined for a new store, and for a damaged row. */
+  readonly meta: StoredMeta | undefined
+  readonly origins: readonly StoredOrigin[]
+  readonly holes: readonly StoredHole[]
+  readonly cursors: readonly StoredCursor[]
+  readonly producers: readonly StoredProducer[]
+  readonly peers: readonly StoredPeer[]
+  /** One past the last record. */
+  readonly nextOffset: number
+  readonly damage: readonly StoreDamage[]
+}
+
+/** A row as read: the batch, or where it should be and why it cannot be served. */
+export type StoredBatchRead =
+  | { readonly ok: true; readonly batch: StoredBatch }
+  | { readonly ok: false; readonly offset: number; readonly reason: string }
+
+/**
+ * Reads on the caller's thread. Each call is one short read transaction, so no reader ever holds up
+ * a checkpoint. A row that fails its checksum comes back as `ok: false`, never as data; the batch's
+ * own checksums are the caller's to check. Returned bytes are not to be changed.
+ */
+export interface LogStoreReader {
+  /** The last batch that begins at or before `offset`. */
+  atOffset(offset: number): StoredBatchRead | undefined
+  /** Batches that begin at or past `offset`, in order; at least one where there is any. */
+  fromOffset(offset: number, bytesMax: number): readonly StoredBatchRead[]
+  /** The last batch of the origin that begins at or before `sequence`. */
+  atSequence(origin: OriginId, sequence: number): StoredBatchRead | undefined
+  /** Batches of the origin that begin at or past `sequence`; at least one where there is any. */
+  fromSequence(origin: OriginId, sequence: number, bytesMax: number): readonly StoredBatchRead[]
+  /** All other rows as they stand on the medium now. */
+  state(): StoreState
+  /** Idempotent. */
+  close(): void
+}
+
+/**
+ * Synchronous on purpose: the log runs a store that blocks in a thread of its own. Calls come from
+ * one thread, one at a time.
+ */
+export interface LogStore {
+  /** What was committed with `flush` survives a power cut. */
+  readonly durable: boolean
+  readonly statements: boolean
+  /**
+   * Takes the writer lock and recovers. Throws `ERR_LOG_LOCKED` where another writer, in this process
+   * or another, has the store open. Everything committed before is durable once this returned.
+   */
+  open(): StoreState
+  /**
+   * All or nothing; with `flush` on the medium when it returns, and with it everything committed
+   * before. Throws `ERR_LOG_STORE_FULL` or `ERR_LOG_STATEMENT` when nothing was stored and the store
+   * stays usable. After any other error the store must be opened again before it can be trusted.
+   * Keeps no reference to the bytes after it returned, unless the store is not durable.
+   */
+  commit(changes: StoreChanges, flush: boolean): void
+  /** A reader of what is committed; valid until closed or the store is. */
+  reader(): LogStoreReader
+  /** Slow and thorough checks that only the store can make of its own file. */
+  inspect(): readonly StoreDamage[]
+  /** Frees the lock. Idempotent. */
+  close(): void
+}
+
+export type LogStoreFactory = () => LogStore
