@@ -5,6 +5,36 @@
 import type { Address } from './address.ts'
 import type { PluginContext } from './context.ts'
 
+/** Why a transport could not do what it was asked. */
+export type TransportFailure =
+  /** The far end answered that nobody listens there. */
+  | 'refused'
+  /** Nobody answered in time. */
+  | 'timeout'
+  /** The caller's signal aborted. */
+  | 'aborted'
+  /** This transport was stopped, or not started yet. */
+  | 'stopped'
+  /** `start` was called twice, or two reads ran at once: a mistake of the caller. */
+  | 'misuse'
+  /** An established stream broke. */
+  | 'reset'
+  /** Above `packetBytesMax`. */
+  | 'tooLarge'
+  /** Not an address this transport can use. */
+  | 'address'
+  /** A limit of this transport was reached. */
+  | 'limit'
+  /** Anything else the system reported; the cause carries it. */
+  | 'system'
+
+/** `details` of every `KithError` a transport rejects with or reports to `sendFailed`. */
+export interface TransportErrorDetails {
+  readonly reason: TransportFailure
+  /** The far end, or the address to bind, where one was involved. */
+  readonly address?: Address
+}
+
 export interface TransportStart {
   /** Replaces a configured port of 0, so that packets and streams can share one number. */
   readonly port?: number
