@@ -1,1 +1,19 @@
-export {}
+/**
+ * Conformance suites for every Kith contract, for any test runner, and arbitraries for fast-check.
+ * @packageDocumentation
+ */
+export { addresses, byteArrays, hostileNames, memberNames, pieces } from './arbitraries.ts'
+export { failingCases, runCase, runConformance } from './conformance.ts'
+export type { ConformanceCase, ConformanceOptions, TestRunner } from './conformance.ts'
+export {
+  ConformanceFailure,
+  expectBytes,
+  expectEqual,
+  expectReason,
+  expectRejects,
+  expectThat,
+  expectTypedReason,
+  Mailbox,
+  pass,
+  within,
+} from './expect.ts'
