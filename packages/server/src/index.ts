@@ -1,1 +1,20 @@
-export {}
+/**
+ * The HTTP interface of one Kith member.
+ * @packageDocumentation
+ */
+export { ServerError } from './errors.ts'
+export type { ServerErrorCode, ServerErrorDetails } from './errors.ts'
+export { defaultServerLimits } from './options.ts'
+export type { ServerLimits, ServerOptions } from './options.ts'
+export type {
+  LogPort,
+  LogStatusPort,
+  RegistryPort,
+  ReplicationOperation,
+  ReplicationPort,
+  ServerParts,
+  ServiceRegistration,
+} from './ports.ts'
+export type { Problem } from './problem.ts'
+export { createServer } from './server.ts'
+export type { Server } from './server.ts'

@@ -1,0 +1,47 @@
+/** What every route works with: the limits, the parts once they are bound, and the counters. */
+import type { Logger } from '@kith/interface'
+import type { BodyBudget } from './body.ts'
+import { ServerError } from './errors.ts'
+import type { ServerLimits } from './options.ts'
+import type { ServerParts } from './ports.ts'
+
+export interface RouteContext {
+  readonly limits: ServerLimits
+  readonly logger: Logger
+  readonly bodies: BodyBudget
+  readonly counters: ServerCounters
+  /** Aborts when the server stops: whatever is parked ends. */
+  readonly stopping: AbortSignal
+  /** The bound parts; throws `ERR_SERVER_NOT_READY` before `bind`. */
+  parts(): ServerParts
+}
+
+/** Figures of the server itself, for `/metrics`. */
+export interface ServerCounters {
+  requests: number
+  badRequests: number
+  failures: number
+  bodyBytes: number
+  recordsAppended: number
+  recordsRead: number
+  /** Readers with `follow`, now. */
+  followers: number
+  verifying: boolean
+}
+
+export function createCounters(): ServerCounters {
+  return {
+    requests: 0,
+    badRequests: 0,
+    failures: 0,
+    bodyBytes: 0,
+    recordsAppended: 0,
+    recordsRead: 0,
+    followers: 0,
+    verifying: false,
+  }
+}
+
+export function notReady(): ServerError {
+  return new ServerError('ERR_SERVER_NOT_READY', 'the member is starting; try again in a moment')
+}

@@ -1,0 +1,107 @@
+/** Options and limits of the HTTP server, checked all at once. */
+import {
+  describeProblems,
+  type Logger,
+  type OptionProblem,
+  showValue,
+  silentLogger,
+} from '@kith/interface'
+import { ServerError } from './errors.ts'
+
+const MIB = 1024 * 1024
+
+/** What one server takes on. Every limit answers with an error that names it. */
+export interface ServerLimits {
+  /** Bytes of one streamed body; more is answered 413. Default 16 MiB. */
+  readonly bodyBytesMax: number
+  /** Bytes of all bodies held at a time; further uploads wait unread. Default 64 MiB. */
+  readonly bodiesBytesMax: number
+  /** Bytes of one JSON body. Default 64 KiB. */
+  readonly jsonBytesMax: number
+  /** Bytes of one line of an NDJSON body. Default 2 MiB. */
+  readonly lineBytesMax: number
+  /** Records in one append request, which is stored whole or not at all. Default 10 000. */
+  readonly recordsMax: number
+  /** Open connections; more are closed at once. Default 1 024. */
+  readonly connectionsMax: number
+  /** Readers with `follow` at a time. Default 128. */
+  readonly followersMax: number
+  /** A request must have arrived whole within this. Default 60 000. */
+  readonly requestTimeoutMs: number
+  /** The head of a request must have arrived within this. Default 10 000. */
+  readonly headersTimeoutMs: number
+  /** A reader that takes nothing for this long is closed. Default 60 000. */
+  readonly writeTimeoutMs: number
+  /** Bound of `stop()`. Default 2 500. */
+  readonly stopTimeoutMs: number
+}
+
+export interface ServerOptions {
+  /** Where to listen. Default 127.0.0.1. */
+  readonly host?: string
+  /** 0 to 65535; default 0, which asks for a free port. */
+  readonly port?: number
+  readonly logger?: Logger
+  readonly limits?: Partial<ServerLimits>
+}
+
+export interface ResolvedServerOptions {
+  readonly host: string
+  readonly port: number
+  readonly logger: Logger
+  readonly limits: ServerLimits
+}
+
+export const defaultServerLimits: ServerLimits = Object.freeze({
+  bodyBytesMax: 16 * MIB,
+  bodiesBytesMax: 64 * MIB,
+  jsonBytesMax: 64 * 1024,
+  lineBytesMax: 2 * MIB,
+  recordsMax: 10_000,
+  connectionsMax: 1024,
+  followersMax: 128,
+  requestTimeoutMs: 60_000,
+  headersTimeoutMs: 10_000,
+  writeTimeoutMs: 60_000,
+  stopTimeoutMs: 2_500,
+})
+
+/** Fills in the defaults; throws `ERR_SERVER_OPTIONS` with everything that is wrong. */
+export function resolveServerOptions(options: ServerOptions): ResolvedServerOptions {
+  const problems: OptionProblem[] = []
+  const host = options.host ?? '127.0.0.1'
+  if (typeof host !== 'string' || !/^[0-9A-Za-z.:_-]{1,253}$/.test(host)) {
+    problems.push({ field: 'host', got: showValue(host), want: 'an IP address or a host name' })
+  }
+  const port = options.port ?? 0
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    problems.push({ field: 'port', got: showValue(port), want: 'an integer from 0 to 65535' })
+  }
+  const limits = resolveLimits(options.limits ?? {}, problems)
+  if (problems.length > 0) {
+    throw new ServerError('ERR_SERVER_OPTIONS', describeProblems(problems), {
+      details: { problems },
+    })
+  }
+  return Object.freeze({ host, port, logger: options.logger ?? silentLogger, limits })
+}
+
+function resolveLimits(given: Partial<ServerLimits>, problems: OptionProblem[]): ServerLimits {
+  const limits = { ...defaultServerLimits, ...given }
+  for (const [name, value] of Object.entries(limits)) {
+    if (!Object.hasOwn(defaultServerLimits, name)) {
+      problems.push({ field: `limits.${name}`, got: showValue(value), want: 'absent' })
+    } else if (!Number.isSafeInteger(value) || value < 1 || value > 2 ** 31 - 1) {
+      const want = 'an integer from 1 to 2147483647'
+      problems.push({ field: `limits.${name}`, got: showValue(value), want })
+    }
+  }
+  if (limits.bodiesBytesMax < limits.bodyBytesMax) {
+    problems.push({
+      field: 'limits.bodiesBytesMax',
+      got: showValue(limits.bodiesBytesMax),
+      want: `at least limits.bodyBytesMax (${limits.bodyBytesMax})`,
+    })
+  }
+  return Object.freeze(limits)
+}

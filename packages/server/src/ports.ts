@@ -1,0 +1,98 @@
+/**
+ * What the server needs of the other parts, and no more: objects of other packages fit these
+ * without either side importing the other.
+ */
+import type {
+  AppendOptions,
+  AppendRecord,
+  AppendResult,
+  CheckStatus,
+  LogId,
+  LogRecord,
+  MembershipView,
+  OriginId,
+  OriginState,
+  ServiceInstance,
+} from '@kith/interface'
+
+export interface LogPort {
+  append(records: readonly AppendRecord[], options?: AppendOptions): Promise<AppendResult>
+  /** Records from offset `from` on, at most `limit` of at most `bytesMax` bytes, and where to go on. */
+  read(options?: {
+    from?: number
+    limit?: number
+    bytesMax?: number
+  }): Promise<{ readonly records: readonly LogRecord[]; readonly next: number }>
+  /** Every record from `from` on, then each new one, until the signal aborts. */
+  tail(options?: { from?: number | 'latest'; signal?: AbortSignal }): AsyncIterable<LogRecord>
+  status(): LogStatusPort
+  /** Checks every checksum and chain; `ok` says whether all was well. */
+  verify(): Promise<{ readonly ok: boolean }>
+}
+
+export interface LogStatusPort {
+  readonly logId: LogId
+  readonly origin: OriginId
+  readonly durable: boolean
+  readonly records: number
+  readonly bytes: number
+  /** The offset that the next record will have. */
+  readonly next: number
+  readonly origins: readonly OriginState[]
+}
+
+export interface ServiceRegistration {
+  readonly service: string
+  readonly id: string
+  readonly address?: string
+  readonly port: number
+  readonly tags?: string[]
+  readonly meta?: Record<string, string>
+  /** Each with at least `name` and `kind`; the registry checks the rest. */
+  readonly checks?: never[]
+}
+
+export interface RegistryPort {
+  register(service: ServiceRegistration): Promise<ServiceInstance>
+  deregister(id: string): Promise<void>
+  setCheck(checkId: string, status: CheckStatus, output?: string): void
+  /** Instances by service name. */
+  services(): ReadonlyMap<string, number>
+  resolve(
+    service: string,
+    options?: { passing?: boolean; tags?: string[]; limit?: number },
+  ): readonly ServiceInstance[]
+}
+
+export type ReplicationOperation = 'hello' | 'pull' | 'chain' | 'fetch'
+
+export interface ReplicationPort {
+  handle(
+    operation: ReplicationOperation,
+    body: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<{
+    readonly status: number
+    readonly headers: Readonly<Record<string, string>>
+    readonly body: AsyncIterable<Uint8Array> | Uint8Array
+  }>
+  /** Answers everything that is parked. */
+  stop(): Promise<void>
+}
+
+/** The parts of one running member. All stay owned by whoever bound them. */
+export interface ServerParts {
+  readonly member: string
+  /** The version that `/v1/status` names. */
+  readonly version: string
+  readonly log: LogPort
+  readonly membership: MembershipView
+  readonly registry: RegistryPort
+  readonly replication: ReplicationPort
+  /** Records behind the best known holder, by origin. */
+  lag(): ReadonlyMap<OriginId, number | 'unknown'>
+  /** Why this member should get no traffic now; undefined when it should. */
+  unready(): string | undefined
+  /** Flat figures for `/metrics`; a name that ends in `_total` is a counter, others are gauges. */
+  counters(): Readonly<Record<string, number>>
+}

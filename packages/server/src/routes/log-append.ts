@@ -1,0 +1,57 @@
+/** `POST /v1/log/records`: one request is one append, stored whole or not at all. */
+import type { AppendOptions, AppendRecord } from '@kith/interface'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { contentLength, readBody } from '../body.ts'
+import type { RouteContext } from '../context.ts'
+import { ServerError } from '../errors.ts'
+import { linesToRecords } from '../ndjson.ts'
+import { type AppendQuery, appendQuery, parse } from '../schema.ts'
+import { goneSignal } from '../stream.ts'
+
+export function appendRoutes(app: FastifyInstance, context: RouteContext): void {
+  app.post('/v1/log/records', async (request, reply) => {
+    const { log } = context.parts()
+    const query = parse(appendQuery, request.query, 'query')
+    const readRecords = bodyReader(request, context)
+    const signal = goneSignal(reply.raw)
+    const announced = contentLength(request.raw) ?? context.limits.bodyBytesMax
+    const wanted = Math.min(announced, context.limits.bodyBytesMax)
+    const reservation = await context.bodies.reserve(wanted, signal)
+    try {
+      const body = await readBody(request.raw, context.limits.bodyBytesMax)
+      reservation.shrink(body.length)
+      context.counters.bodyBytes += body.length
+      const result = await log.append(readRecords(body), appendOptions(query, signal))
+      if (!result.duplicate) context.counters.recordsAppended += result.count
+      return result
+    } finally {
+      reservation.release()
+    }
+  })
+}
+
+/** Which reader fits the body; a wrong type is refused before the body is read. */
+function bodyReader(
+  request: FastifyRequest,
+  { limits }: RouteContext,
+): (body: Buffer) => readonly AppendRecord[] {
+  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
+  if (type === 'application/octet-stream') return (value) => [{ value }]
+  if (type === 'application/x-ndjson') return (body) => linesToRecords(body, limits)
+  throw new ServerError(
+    'ERR_SERVER_MEDIA_TYPE',
+    'content-type must be application/x-ndjson (a record a line) or application/octet-stream ' +
+      `(one record), got ${type === undefined || type === '' ? 'nothing' : type.slice(0, 80)}`,
+  )
+}
+
+function appendOptions(query: AppendQuery, signal: AbortSignal): AppendOptions {
+  const { durability, replicas, timeoutMs, producer: id, producerSequence: sequence } = query
+  return {
+    signal,
+    ...(durability === undefined ? {} : { durability }),
+    ...(replicas === undefined ? {} : { replicas }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(id === undefined || sequence === undefined ? {} : { producer: { id, sequence } }),
+  }
+}

@@ -1,0 +1,43 @@
+/** What the log holds of each origin, how far behind it is, and whether it is whole. */
+import type { FastifyInstance } from 'fastify'
+import type { RouteContext } from '../context.ts'
+import { ServerError } from '../errors.ts'
+import { noQuery, parse } from '../schema.ts'
+
+export function logStatusRoutes(app: FastifyInstance, context: RouteContext): void {
+  app.get('/v1/log/status', async (request) => {
+    parse(noQuery, request.query, 'query')
+    const { log, lag, member } = context.parts()
+    const { logId, origin, durable, records, bytes, next, origins } = log.status()
+    const behind = lag()
+    return {
+      member,
+      logId,
+      origin,
+      durable,
+      records,
+      bytes,
+      next,
+      // The own origin has no better holder; of any other, not knowing is said as such.
+      origins: origins.map((state) => ({
+        ...state,
+        lag: state.own ? 0 : (behind.get(state.origin) ?? 'unknown'),
+      })),
+    }
+  })
+
+  // A POST because it reads the whole store: nothing should fetch it ahead or repeat it.
+  app.post('/v1/log/verify', async (request) => {
+    parse(noQuery, request.query, 'query')
+    const { log } = context.parts()
+    if (context.counters.verifying) {
+      throw new ServerError('ERR_SERVER_BUSY', 'a verification runs already; wait for it')
+    }
+    context.counters.verifying = true
+    try {
+      return await log.verify()
+    } finally {
+      context.counters.verifying = false
+    }
+  })
+}

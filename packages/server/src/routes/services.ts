@@ -1,0 +1,87 @@
+/** Services of this member are registered here; those of all members are resolved here. */
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { readBody } from '../body.ts'
+import type { RouteContext } from '../context.ts'
+import { ServerError } from '../errors.ts'
+import type { ServiceRegistration } from '../ports.ts'
+import {
+  badRequest,
+  checkBody,
+  checkStatus,
+  noQuery,
+  parse,
+  resolveQuery,
+  serviceBody,
+} from '../schema.ts'
+
+interface IdParams {
+  Params: { id: string }
+}
+
+export function serviceRoutes(app: FastifyInstance, context: RouteContext): void {
+  app.get('/v1/services', async (request) => {
+    parse(noQuery, request.query, 'query')
+    const services = [...context.parts().registry.services()]
+      .map(([service, instances]) => ({ service, instances }))
+      .toSorted((a, b) => (a.service < b.service ? -1 : 1))
+    return { services }
+  })
+
+  app.get<{ Params: { name: string } }>('/v1/services/:name', async (request) => {
+    const { passing, tag, limit } = parse(resolveQuery, request.query, 'query')
+    const instances = context.parts().registry.resolve(request.params.name, {
+      ...(passing === undefined ? {} : { passing }),
+      ...(tag === undefined ? {} : { tags: tag }),
+      ...(limit === undefined ? {} : { limit }),
+    })
+    return { service: request.params.name, instances }
+  })
+
+  app.put<IdParams>('/v1/services/:id', async (request) => {
+    const { registry } = context.parts()
+    parse(noQuery, request.query, 'query')
+    const body = parse(serviceBody, await readJson(request, context), 'body')
+    const registration = { ...body, id: request.params.id } as ServiceRegistration
+    return registry.register(registration)
+  })
+
+  app.delete<IdParams>('/v1/services/:id', async (request, reply) => {
+    parse(noQuery, request.query, 'query')
+    await context.parts().registry.deregister(request.params.id)
+    return reply.code(204).send()
+  })
+
+  app.put<{ Params: { id: string; status: string } }>(
+    '/v1/checks/:id/:status',
+    async (request, reply) => {
+      const { registry } = context.parts()
+      parse(noQuery, request.query, 'query')
+      const status = parse(checkStatus, request.params.status, 'status')
+      const body = parse(checkBody, (await readJson(request, context)) ?? {}, 'body')
+      registry.setCheck(request.params.id, status, body.output)
+      return reply.code(204).send()
+    },
+  )
+}
+
+/** A JSON body within its bound; undefined where there is none. */
+async function readJson(request: FastifyRequest, context: RouteContext): Promise<unknown> {
+  const { raw } = request
+  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
+  const bytes = await readBody(raw, context.limits.jsonBytesMax)
+  if (bytes.length === 0) return undefined
+  if (type !== 'application/json') {
+    const got = type === '' ? 'nothing' : type.slice(0, 80)
+    throw new ServerError(
+      'ERR_SERVER_MEDIA_TYPE',
+      `content-type must be application/json, got ${got}`,
+    )
+  }
+  try {
+    return JSON.parse(bytes.toString('utf8')) as unknown
+  } catch {
+    throw badRequest([
+      { field: 'body', got: JSON.stringify(bytes.toString('utf8', 0, 40)), want: 'valid JSON' },
+    ])
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * The HTTP interface of one member. It listens before the other parts run, so that its address can
+ * be told to the cluster, and answers 503 until they are bound.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Address } from '@kith/interface'
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { createBodyBudget } from './body.ts'
+import { createCounters, notReady, type RouteContext, type ServerCounters } from './context.ts'
+import { ServerError } from './errors.ts'
+import { resolveServerOptions, type ResolvedServerOptions, type ServerOptions } from './options.ts'
+import type { ServerParts } from './ports.ts'
+import { notFound, problemOf } from './problem.ts'
+import { healthRoutes } from './routes/health.ts'
+import { appendRoutes } from './routes/log-append.ts'
+import { readRoutes } from './routes/log-read.ts'
+import { logStatusRoutes } from './routes/log-status.ts'
+import { replicationRoutes } from './routes/replication.ts'
+import { serviceRoutes } from './routes/services.ts'
+import { statusRoutes } from './routes/status.ts'
+
+export interface Server extends AsyncDisposable {
+  /**
+   * Listens and resolves with the address. Rejects with `ERR_SERVER_LISTEN` when the address is
+   * taken or not ours, with `ERR_SERVER_STATE` on a second call.
+   */
+  start(): Promise<Address>
+  /** Hands over the parts: from here on requests are answered. Once only. */
+  bind(parts: ServerParts): void
+  /**
+   * Takes no new requests, answers what is parked, gives the rest a moment, then closes every
+   * connection. Idempotent; ends within `limits.stopTimeoutMs` and half a second.
+   */
+  stop(): Promise<void>
+}
+
+/** Throws `ERR_SERVER_OPTIONS` that names every option at fault. Nothing listens before `start`. */
+export function createServer(options: ServerOptions = {}): Server {
+  const resolved = resolveServerOptions(options)
+  const stopping = new AbortController()
+  const open = new Set<ServerResponse>()
+  let parts: ServerParts | undefined
+  let started = false
+  let stopped: Promise<void> | undefined
+  const context: RouteContext = {
+    limits: resolved.limits,
+    logger: resolved.logger,
+    bodies: createBodyBudget(resolved.limits.bodiesBytesMax),
+    counters: createCounters(),
+    stopping: stopping.signal,
+    parts() {
+      if (parts === undefined) throw notReady()
+      return parts
+    },
+  }
+  const app = createApp(resolved, context, open)
+
+  async function stop(): Promise<void> {
+    stopping.abort(new ServerError('ERR_SERVER_STOPPING', 'the member is stopping'))
+    const grace = delay(resolved.limits.stopTimeoutMs, undefined, { ref: false })
+    const parked = parts?.replication.stop().catch((cause: unknown) => {
+      resolved.logger.warn({ cause }, 'parked pulls were not answered')
+    })
+    await Promise.race([Promise.all([parked, settled(open)]), grace])
+    // What is still open had its time: closing the server would wait for it.
+    app.server.closeAllConnections()
+    await Promise.race([app.close(), delay(500, undefined, { ref: false })])
+  }
+
+  const server: Server = {
+    async start() {
+      if (started || stopped) {
+        throw new ServerError('ERR_SERVER_STATE', 'a server starts once; make another one')
+      }
+      started = true
+      return listen(app, resolved)
+    },
+    bind(given) {
+      if (parts) throw new ServerError('ERR_SERVER_STATE', 'the parts are bound already')
+      parts = given
+    },
+    stop: () => (stopped ??= stop()),
+    [Symbol.asyncDispose]: () => server.stop(),
+  }
+  return server
+}
+
+async function listen(app: FastifyInstance, options: ResolvedServerOptions): Promise<Address> {
+  const { host, port } = options
+  try {
+    await app.listen({ host, port })
+  } catch (cause) {
+    const text = `cannot listen on ${host}:${port}: ${(cause as Error).message}`
+    throw new ServerError('ERR_SERVER_LISTEN', text, { cause })
+  }
+  const bound = app.server.address()
+  if (bound === null || typeof bound === 'string') {
+    throw new ServerError('ERR_SERVER_LISTEN', `the system gave no address for ${host}:${port}`)
+  }
+  return { host: bound.address, port: bound.port }
+}
+
+function createApp(
+  options: ResolvedServerOptions,
+  context: RouteContext,
+  open: Set<ServerResponse>,
+): FastifyInstance {
+  const { limits } = options
+  const app = fastify({
+    forceCloseConnections: true,
+    requestTimeout: limits.requestTimeoutMs,
+    http: { headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs) },
+    routerOptions: { maxParamLength: 512 },
+    clientErrorHandler: refuseMalformed,
+    frameworkErrors: (cause, _request, reply) => {
+      sendProblem(frameworkError(cause), reply, context.counters)
+    },
+  })
+  app.server.maxConnections = limits.connectionsMax
+  // Bodies are read by the routes, each within its own bound, straight from the connection.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  app.addHook('onRequest', async (request, reply) => {
+    context.counters.requests += 1
+    open.add(reply.raw)
+    reply.raw.once('close', () => open.delete(reply.raw))
+    boundUnreadBody(request.raw, reply.raw, limits.requestTimeoutMs)
+    if (context.stopping.aborted) {
+      reply.header('connection', 'close')
+      throw context.stopping.reason
+    }
+  })
+  app.setNotFoundHandler((request: FastifyRequest) => {
+    throw notFound(`${request.method} ${request.url.slice(0, 200)} is not part of this interface`)
+  })
+  app.setErrorHandler((cause, _request, reply) => {
+    const problem = problemOf(frameworkError(cause))
+    if (problem.code === 'ERR_SERVER_INTERNAL') options.logger.error({ cause }, 'a request failed')
+    sendProblem(frameworkError(cause), reply, context.counters)
+  })
+  const groups = [
+    healthRoutes,
+    statusRoutes,
+    appendRoutes,
+    readRoutes,
+    logStatusRoutes,
+    serviceRoutes,
+  ]
+  for (const routes of [...groups, replicationRoutes]) routes(app, context)
+  return app
+}
+
+function sendProblem(cause: unknown, reply: FastifyReply, counters: ServerCounters): void {
+  const problem = problemOf(cause)
+  if (problem.status >= 500) counters.failures += 1
+  else counters.badRequests += 1
+  if (problem.status === 503 || problem.status === 429) reply.header('retry-after', '1')
+  reply
+    .code(problem.status)
+    .header('content-type', 'application/problem+json')
+    .serializer((body: unknown) => JSON.stringify(body))
+    .send(problem)
+}
+
+/** Fastify's own refusals (a bad URL, a bad length) in our words. */
+function frameworkError(cause: unknown): unknown {
+  const { code, statusCode, message } = cause as {
+    code?: string
+    statusCode?: number
+    message?: string
+  }
+  if (typeof code !== 'string' || !code.startsWith('FST_') || (statusCode ?? 500) >= 500)
+    return cause
+  return new ServerError('ERR_SERVER_BAD_REQUEST', message ?? code, { cause })
+}
+
+/**
+ * An answer that went out before its request was read leaves Node dropping the rest of the body,
+ * which keeps the answer readable. It may take a little while, not for ever.
+ */
+function boundUnreadBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  timeoutMs: number,
+): void {
+  response.once('finish', () => {
+    if (request.complete) return
+    const timer = setTimeout(() => request.socket.destroy(), Math.min(5000, timeoutMs))
+    timer.unref()
+    request.once('close', () => clearTimeout(timer))
+  })
+}
+
+function refuseMalformed(cause: Error & { code?: string }, socket: Duplex): void {
+  if (cause.code === 'ECONNRESET' || socket.destroyed || !socket.writable)
+    return void socket.destroy()
+  const [status, detail] =
+    cause.code === 'HPE_HEADER_OVERFLOW'
+      ? ['431 Request Header Fields Too Large', 'the headers are too large']
+      : cause.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ['408 Request Timeout', 'the request did not arrive in time']
+        : ['400 Bad Request', 'this is not HTTP as this server speaks it']
+  const body = JSON.stringify({
+    title: 'The request is not right',
+    status: Number(status.slice(0, 3)),
+    detail,
+    code: 'ERR_SERVER_BAD_REQUEST',
+  })
+  socket.end(
+    `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/problem+json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}
+
+/** Resolves once every open request has been answered. */
+async function settled(open: ReadonlySet<ServerResponse>): Promise<void> {
+  await Promise.all(
+    [...open].map(
+      (response) => new Promise<void>((resolve) => response.once('close', () => resolve())),
+    ),
+  )
+}
