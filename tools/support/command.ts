@@ -1,6 +1,7 @@
 /** Starting other programs from the tools: with their output kept, or passed straight through. */
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The folder of the repository, without a slash at its end. */
@@ -13,7 +14,7 @@ export interface CommandResult {
 }
 
 export interface CommandOptions {
-  /** Relative to the repository; default its root. */
+  /** Where to start it: absolute, or relative to the repository. Default: its root. */
   readonly folder?: string
   readonly env?: Readonly<Record<string, string>>
   /** Show the output as it comes instead of keeping it. */
@@ -27,7 +28,7 @@ export async function command(
   options: CommandOptions = {},
 ): Promise<CommandResult> {
   const child = spawn(file, args, {
-    cwd: options.folder ? `${root}/${options.folder}` : root,
+    cwd: options.folder ? resolve(root, options.folder) : root,
     env: { ...process.env, ...options.env },
     stdio: options.inherit ? 'inherit' : ['ignore', 'pipe', 'pipe'],
   })
@@ -38,11 +39,11 @@ export async function command(
   child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk))
   child.stderr?.on('data', (chunk: Buffer) => chunks.push(chunk))
   try {
-    return await new Promise((resolve, reject) => {
+    return await new Promise((done, reject) => {
       child.on('error', reject)
       child.on('close', (code, signal) => {
         const output = Buffer.concat(chunks).toString()
-        resolve({ code: code ?? 128 + (signal ? constants.signals[signal] : 0), output })
+        done({ code: code ?? 128 + (signal ? constants.signals[signal] : 0), output })
       })
     })
   } finally {

@@ -1,0 +1,105 @@
+// Who may import whom (ARCHITECTURE.md). tools/layers.test.ts plants one violation of each rule.
+
+/** Libraries: they meet in the contracts and know nothing of each other. */
+const libraries = '(?:gossip|log|replicator|registry|server|serf-rpc|sim|transport-[^/]+)'
+
+/** What a package shows to others: its root and the subpaths its exports map declares. */
+const surface = '(?:(?:core|http|node)/)?index\\.ts$'
+
+const rules = [
+  {
+    name: 'interface-is-the-floor',
+    from: { path: '^packages/interface/' },
+    to: { path: '^packages/(?!interface/)' },
+  },
+  {
+    name: 'testkit-stands-on-interface',
+    from: { path: '^packages/testkit/' },
+    to: { path: '^packages/(?!interface/|testkit/)' },
+  },
+  {
+    name: 'libraries-meet-in-interface',
+    from: { path: `^packages/(${libraries})/src/` },
+    to: { path: '^packages/', pathNot: ['^packages/$1/', '^packages/interface/'] },
+  },
+  {
+    name: 'library-tests-use-the-test-packages-only',
+    from: { path: `^packages/(${libraries})/test/`, pathNot: '^packages/replicator/' },
+    to: {
+      path: '^packages/',
+      pathNot: ['^packages/$1/', '^packages/(?:interface|testkit|sim)/'],
+    },
+  },
+  {
+    // Its source is an interface, so that only its tests need a real log.
+    name: 'replicator-tests-may-use-a-log',
+    from: { path: '^packages/replicator/test/' },
+    to: { path: '^packages/', pathNot: '^packages/(?:replicator|interface|testkit|sim|log)/' },
+  },
+  {
+    name: 'nothing-shipped-uses-test-packages',
+    from: { path: '^(?:packages/(?!testkit/|sim/)[^/]+/src|apps/[^/]+/src)/' },
+    to: { path: '^packages/(?:testkit|sim)/' },
+  },
+  {
+    name: 'cli-stands-on-agent',
+    from: { path: '^packages/cli/src/' },
+    to: { path: '^packages/(?!cli/|agent/|interface/|serf-rpc/|registry/)' },
+  },
+  {
+    name: 'nothing-stands-on-cli',
+    from: { path: '^packages/(?!cli/)' },
+    to: { path: '^packages/cli/' },
+  },
+  {
+    name: 'runtime-on-top',
+    from: { path: '/src/(?:core|wire)/' },
+    to: { path: '/src/runtime/' },
+  },
+  {
+    name: 'wire-below-core',
+    from: { path: '/src/wire/' },
+    to: { path: '/src/core/' },
+  },
+  {
+    name: 'no-deep-imports',
+    from: { path: '^packages/([^/]+)/' },
+    to: { path: `^packages/(?!$1/)[^/]+/(?!src/${surface})` },
+  },
+  {
+    name: 'no-deep-imports-from-outside',
+    from: { path: '^(?:apps|tests|bench|tools)/' },
+    to: { path: `^packages/[^/]+/(?!src/${surface})` },
+  },
+  {
+    name: 'packages-know-no-applications',
+    from: { path: '^packages/' },
+    to: { path: '^(?:apps|tests|bench|tools)/' },
+  },
+  {
+    name: 'no-cycles',
+    from: {},
+    to: { circular: true },
+  },
+  {
+    name: 'no-unresolved',
+    from: {},
+    to: { couldNotResolve: true },
+  },
+]
+
+export default {
+  // The default severity is a warning, which would pass.
+  forbidden: rules.map((rule) => ({ ...rule, severity: 'error' })),
+  options: {
+    // Imports of types count: a type is a dependency as well.
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '(^|/)(dist|fixtures|\\.examples)/' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['@kith/source', 'import', 'node', 'default', 'types'],
+      extensions: ['.ts', '.mts', '.js', '.mjs', '.json'],
+    },
+  },
+}
