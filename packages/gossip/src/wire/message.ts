@@ -206,5 +206,35 @@ export interface SerfState {
   readonly extensions: ReadonlyMap<string, Uint8Array>
 }
 
-/** What one stream may carry to us, whole. */
+/** Kith only: asks an extension of another member. A Serf closes the stream at its first byte. */
+export interface FetchMessage {
+  readonly kind: 'fetch'
+  readonly extension: string
+  /** The name of the member that asks. */
+  readonly from: string
+  /** The name of the member that is asked: an address may have changed hands. */
+  readonly node: string
+  readonly request: Uint8Array
+}
+
+/** The answer to a fetch: `body`, or a refusal with a text for humans. */
+export interface FetchReplyMessage {
+  readonly kind: 'fetchReply'
+  readonly refused: boolean
+  readonly text: string
+  readonly body: Uint8Array
+}
+
+/** What one stream may carry to the core, whole. */
 export type StreamMessage = PushPullMessage | PingMessage | AckMessage | ErrorMessage | UserMessage
+
+/** A member as it stands in the answer to `_serf_conflict`. */
+export interface ConflictMember {
+  readonly name: string
+  readonly address: Uint8Array
+  readonly port: number
+  readonly tags: ReadonlyMap<string, string>
+  /** Serf's number: 0 none, 1 alive, 2 leaving, 3 left, 4 failed. */
+  readonly status: number
+  readonly versions: Versions
+}

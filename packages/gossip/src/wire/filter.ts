@@ -1,0 +1,77 @@
+/** Query filters: who a query is for. */
+import type { QueryFilter } from './message.ts'
+import { MsgpackReader, MsgpackWriter } from './msgpack.ts'
+import { compilePattern } from './pattern.ts'
+
+const filterType = { names: 0, tag: 1 } as const
+const namesMax = 4096
+/** Real tags are at most 512 bytes in total. */
+const tagValueMax = 512
+
+/** Never fails: what is not understood is kept as it came. */
+export function decodeFilter(bytes: Uint8Array): QueryFilter {
+  const reader = new MsgpackReader(bytes, 1)
+  const filter = readFilter(bytes[0], reader)
+  const understood = reader.failure === undefined && !reader.textInvalid
+  return understood && filter !== undefined ? filter : { kind: 'unknown', bytes }
+}
+
+function readFilter(type: number | undefined, reader: MsgpackReader): QueryFilter | undefined {
+  if (type === filterType.names) {
+    const names: string[] = []
+    reader.array((index) => {
+      if (index < namesMax) names.push(reader.text())
+      else reader.skip()
+    })
+    return names.length < namesMax ? { kind: 'names', names } : undefined
+  }
+  if (type !== filterType.tag) return undefined
+  let [tag, expression] = ['', '']
+  reader.struct(['Tag', 'Expr'], (field) => {
+    if (field === 'Tag') tag = reader.text()
+    else if (field === 'Expr') expression = reader.text()
+    else reader.skip()
+  })
+  return { kind: 'tag', tag, expression }
+}
+
+export function encodeFilter(filter: QueryFilter): Uint8Array {
+  if (filter.kind === 'unknown') return filter.bytes
+  const writer = new MsgpackWriter()
+  if (filter.kind === 'names') {
+    writer.byte(filterType.names).array(filter.names.length)
+    for (const name of filter.names) writer.text(name)
+    return writer.finish()
+  }
+  writer.byte(filterType.tag).map(2).text('Expr').text(filter.expression)
+  return writer.text('Tag').text(filter.tag).finish()
+}
+
+/**
+ * Whether a query is for the member: all filters match. `unknown` where a filter or its expression
+ * is not understood: pass the query on, do not process it, count it. Linear in time.
+ */
+export function matchFilters(
+  filters: readonly QueryFilter[],
+  name: string,
+  tags: Readonly<Record<string, string>>,
+): 'match' | 'mismatch' | 'unknown' {
+  let verdict: 'match' | 'mismatch' = 'match'
+  for (const filter of filters) {
+    const matches = matchFilter(filter, name, tags)
+    if (matches === undefined) return 'unknown'
+    if (!matches) verdict = 'mismatch'
+  }
+  return verdict
+}
+
+function matchFilter(
+  filter: QueryFilter,
+  name: string,
+  tags: Readonly<Record<string, string>>,
+): boolean | undefined {
+  if (filter.kind === 'unknown') return undefined
+  if (filter.kind === 'names') return filter.names.includes(name)
+  const value = Object.hasOwn(tags, filter.tag) ? (tags[filter.tag] ?? '') : ''
+  return value.length > tagValueMax ? undefined : compilePattern(filter.expression)?.test(value)
+}

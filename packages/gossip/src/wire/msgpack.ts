@@ -1,0 +1,423 @@
+/**
+ * The old msgpack dialect of the gossip wire, for bytes that nobody vouches for. The reader accepts
+ * what go-msgpack accepts, fails without throwing, and never believes a count: a container's
+ * elements must fit into the bytes that are there before anything is made of them.
+ */
+import { decodeText, encodeText } from './text.ts'
+
+/** How signed integers are written: as go-msgpack 0.5 does, or as 2.x does. Both accept both. */
+export type Dialect = 'old' | 'new'
+
+/** `short` may become whole with more bytes; `malformed` never will. */
+export type ReadFailure = 'short' | 'malformed'
+
+const nestingMax = 16
+const emptyBytes = new Uint8Array(0)
+
+type Head = 'nil' | 'bool' | 'int' | 'float' | 'raw' | 'array' | 'map' | 'ext' | 'failed'
+
+/**
+ * Reads values one after another. After the first failure every read returns a zero value and
+ * moves no further, so callers check `failure` once, at the end.
+ */
+export class MsgpackReader {
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
+  readonly #end: number
+  #position: number
+  #depth = 0
+  /** Values announced by open containers and not read yet; each takes at least one byte. */
+  #pending = 0
+  /** Length of the raw, count of the container, or value of a small int, of the last head. */
+  #number = 0
+  #big: bigint | undefined
+  #failure: ReadFailure | undefined
+  #needed = 0
+  #textInvalid = false
+
+  constructor(bytes: Uint8Array, start = 0) {
+    this.#bytes = bytes
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#position = start
+    this.#end = bytes.length
+  }
+
+  get position(): number {
+    return this.#position
+  }
+
+  get failure(): ReadFailure | undefined {
+    return this.#failure
+  }
+
+  /** After `short`: how many bytes the buffer must hold at the least before another try can do. */
+  get needed(): number {
+    return this.#needed
+  }
+
+  /** Some `text()` read so far was not UTF-8. Structure is not affected. */
+  get textInvalid(): boolean {
+    return this.#textInvalid
+  }
+
+  /** A struct: a map by field name, an array in order of declaration, or nil for all zero. */
+  struct(fields: readonly string[], field: (name: string) => void): void {
+    const head = this.#head()
+    if (head === 'nil' || head === 'failed') return
+    if (head === 'map') return this.#pairs(this.#number, (key) => field(key ?? ''))
+    if (head !== 'array') return this.#malformed()
+    this.#elements(this.#number, (index) => {
+      const name = fields[index]
+      return name === undefined ? this.skip() : field(name)
+    })
+  }
+
+  /** A map with data as keys; `entry` must read one value. Keys that are not text are undefined. */
+  entries(entry: (key: string | undefined) => void): void {
+    const head = this.#head()
+    if (head === 'nil' || head === 'failed') return
+    if (head !== 'map') return this.#malformed()
+    this.#pairs(this.#number, entry)
+  }
+
+  /** Calls `element` for each element, which must read one value. Nil is the empty array. */
+  array(element: (index: number) => void): void {
+    const head = this.#head()
+    if (head === 'nil' || head === 'failed') return
+    if (head !== 'array') return this.#malformed()
+    this.#elements(this.#number, element)
+  }
+
+  /** True and consumed when the next value is nil. */
+  nil(): boolean {
+    if (this.#failure !== undefined || this.#bytes[this.#position] !== 0xc0) return false
+    this.#head()
+    return true
+  }
+
+  text(): string {
+    const text = this.textOrInvalid()
+    if (text === undefined) this.#textInvalid = true
+    return text ?? ''
+  }
+
+  /** Undefined for text that is not UTF-8, for callers who leave out one entry of many. */
+  textOrInvalid(): string | undefined {
+    const head = this.#head()
+    if (head === 'nil' || head === 'failed') return ''
+    if (head !== 'raw') return (this.#malformed(), '')
+    const start = this.#take(this.#number)
+    return decodeText(this.#bytes, start, this.#position)
+  }
+
+  /** A copy, so that a small field does not keep a large packet alive. */
+  bytes(): Uint8Array {
+    const head = this.#head()
+    if (head === 'nil' || head === 'failed') return emptyBytes
+    if (head === 'raw') {
+      const start = this.#take(this.#number)
+      return this.#bytes.slice(start, this.#position)
+    }
+    if (head !== 'array') return (this.#malformed(), emptyBytes)
+    const bytes = new Uint8Array(this.#number)
+    this.#elements(bytes.length, (index) => void (bytes[index] = this.uint(0xff)))
+    return this.#failure === undefined ? bytes : emptyBytes
+  }
+
+  /** An integer from 0 to `max`, which is at most 2^53 - 1. */
+  uint(max: number): number {
+    const head = this.#head()
+    if (head === 'nil' || head === 'failed') return 0
+    const value = this.#big ?? this.#number
+    if (head === 'int' && value >= 0 && value <= max) return Number(value)
+    this.#malformed()
+    return 0
+  }
+
+  u64(): bigint {
+    const value = this.integer()
+    if (value < 0n) this.#malformed()
+    return value < 0n ? 0n : value
+  }
+
+  /** A signed 64-bit integer, as the wire has it for lengths and timeouts. */
+  i64(): bigint {
+    const value = this.integer()
+    if (value >= 1n << 63n) this.#malformed()
+    return value >= 1n << 63n ? 0n : value
+  }
+
+  integer(): bigint {
+    const head = this.#head()
+    if (head === 'nil' || head === 'failed') return 0n
+    if (head !== 'int') return (this.#malformed(), 0n)
+    return this.#big ?? BigInt(this.#number)
+  }
+
+  bool(): boolean {
+    const head = this.#head()
+    if (head === 'nil' || head === 'failed') return false
+    const byte = this.#bytes[this.#position - 1] ?? 0
+    // Only the one-byte forms of 0 and 1 pass for a bool.
+    const small = head === 'int' && this.#big === undefined && byte === this.#number && byte <= 1
+    if (head !== 'bool' && !(small && this.#headLength === 1)) this.#malformed()
+    return byte === 0xc3 || byte === 1
+  }
+
+  skip(): void {
+    const head = this.#head()
+    if (head === 'raw' || head === 'ext') this.#take(this.#number)
+    if (head === 'array') this.#elements(this.#number, () => this.skip())
+    if (head === 'map') this.#elements(this.#number * 2, () => this.skip())
+  }
+
+  #headLength = 0
+
+  #pairs(count: number, entry: (key: string | undefined) => void): void {
+    this.#nested(() => {
+      for (let left = count; left > 0 && this.#failure === undefined; left -= 1) {
+        // Old Go members skip an entry whose key is nil.
+        if (this.nil()) this.skip()
+        else if (this.#head() === 'raw') {
+          const start = this.#take(this.#number)
+          entry(decodeText(this.#bytes, start, this.#position))
+        } else this.#malformed()
+      }
+    })
+  }
+
+  #elements(count: number, element: (index: number) => void): void {
+    this.#nested(() => {
+      for (let index = 0; index < count && this.#failure === undefined; index += 1) element(index)
+    })
+  }
+
+  #nested(read: () => void): void {
+    if (this.#depth >= nestingMax) return this.#malformed()
+    this.#depth += 1
+    read()
+    this.#depth -= 1
+  }
+
+  #head(): Head {
+    if (this.#failure !== undefined) return 'failed'
+    if (this.#pending > 0) this.#pending -= 1
+    const start = this.#position
+    const byte = this.#bytes[this.#take(1)] ?? 0
+    if (this.#failure !== undefined) return 'failed'
+    const head = this.#decodeHead(byte)
+    this.#headLength = this.#position - start
+    if (head === 'array') this.#pending += this.#number
+    if (head === 'map') this.#pending += this.#number * 2
+    const length = head === 'raw' || head === 'ext' ? this.#number : 0
+    this.#require(this.#position + length)
+    return this.#failure === undefined ? head : 'failed'
+  }
+
+  #decodeHead(byte: number): Head {
+    this.#big = undefined
+    if (byte < 0x80) return this.#with('int', byte)
+    if (byte < 0x90) return this.#with('map', byte & 0x0f)
+    if (byte < 0xa0) return this.#with('array', byte & 0x0f)
+    if (byte < 0xc0) return this.#with('raw', byte & 0x1f)
+    if (byte >= 0xe0) return this.#with('int', byte - 0x100)
+    switch (byte) {
+      case 0xc0:
+        return 'nil'
+      case 0xc2:
+      case 0xc3:
+        return 'bool'
+      case 0xc4:
+      case 0xc5:
+      case 0xc6:
+        return this.#with('raw', this.#unsigned(1 << (byte - 0xc4)))
+      case 0xc7:
+      case 0xc8:
+      case 0xc9:
+        return this.#with('ext', this.#unsigned(1 << (byte - 0xc7)) + 1)
+      case 0xca:
+      case 0xcb:
+        this.#take(byte === 0xca ? 4 : 8)
+        return 'float'
+      default:
+        return this.#decodeWideHead(byte)
+    }
+  }
+
+  #decodeWideHead(byte: number): Head {
+    if (byte === 0xc1) return (this.#malformed(), 'failed')
+    if (byte === 0xcf || byte === 0xd3) {
+      const at = this.#take(8)
+      if (this.#failure !== undefined) return 'failed'
+      this.#big = byte === 0xcf ? this.#view.getBigUint64(at) : this.#view.getBigInt64(at)
+      return 'int'
+    }
+    if (byte < 0xcf) return this.#with('int', this.#unsigned(1 << (byte - 0xcc)))
+    if (byte < 0xd3) return this.#with('int', this.#signed(1 << (byte - 0xd0)))
+    if (byte < 0xd9) return this.#with('ext', (1 << (byte - 0xd4)) + 1)
+    if (byte < 0xdc) return this.#with('raw', this.#unsigned(1 << (byte - 0xd9)))
+    if (byte < 0xde) return this.#with('array', this.#unsigned(2 << (byte - 0xdc)))
+    return this.#with('map', this.#unsigned(2 << (byte - 0xde)))
+  }
+
+  #with(head: Head, value: number): Head {
+    this.#number = value
+    return head
+  }
+
+  #unsigned(width: number): number {
+    const at = this.#take(width)
+    if (this.#failure !== undefined) return 0
+    if (width === 1) return this.#view.getUint8(at)
+    return width === 2 ? this.#view.getUint16(at) : this.#view.getUint32(at)
+  }
+
+  #signed(width: number): number {
+    const at = this.#take(width)
+    if (this.#failure !== undefined) return 0
+    if (width === 1) return this.#view.getInt8(at)
+    return width === 2 ? this.#view.getInt16(at) : this.#view.getInt32(at)
+  }
+
+  /** Moves past `length` bytes and returns where they began. */
+  #take(length: number): number {
+    const start = this.#position
+    this.#require(start + length)
+    if (this.#failure === undefined) this.#position = start + length
+    return start
+  }
+
+  #require(end: number): void {
+    if (this.#failure !== undefined || end + this.#pending <= this.#end) return
+    this.#failure = 'short'
+    this.#needed = end + this.#pending
+  }
+
+  /** For callers that find a value beyond a bound of theirs. */
+  reject(): void {
+    this.#malformed()
+  }
+
+  #malformed(): void {
+    // A shortage found first stays: with more bytes the same value may still prove well formed.
+    this.#failure ??= 'malformed'
+  }
+}
+
+/** Writes values in the form that old and new Go members accept. Grows as needed. */
+export class MsgpackWriter {
+  readonly #dialect: Dialect
+  #bytes = new Uint8Array(256)
+  #view = new DataView(this.#bytes.buffer)
+  #length = 0
+
+  constructor(dialect: Dialect = 'old') {
+    this.#dialect = dialect
+  }
+
+  /** A copy of everything written so far. */
+  finish(): Uint8Array {
+    return this.#bytes.slice(0, this.#length)
+  }
+
+  /** One byte outside of msgpack: a type byte. */
+  byte(value: number): this {
+    const at = this.#grow(1)
+    this.#bytes[at] = value
+    return this
+  }
+
+  /** Bytes outside of msgpack: a body that is already encoded. */
+  append(bytes: Uint8Array): this {
+    const at = this.#grow(bytes.length)
+    this.#bytes.set(bytes, at)
+    return this
+  }
+
+  nil(): this {
+    return this.byte(0xc0)
+  }
+
+  bool(value: boolean): this {
+    return this.byte(value ? 0xc3 : 0xc2)
+  }
+
+  map(count: number): this {
+    return this.#container(count, 0x80, 0xde)
+  }
+
+  array(count: number): this {
+    return this.#container(count, 0x90, 0xdc)
+  }
+
+  text(text: string): this {
+    return this.bytes(encodeText(text))
+  }
+
+  bytes(bytes: Uint8Array): this {
+    const length = bytes.length
+    if (length < 32) this.byte(0xa0 | length)
+    else if (length <= 0xffff) this.byte(0xda).#u16(length)
+    else this.byte(0xdb).#u32(length)
+    return this.append(bytes)
+  }
+
+  /** As Go writes a byte slice that is nil when it has nothing. */
+  bytesOrNil(bytes: Uint8Array): this {
+    return bytes.length === 0 ? this.nil() : this.bytes(bytes)
+  }
+
+  uint(value: number | bigint): this {
+    if (value < 0x80) return this.byte(Number(value))
+    if (value <= 0xff) return this.byte(0xcc).byte(Number(value))
+    if (value <= 0xffff) return this.byte(0xcd).#u16(Number(value))
+    if (value <= 0xffff_ffff) return this.byte(0xce).#u32(Number(value))
+    return this.byte(0xcf).#u64(BigInt(value))
+  }
+
+  /** A field that is signed in Go: the one place where the dialects differ. */
+  int(value: number | bigint): this {
+    if (value >= 0 && (this.#dialect === 'old' || value < 0x80)) return this.uint(value)
+    if (value >= -0x8000 && value <= 0x7fff) return this.byte(0xd1).#u16(Number(value) & 0xffff)
+    if (value >= -0x8000_0000 && value <= 0x7fff_ffff) {
+      return this.byte(0xd2).#u32(Number(value) >>> 0)
+    }
+    return this.byte(0xd3).#u64(BigInt.asUintN(64, BigInt(value)))
+  }
+
+  #container(count: number, fixed: number, wide: number): this {
+    if (count < 16) return this.byte(fixed | count)
+    if (count <= 0xffff) return this.byte(wide).#u16(count)
+    return this.byte(wide + 1).#u32(count)
+  }
+
+  #u16(value: number): this {
+    const at = this.#grow(2)
+    this.#view.setUint16(at, value)
+    return this
+  }
+
+  #u32(value: number): this {
+    const at = this.#grow(4)
+    this.#view.setUint32(at, value)
+    return this
+  }
+
+  #u64(value: bigint): this {
+    const at = this.#grow(8)
+    this.#view.setBigUint64(at, value)
+    return this
+  }
+
+  #grow(extra: number): number {
+    const at = this.#length
+    this.#length = at + extra
+    if (this.#length > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length))
+      larger.set(this.#bytes.subarray(0, at))
+      this.#bytes = larger
+      this.#view = new DataView(larger.buffer)
+    }
+    return at
+  }
+}
