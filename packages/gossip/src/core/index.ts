@@ -3,3 +3,13 @@
  * @packageDocumentation
  */
 export type { Command, GossipEvent, Input, JoinOutcome, Output, ProbeReport } from './input.ts'
+export { broadcastBytesMax } from './queries.ts'
+export { createState } from './state.ts'
+export type { CoreOptions, State } from './state.ts'
+export { coreStats } from './stats.ts'
+export type { CoreStats } from './stats.ts'
+export { nextDeadline, step } from './step.ts'
+export { tagsProblem } from './tags.ts'
+export { member, members } from './view.ts'
+export { createStreamDecoder, decodePacket } from '../wire/codec.ts'
+export type { StreamMessage } from '../wire/message.ts'

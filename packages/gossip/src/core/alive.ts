@@ -1,0 +1,144 @@
+/** Handling alive(incarnation, member, ...): memberlist-behaviour section 2. */
+import { addressText, sameBytes } from '../wire/codec.ts'
+import type { AliveMessage, Versions } from '../wire/message.ts'
+import { metaBytesMax, nameBytesMax } from '../options.ts'
+import { broadcastSwim } from './broadcasts.ts'
+import { absurdAlive, refute } from './refute.ts'
+import { count, emitEvent, ownVersions, setEntryState } from './state.ts'
+import type { Entry, State } from './state.ts'
+import { cancelSuspicion } from './suspicion.ts'
+import { memberJoined, memberRefreshed, memberUpdated } from './view.ts'
+
+/** `ticket` marks our own announcements, which are not to be refuted, and are waited for. */
+export function handleAlive(state: State, received: AliveMessage, ticket?: number): void {
+  const isSelf = received.node === state.name
+  if (isSelf && state.phase !== 'active') return
+  const refused = refusal(received)
+  if (refused !== undefined) return count(state, refused)
+  const message = received.port === 0 ? { ...received, port: state.address.port } : received
+  const known = state.entries.get(message.node)
+  if (absurdAlive(known?.incarnation ?? 0, message.incarnation)) {
+    return count(state, 'incarnationAbsurd')
+  }
+  if (known === undefined && state.entries.size >= state.timings.membersMax) {
+    return count(state, 'membersFull')
+  }
+  const entry = known ?? createEntry(state, message)
+  let moves = false
+  if (!sameBytes(entry.addressBytes, message.address) || entry.address.port !== message.port) {
+    moves = mayMove(state, entry)
+    if (!moves) return reportConflict(state, entry, message)
+  }
+  const { incarnation } = message
+  if (!isSelf && incarnation <= entry.incarnation && !moves) return
+  if (isSelf && incarnation < entry.incarnation) return
+  cancelSuspicion(state, entry)
+  if (isSelf && ticket === undefined) {
+    const same =
+      incarnation === entry.incarnation &&
+      sameBytes(message.meta, entry.meta) &&
+      message.versions.every((value, index) => value === entry.versions[index])
+    return same ? undefined : refute(state, entry, incarnation)
+  }
+  broadcastSwim(state, message, ticket)
+  apply(state, entry, message)
+}
+
+function apply(state: State, entry: Entry, message: AliveMessage): void {
+  const was = entry.state
+  const retagged = !sameBytes(entry.meta, message.meta)
+  entry.versions = message.versions
+  entry.incarnation = message.incarnation
+  entry.meta = message.meta
+  setAddress(entry, message)
+  if (was !== 'alive') setEntryState(state, entry, 'alive')
+  if (was === 'dead' || was === 'left') memberJoined(state, entry)
+  else if (retagged) memberUpdated(state, entry)
+  else memberRefreshed(state, entry)
+}
+
+/** A new entry, dead until `apply`, at a random place of the probe list. */
+function createEntry(state: State, message: AliveMessage): Entry {
+  const entry: Entry = {
+    name: message.node,
+    addressBytes: message.address,
+    address: { host: addressText(message.address) ?? '', port: message.port },
+    meta: message.meta,
+    versions: message.versions,
+    incarnation: 0,
+    state: 'dead',
+    stateChangedAt: state.now,
+    suspicion: undefined,
+    conflict: undefined,
+  }
+  state.entries.set(entry.name, entry)
+  state.ring.push(entry)
+  const last = state.ring.length - 1
+  const place = state.random.below(state.ring.length)
+  const other = state.ring[place]
+  if (other !== undefined) {
+    state.ring[last] = other
+    state.ring[place] = entry
+  }
+  return entry
+}
+
+/** The name of the counter under which an alive is ignored; undefined where it is fit to be heard. */
+function refusal(message: AliveMessage): string | undefined {
+  if (message.incarnation === 0) return 'incarnationZero'
+  if (!nameIsFit(message.node)) return 'nameUnfit'
+  if (message.meta.length > metaBytesMax) return 'metaTooLarge'
+  if (addressText(message.address) === undefined) return 'addressUnfit'
+  return versionsFit(message.versions) ? undefined : 'versionsUnfit'
+}
+
+/**
+ * A member whose versions exclude ours would make every later push/pull fail for as long as it is
+ * known, so it never becomes known.
+ */
+function versionsFit(versions: Versions): boolean {
+  const [pmin, pmax, pcur, dmin, dmax, dcur] = versions
+  const [ownPmin, ownPmax, ownPcur, ownDmin, ownDmax, ownDcur] = ownVersions
+  if (pmin === 0 || pmax === 0 || pmin > pmax) return false
+  const speaks = pcur >= ownPmin && pcur <= ownPmax && dcur >= ownDmin && dcur <= ownDmax
+  return speaks && ownPcur >= pmin && ownPcur <= pmax && ownDcur >= dmin && ownDcur <= dmax
+}
+
+/** 1 to 128 bytes of UTF-8 without control characters. */
+export function nameIsFit(name: string): boolean {
+  return name !== '' && !/\p{Cc}/u.test(name) && utf8Length(name) <= nameBytesMax
+}
+
+function utf8Length(text: string): number {
+  let length = 0
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0
+    length += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
+  }
+  return length
+}
+
+/** A name that left may come back anywhere; a dead one only where and when the options allow it. */
+function mayMove(state: State, entry: Entry): boolean {
+  if (entry.state === 'left') return true
+  const { deadMemberReclaimMs } = state.timings
+  if (entry.state !== 'dead' || deadMemberReclaimMs === 0) return false
+  return state.now - entry.stateChangedAt > deadMemberReclaimMs
+}
+
+/** The first address wins; each other one is reported once until the next reap. */
+function reportConflict(state: State, entry: Entry, message: AliveMessage): void {
+  const other = { host: addressText(message.address) ?? '', port: message.port }
+  count(state, 'conflicts')
+  const label = `${other.host} ${other.port}`
+  if (entry.conflict === label) return
+  entry.conflict = label
+  const { name, address: existing } = entry
+  emitEvent(state, { kind: 'conflict', name, existing, other })
+}
+
+function setAddress(entry: Entry, message: AliveMessage): void {
+  if (sameBytes(entry.addressBytes, message.address) && entry.address.port === message.port) return
+  entry.addressBytes = message.address
+  entry.address = { host: addressText(message.address) ?? '', port: message.port }
+}

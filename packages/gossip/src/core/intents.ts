@@ -1,0 +1,88 @@
+/** Serf's join and leave intents, ordered by Lamport time: serf-wire section 5. */
+import type { JoinIntent, LeaveIntent } from '../wire/message.ts'
+import { broadcastIntent } from './broadcasts.ts'
+import { stamp, witness } from './clocks.ts'
+import { schedule } from './deadlines.ts'
+import { count } from './state.ts'
+import type { MemberRow, State } from './state.ts'
+import { failedBecameLeft, reap, setStatus } from './view.ts'
+
+/** True where the intent was news and should be passed on. */
+export function handleLeaveIntent(state: State, message: LeaveIntent): boolean {
+  const { lamportTime, node, prune } = message
+  if (!witness(state.clock, lamportTime)) return refuseTime(state)
+  const row = state.members.get(node)
+  if (row === undefined) return rememberIntent(state, 'leave', node, lamportTime)
+  if (lamportTime <= row.statusTime) return false
+  if (node === state.name && state.phase === 'active') {
+    announceJoin(state)
+    return false
+  }
+  row.statusTime = lamportTime
+  const { status } = row.snapshot
+  if (status === 'alive') setStatus(state, row, 'leaving')
+  else if (status === 'failed') failedBecameLeft(state, row)
+  if (prune) pruneMember(state, row)
+  return true
+}
+
+export function handleJoinIntent(state: State, message: JoinIntent): boolean {
+  const { lamportTime, node } = message
+  if (!witness(state.clock, lamportTime)) return refuseTime(state)
+  const row = state.members.get(node)
+  if (row === undefined) return rememberIntent(state, 'join', node, lamportTime)
+  if (lamportTime <= row.statusTime) return false
+  row.statusTime = lamportTime
+  if (row.snapshot.status === 'leaving') setStatus(state, row, 'alive')
+  return true
+}
+
+/** Says that we are here, with a time above everything said of us so far. */
+export function announceJoin(state: State): void {
+  const message = { kind: 'joinIntent', lamportTime: stamp(state.clock), node: state.name } as const
+  handleJoinIntent(state, message)
+  broadcastIntent(state, message)
+}
+
+/** Forgets intents that are too old to matter. */
+export function expireIntents(state: State): void {
+  const oldest = state.now - state.timings.recentIntentTimeoutMs
+  for (const [name, intent] of state.recentIntents) {
+    if (intent.at < oldest) state.recentIntents.delete(name)
+  }
+}
+
+/** A leaving member still has to say its last words before it is forgotten. */
+function pruneMember(state: State, row: MemberRow): void {
+  if (row.snapshot.status !== 'leaving') return reap(state, row)
+  const { broadcastTimeoutMs, leavePropagateDelayMs } = state.timings
+  const at = state.now + broadcastTimeoutMs + leavePropagateDelayMs
+  schedule(state.deadlines, at, { kind: 'prune', name: row.snapshot.name })
+}
+
+/** The time of a member that was leaving is over; one that came back in between stays. */
+export function pruneEnded(state: State, name: string): void {
+  const row = state.members.get(name)
+  if (row !== undefined && row.snapshot.status !== 'alive') reap(state, row)
+}
+
+function rememberIntent(
+  state: State,
+  kind: 'join' | 'leave',
+  name: string,
+  lamportTime: bigint,
+): boolean {
+  const known = state.recentIntents.get(name)
+  if (known !== undefined && lamportTime <= known.lamportTime) return false
+  if (known === undefined && state.recentIntents.size >= state.timings.recentIntentsMax) {
+    count(state, 'recentIntentsFull')
+    return false
+  }
+  state.recentIntents.set(name, { kind, lamportTime, at: state.now })
+  return true
+}
+
+function refuseTime(state: State): false {
+  count(state, 'lamportTimeAbsurd')
+  return false
+}

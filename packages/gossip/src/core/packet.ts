@@ -1,0 +1,70 @@
+/** One datagram, message by message. What cannot be used is counted, never thrown. */
+import type { Address } from '@kith/interface'
+import { decodePacket } from '../wire/codec.ts'
+import type { PacketMessage, UserMessage } from '../wire/message.ts'
+import { handleAlive } from './alive.ts'
+import { broadcastSerf } from './broadcasts.ts'
+import { handleDead } from './dead.ts'
+import { handleIndirectPing, handlePing, helperAcked } from './helper.ts'
+import { handleJoinIntent, handleLeaveIntent } from './intents.ts'
+import { probeAcked, probeNacked } from './probe.ts'
+import { handleQuery, handleRelay } from './queries.ts'
+import { count } from './state.ts'
+import type { State } from './state.ts'
+import { handleSuspect } from './suspect.ts'
+import { handleUserEvent } from './user-events.ts'
+
+export function handlePacket(state: State, from: Address, bytes: Uint8Array): void {
+  count(state, 'packetsIn')
+  const { messages, problems } = decodePacket(bytes, state.digests)
+  for (const { kind } of problems) count(state, kind)
+  for (const message of messages) handleMessage(state, from, message)
+}
+
+function handleMessage(state: State, from: Address, message: PacketMessage): void {
+  switch (message.kind) {
+    case 'ping':
+      return handlePing(state, message, from)
+    case 'indirectPing':
+      return handleIndirectPing(state, message, from)
+    case 'ack':
+      if (!probeAcked(state, message) && !helperAcked(state, message)) count(state, 'ackUnknown')
+      return
+    case 'nack':
+      if (!probeNacked(state, message.sequenceNumber)) count(state, 'nackUnknown')
+      return
+    case 'suspect':
+      return handleSuspect(state, message)
+    case 'alive':
+      return handleAlive(state, message)
+    case 'dead':
+      return handleDead(state, message)
+    case 'user':
+      return handleUser(state, message)
+  }
+}
+
+/** Serf's messages; what is passed on goes in the bytes it came in. */
+export function handleUser(state: State, user: UserMessage): void {
+  const { message, bytes } = user
+  switch (message?.kind) {
+    case undefined:
+      return count(state, 'userMessageUnknown')
+    case 'leaveIntent':
+      if (handleLeaveIntent(state, message)) broadcastSerf(state, state.intents, bytes)
+      return
+    case 'joinIntent':
+      if (handleJoinIntent(state, message)) broadcastSerf(state, state.intents, bytes)
+      return
+    case 'userEvent':
+      if (handleUserEvent(state, message)) broadcastSerf(state, state.events, bytes)
+      return
+    case 'query':
+      return handleQuery(state, message, bytes)
+    case 'queryResponse':
+      // Nothing of ours asks for answers yet.
+      return count(state, 'queryResponseUnasked')
+    case 'relay':
+      return handleRelay(state, message)
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * Failure detection: one member at a time is pinged, then through helpers and over a stream, and
+ * suspected when all of it stayed silent: memberlist-behaviour section 7.
+ */
+import { encodeMessage, encodeStream } from '../wire/codec.ts'
+import type { AckMessage, PingMessage } from '../wire/message.ts'
+import { applyAwareness, scaledProbeIntervalMs } from './awareness.ts'
+import { sendBare, sendWithNews } from './broadcasts.ts'
+import { cancel, schedule } from './deadlines.ts'
+import type { Input, ProbeReport } from './input.ts'
+import { pickEntries, shuffle } from './selection.ts'
+import { count, emit, emitEvent, takeId } from './state.ts'
+import type { Entry, Probe, State } from './state.ts'
+import { handleSuspect } from './suspect.ts'
+
+/** `dueAt` keeps the ticks on their grid; after a long sleep the grid starts anew. */
+export function probeTick(state: State, dueAt: number): void {
+  const { probeIntervalMs } = state.timings
+  const onGrid = dueAt + probeIntervalMs
+  if (state.probe === undefined) startNextProbe(state)
+  else state.tickWaits = true
+  // Scheduled after the probe's own timers: a probe that ends with the tick ends before it.
+  const at = onGrid > state.now ? onGrid : state.now + probeIntervalMs
+  schedule(state.deadlines, at, { kind: 'probeTick' })
+}
+
+function startNextProbe(state: State): void {
+  const entry = nextTarget(state)
+  if (entry !== undefined) startProbe(state, entry)
+}
+
+/** Walks the ring; at its end forgets the long dead and left, shuffles, and starts over. */
+function nextTarget(state: State): Entry | undefined {
+  for (let checked = 0; checked < state.ring.length;) {
+    if (state.probeIndex >= state.ring.length) {
+      resetRing(state)
+      state.probeIndex = 0
+      checked += 1
+      continue
+    }
+    const entry = state.ring[state.probeIndex]
+    state.probeIndex += 1
+    checked += 1
+    if (entry === undefined || entry.name === state.name) continue
+    if (entry.state === 'alive' || entry.state === 'suspect') return entry
+  }
+  return undefined
+}
+
+function resetRing(state: State): void {
+  const oldest = state.now - state.timings.gossipToTheDeadMs
+  let kept = 0
+  for (const entry of state.ring) {
+    const over = entry.state === 'dead' || entry.state === 'left'
+    if (over && entry.stateChangedAt < oldest && entry.name !== state.name) {
+      state.entries.delete(entry.name)
+      count(state, 'entriesForgotten')
+    } else {
+      state.ring[kept] = entry
+      kept += 1
+    }
+  }
+  state.ring.length = kept
+  shuffle(state, state.ring)
+}
+
+function startProbe(state: State, entry: Entry): void {
+  state.sequenceNumber = (state.sequenceNumber + 1) >>> 0
+  const { sequenceNumber, now } = state
+  const endsAt = now + scaledProbeIntervalMs(state)
+  const timers = [
+    schedule(state.deadlines, now + state.timings.probeTimeoutMs, { kind: 'probeTimeout' }),
+    schedule(state.deadlines, endsAt, { kind: 'probeEnd' }),
+  ]
+  state.probe = {
+    sequenceNumber,
+    entry,
+    incarnation: entry.incarnation,
+    endsAt,
+    phase: 'direct',
+    helpers: 0,
+    nacksExpected: 0,
+    nacks: 0,
+    streamRequest: undefined,
+    stream: 'unused',
+    timers,
+  }
+  count(state, 'probes')
+  const ping = pingFor(state, entry.name, sequenceNumber)
+  if (entry.state === 'alive') return sendWithNews(state, entry.address, ping)
+  const { incarnation, name: node } = entry
+  const suspect = { kind: 'suspect', incarnation, node, from: state.name } as const
+  sendBare(state, entry.address, [encodeMessage(ping), encodeMessage(suspect)], entry)
+}
+
+export function pingFor(state: State, node: string, sequenceNumber: number): PingMessage {
+  return {
+    kind: 'ping',
+    sequenceNumber,
+    node,
+    sourceAddress: state.addressBytes,
+    sourcePort: state.address.port,
+    sourceNode: state.name,
+  }
+}
+
+/** The direct ping stayed silent, or came back refused: ask helpers, and try a stream. */
+export function probeTimeout(state: State): void {
+  const probe = state.probe
+  if (probe === undefined || probe.phase !== 'direct') return
+  probe.phase = 'indirect'
+  const { entry, sequenceNumber } = probe
+  const helpers = pickEntries(state, state.timings.indirectProbesMax, (other) => {
+    return other.name !== state.name && other !== entry && other.state === 'alive'
+  })
+  for (const helper of helpers) {
+    const nack = helper.versions[1] >= 4
+    if (nack) probe.nacksExpected += 1
+    probe.helpers += 1
+    sendWithNews(state, helper.address, {
+      kind: 'indirectPing',
+      sequenceNumber,
+      target: entry.addressBytes,
+      port: entry.address.port,
+      node: entry.name,
+      nack,
+      sourceAddress: state.addressBytes,
+      sourcePort: state.address.port,
+      sourceNode: state.name,
+    })
+  }
+  count(state, 'indirectProbes')
+  if (state.timings.streamProbe && entry.versions[1] >= 3) pingByStream(state, probe)
+}
+
+function pingByStream(state: State, probe: Probe): void {
+  const id = takeId(state)
+  probe.streamRequest = id
+  probe.stream = 'pending'
+  state.requests.set(id, { kind: 'probe', sequenceNumber: probe.sequenceNumber })
+  emit(state, {
+    kind: 'request',
+    id,
+    to: probe.entry.address,
+    bytes: encodeStream(pingFor(state, probe.entry.name, probe.sequenceNumber)),
+    expectReply: true,
+    deadline: probe.endsAt,
+  })
+}
+
+/** A refused datagram to the target of the probe ends the waiting, not the probe. */
+export function probeSendFailed(state: State, input: Input & { kind: 'sendFailed' }): void {
+  const target = state.probe?.entry.address
+  if (target?.host === input.to.host && target.port === input.to.port) probeTimeout(state)
+}
+
+/** Any ack by packet, direct or relayed, early or late, as long as the probe runs. */
+export function probeAcked(state: State, message: AckMessage): boolean {
+  if (state.probe?.sequenceNumber !== message.sequenceNumber) return false
+  endProbe(state, -1)
+  return true
+}
+
+export function probeNacked(state: State, sequenceNumber: number): boolean {
+  const probe = state.probe
+  if (probe?.sequenceNumber !== sequenceNumber || probe.nacks >= probe.nacksExpected) return false
+  probe.nacks += 1
+  return true
+}
+
+/** How the ping over a stream went; a success counts only once the packets had all their time. */
+export function streamProbeEnded(state: State, sequenceNumber: number, acked: boolean): void {
+  const probe = state.probe
+  if (probe?.sequenceNumber !== sequenceNumber) return
+  probe.stream = acked ? 'acked' : 'failed'
+}
+
+export function probeEnd(state: State): void {
+  const probe = state.probe
+  if (probe === undefined) return
+  const { entry, incarnation, helpers, nacks, nacksExpected, stream } = probe
+  if (stream === 'acked') {
+    emitEvent(state, { kind: 'packetsBlocked', name: entry.name })
+    return endProbe(state, -1)
+  }
+  count(state, 'probesFailed')
+  endProbe(state, nacksExpected > 0 ? nacksExpected - nacks : 1)
+  const node = entry.name
+  const report: ProbeReport = { indirect: helpers, nacks, nacksExpected, stream }
+  handleSuspect(state, { kind: 'suspect', incarnation, node, from: state.name }, report)
+}
+
+function endProbe(state: State, awarenessDelta: number): void {
+  for (const timer of state.probe?.timers ?? []) cancel(state.deadlines, timer)
+  state.probe = undefined
+  applyAwareness(state, awarenessDelta)
+  if (!state.tickWaits) return
+  state.tickWaits = false
+  startNextProbe(state)
+}

@@ -1,0 +1,144 @@
+/** Exchanging whole states over a stream, now and then and at a join: memberlist-behaviour section 8. */
+import type { Address } from '@kith/interface'
+import { encodeStream } from '../wire/codec.ts'
+import type { PushPullMessage, PushPullRow, StreamMessage } from '../wire/message.ts'
+import { schedule } from './deadlines.ts'
+import { joinEnded } from './join.ts'
+import { mergeRows } from './merge.ts'
+import { pickEntries } from './selection.ts'
+import { localUserState, mergeUserState } from './serf-state.ts'
+import { count, emit, emitEvent, takeId } from './state.ts'
+import type { JoinJob, PendingRequest, State } from './state.ts'
+
+/** Up to this size the interval is not scaled. */
+const scaleFrom = 32
+/** Exchanges of ours that run at one time. */
+const requestsMax = 128
+
+/** The interval grows with the logarithm of the cluster, so that its whole cost does not explode. */
+export function scaledPushPullMs(intervalMs: number, members: number): number {
+  return members <= scaleFrom ? intervalMs : intervalMs * (Math.ceil(Math.log2(members) - 5) + 1)
+}
+
+export function pushPullTick(state: State): void {
+  const lasts = scaledPushPullMs(state.timings.pushPullIntervalMs, state.ring.length)
+  schedule(state.deadlines, state.now + lasts, { kind: 'pushPullTick' })
+  const [entry] = pickEntries(state, 1, (other) => {
+    return other.name !== state.name && other.state === 'alive'
+  })
+  if (entry !== undefined) startExchange(state, entry.address, undefined)
+}
+
+/** With a job it is a join. Extensions are asked for their states first, where there are any. */
+export function startExchange(state: State, to: Address, job: JoinJob | undefined): void {
+  if (state.requests.size + state.collects.size >= requestsMax) {
+    count(state, 'requestsFull')
+    if (job !== undefined) joinEnded(state, job, to, 'too many exchanges at one time')
+    return
+  }
+  if (state.extensions.size === 0) return sendState(state, to, job, new Map())
+  const id = takeId(state)
+  state.collects.set(id, { kind: 'request', job, to })
+  emit(state, { kind: 'collect', id })
+}
+
+export function collected(state: State, id: number, states: ReadonlyMap<string, Uint8Array>): void {
+  const pending = state.collects.get(id)
+  if (pending === undefined) return count(state, 'collectUnknown')
+  state.collects.delete(id)
+  if (pending.kind === 'request') return sendState(state, pending.to, pending.job, states)
+  respondAndMerge(state, pending.streamId, pending.message, states)
+}
+
+function sendState(
+  state: State,
+  to: Address,
+  job: JoinJob | undefined,
+  states: ReadonlyMap<string, Uint8Array>,
+): void {
+  const id = takeId(state)
+  state.requests.set(id, { kind: 'pushPull', job, to })
+  count(state, 'pushPulls')
+  const bytes = encodeStream(localState(state, job !== undefined, states))
+  const deadline = state.now + state.timings.streamTimeoutMs
+  emit(state, { kind: 'request', id, to, bytes, expectReply: true, deadline })
+}
+
+/** Somebody else's exchange: our state goes out before theirs is merged. */
+export function answerPushPull(state: State, streamId: number, message: PushPullMessage): void {
+  if (state.extensions.size === 0) return respondAndMerge(state, streamId, message, new Map())
+  if (state.collects.size >= requestsMax) {
+    count(state, 'requestsFull')
+    return emit(state, { kind: 'respond', id: streamId, bytes: undefined })
+  }
+  const id = takeId(state)
+  state.collects.set(id, { kind: 'respond', streamId, message })
+  emit(state, { kind: 'collect', id })
+}
+
+function respondAndMerge(
+  state: State,
+  streamId: number,
+  message: PushPullMessage,
+  states: ReadonlyMap<string, Uint8Array>,
+): void {
+  const bytes = encodeStream(localState(state, message.join, states))
+  emit(state, { kind: 'respond', id: streamId, bytes })
+  merge(state, message)
+}
+
+/** The answer to an exchange of ours. */
+export function exchangeReplied(
+  state: State,
+  request: PendingRequest & { kind: 'pushPull' },
+  message: StreamMessage,
+): void {
+  const { job, to } = request
+  const failure = replyProblem(state, message)
+  if (failure !== undefined) count(state, 'pushPullsFailed')
+  if (job !== undefined) joinEnded(state, job, to, failure)
+}
+
+export function exchangeFailed(
+  state: State,
+  request: PendingRequest & { kind: 'pushPull' },
+  reason: string,
+): void {
+  count(state, 'pushPullsFailed')
+  if (request.job !== undefined) joinEnded(state, request.job, request.to, reason)
+}
+
+function replyProblem(state: State, message: StreamMessage): string | undefined {
+  if (message.kind === 'error') return `refused: ${message.text.slice(0, 200)}`
+  if (message.kind !== 'pushPull') return `answered with ${message.kind}`
+  return merge(state, message)
+}
+
+/** All or nothing as to members; undefined where it was accepted, else the reason. */
+function merge(state: State, message: PushPullMessage): string | undefined {
+  const reason = mergeRows(state, message.rows)
+  if (reason !== undefined) {
+    count(state, 'mergesRefused')
+    emitEvent(state, { kind: 'mergeRefused', reason })
+    return reason
+  }
+  mergeUserState(state, message.userState)
+  return undefined
+}
+
+function localState(
+  state: State,
+  join: boolean,
+  states: ReadonlyMap<string, Uint8Array>,
+): PushPullMessage {
+  const rows = state.ring.map((entry): PushPullRow => ({
+    name: entry.name,
+    address: entry.addressBytes,
+    port: entry.address.port,
+    meta: entry.meta,
+    incarnation: entry.incarnation,
+    state: entry.state,
+    versions: entry.versions,
+  }))
+  return { kind: 'pushPull', join, rows, userState: localUserState(state, states) }
+}

@@ -1,0 +1,44 @@
+/** Contradicting what others say of us. Only the owner of an incarnation ever raises it. */
+import { applyAwareness } from './awareness.ts'
+import { broadcastSwim } from './broadcasts.ts'
+import { emitEvent } from './state.ts'
+import type { Entry, State } from './state.ts'
+import { memberRefreshed } from './view.ts'
+
+/**
+ * From here on, near the end of the 32-bit counter, a stranger's word is not enough: one forged
+ * packet could otherwise push a member to where it has nothing left to refute with, and Go's
+ * counter wraps to 0.
+ */
+export const incarnationEvidenceMax: number = 2 ** 32 - 1 - 2 ** 20
+/** How far beyond it a member may refute by itself, and beyond that in one step. */
+export const incarnationStepMax: number = 2 ** 10
+
+/** A suspicion or death at an incarnation that its subject cannot have reached by itself. */
+export function absurdEvidence(stored: number, incarnation: number): boolean {
+  return incarnation >= incarnationEvidenceMax && incarnation > stored
+}
+
+/** An alive further up than believable evidence could have pushed its subject. */
+export function absurdAlive(stored: number, incarnation: number): boolean {
+  return incarnation > Math.max(incarnationEvidenceMax, stored) + incarnationStepMax
+}
+
+/** Takes an incarnation above the accused one and tells everyone; costs a step of awareness. */
+export function refute(state: State, entry: Entry, accused: number): void {
+  const next = Math.max(state.incarnation + 1, accused + 1)
+  state.incarnation = Math.min(next, 2 ** 32 - 1)
+  entry.incarnation = state.incarnation
+  applyAwareness(state, 1)
+  memberRefreshed(state, entry)
+  broadcastSwim(state, {
+    kind: 'alive',
+    incarnation: entry.incarnation,
+    node: entry.name,
+    address: entry.addressBytes,
+    port: entry.address.port,
+    meta: entry.meta,
+    versions: entry.versions,
+  })
+  emitEvent(state, { kind: 'refute', incarnation: entry.incarnation, accused })
+}

@@ -1,0 +1,72 @@
+/** Serf's part of a push/pull, and beside it what extensions tell each other. */
+import { decodeState, encodeState } from '../wire/codec.ts'
+import { decodeText, encodeText } from '../wire/text.ts'
+import { extensionStateBytesMax } from '../options.ts'
+import { witness } from './clocks.ts'
+import type { LamportClock } from './clocks.ts'
+import { nameIsFit } from './alive.ts'
+import { handleJoinIntent, handleLeaveIntent } from './intents.ts'
+import { count, emit } from './state.ts'
+import type { State } from './state.ts'
+import { bufferedEvents, mergeEvents } from './user-events.ts'
+
+/** Says whose states follow; no extension can have this name. */
+const senderKey = '@member'
+
+export function localUserState(state: State, states: ReadonlyMap<string, Uint8Array>): Uint8Array {
+  const statusTimes = new Map<string, bigint>()
+  for (const [name, row] of state.members) statusTimes.set(name, row.statusTime)
+  // First, because a reader may stop at its own limit.
+  const extensions = new Map<string, Uint8Array>()
+  if (states.size > 0) extensions.set(senderKey, encodeText(state.name))
+  for (const [name, bytes] of states) {
+    if (bytes.length <= extensionStateBytesMax) extensions.set(name, bytes)
+    else count(state, 'extensionStateTooLarge')
+  }
+  return encodeState({
+    lamportTime: state.clock.time,
+    eventLamportTime: state.eventClock.time,
+    queryLamportTime: state.queryClock.time,
+    statusTimes,
+    leftMembers: [...state.gone],
+    events: bufferedEvents(state),
+    extensions,
+  })
+}
+
+export function mergeUserState(state: State, bytes: Uint8Array): void {
+  if (bytes.length === 0) return count(state, 'userStateEmpty')
+  const remote = decodeState(bytes)
+  if (remote === undefined) return count(state, 'userStateMalformed')
+  follow(state, state.clock, remote.lamportTime)
+  follow(state, state.eventClock, remote.eventLamportTime)
+  follow(state, state.queryClock, remote.queryLamportTime)
+  const left = new Set(remote.leftMembers)
+  for (const node of left) {
+    const time = remote.statusTimes.get(node)
+    if (time === undefined) continue
+    handleLeaveIntent(state, { kind: 'leaveIntent', lamportTime: time + 1n, node, prune: false })
+  }
+  for (const [node, lamportTime] of remote.statusTimes) {
+    if (!left.has(node)) handleJoinIntent(state, { kind: 'joinIntent', lamportTime, node })
+  }
+  mergeEvents(state, remote.events)
+  deliverStates(state, remote.extensions)
+}
+
+function follow(state: State, clock: LamportClock, time: bigint): void {
+  if (time > 0n && !witness(clock, time - 1n)) count(state, 'lamportTimeAbsurd')
+}
+
+function deliverStates(state: State, states: ReadonlyMap<string, Uint8Array>): void {
+  const sender = states.get(senderKey)
+  if (sender === undefined) return
+  const from = decodeText(sender, 0, sender.length)
+  if (from === undefined || !nameIsFit(from)) return count(state, 'nameUnfit')
+  for (const [name, bytes] of states) {
+    if (!state.extensions.has(name)) continue
+    if (bytes.length <= extensionStateBytesMax) {
+      emit(state, { kind: 'extensionState', name, from, bytes })
+    } else count(state, 'extensionStateTooLarge')
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * Everything one member remembers. Only `step` changes it; `now`, `outputs` and `random` are those of
+ * the step that runs. SWIM's entries and Serf's member rows are two tables because their lives
+ * differ: an entry goes half a minute after a death, a row stays for a day.
+ */
+import { invariant } from '@kith/interface'
+import type { Address, Digests, Member, Random } from '@kith/interface'
+import { addressBytes, encodeTags } from '../wire/codec.ts'
+import type { PushPullMessage, SwimState, Versions } from '../wire/message.ts'
+import { metaBytesMax } from '../options.ts'
+import type { GossipTimings } from '../options.ts'
+import { createClock } from './clocks.ts'
+import type { LamportClock } from './clocks.ts'
+import { createDeadlines } from './deadlines.ts'
+import type { Deadlines, Timer } from './deadlines.ts'
+import type { GossipEvent, Output } from './input.ts'
+import { createQueue } from './queue.ts'
+import type { TransmitQueue } from './queue.ts'
+
+/** What waits for its time. */
+export type Task =
+  | { readonly kind: 'probeTick' }
+  | { readonly kind: 'probeTimeout' }
+  | { readonly kind: 'probeEnd' }
+  | { readonly kind: 'helperTimeout'; readonly sequenceNumber: number }
+  | { readonly kind: 'suspicion'; readonly entry: Entry }
+  | { readonly kind: 'gossipTick' }
+  | { readonly kind: 'pushPullTick' }
+  | { readonly kind: 'reapTick' }
+  | { readonly kind: 'reconnectTick' }
+  | { readonly kind: 'waitEnd'; readonly ticket: number }
+  | { readonly kind: 'leaveEnd' }
+  | { readonly kind: 'prune'; readonly name: string }
+
+export interface Suspicion {
+  readonly startedAt: number
+  readonly minMs: number
+  readonly maxMs: number
+  /** Independent confirmations that bring the time down to `minMs`. */
+  readonly needed: number
+  /** Who has spoken already, the first accuser included. */
+  readonly accusers: Set<string>
+  confirmations: number
+  timer: Timer<Task>
+}
+
+/** One row of SWIM's table. */
+export interface Entry {
+  readonly name: string
+  /** As received, 4 or 16 bytes: two forms of one address are two addresses. */
+  addressBytes: Uint8Array
+  /** The same, for sending. */
+  address: Address
+  meta: Uint8Array
+  versions: Versions
+  incarnation: number
+  state: SwimState
+  stateChangedAt: number
+  suspicion: Suspicion | undefined
+  /** The other address last reported for this name. */
+  conflict: string | undefined
+}
+
+/** One row of Serf's table. */
+export interface MemberRow {
+  snapshot: Member
+  /** Lamport time of the last intent. */
+  statusTime: bigint
+  /** When it failed or left. */
+  goneAt: number
+}
+
+export interface RecentIntent {
+  readonly kind: 'join' | 'leave'
+  readonly lamportTime: bigint
+  readonly at: number
+}
+
+/** The probe that runs; at most one. */
+export interface Probe {
+  readonly sequenceNumber: number
+  readonly entry: Entry
+  /** As it stood at the start: a member that refuted since is not accused again. */
+  readonly incarnation: number
+  readonly endsAt: number
+  phase: 'direct' | 'indirect'
+  helpers: number
+  nacksExpected: number
+  nacks: number
+  /** The request id of the ping over a stream, where one was sent. */
+  streamRequest: number | undefined
+  stream: 'unused' | 'pending' | 'failed' | 'acked'
+  readonly timers: Timer<Task>[]
+}
+
+/** A probe we make for somebody else. */
+export interface HelperProbe {
+  readonly origin: Address
+  readonly originSequenceNumber: number
+  /** A nack is still owed. */
+  nack: boolean
+  timer: Timer<Task>
+}
+
+export interface JoinJob {
+  /** Of the command to answer; undefined for a reconnect of our own. */
+  readonly id: number | undefined
+  /** Not yet contacted, last first. */
+  readonly waiting: Address[]
+  readonly failures: string[]
+  running: number
+  joined: number
+}
+
+/** What an answer to a request of ours is for. */
+export type PendingRequest =
+  | { readonly kind: 'pushPull'; readonly job: JoinJob | undefined; readonly to: Address }
+  | { readonly kind: 'probe'; readonly sequenceNumber: number }
+
+/** A push/pull that waits for the states of extensions. */
+export type PendingCollect =
+  | { readonly kind: 'request'; readonly job: JoinJob | undefined; readonly to: Address }
+  | { readonly kind: 'respond'; readonly streamId: number; readonly message: PushPullMessage }
+
+export interface EventSlot {
+  readonly lamportTime: bigint
+  readonly events: { readonly name: string; readonly payload: Uint8Array }[]
+}
+
+export interface QuerySlot {
+  readonly lamportTime: bigint
+  readonly ids: number[]
+}
+
+/** Commands that wait until their broadcast was sent. */
+export interface Wait {
+  readonly timer: Timer<Task>
+  readonly after: 'done' | 'leaveSwim' | 'leavePropagate'
+  readonly commandId: number
+}
+
+export interface State {
+  readonly name: string
+  readonly timings: GossipTimings
+  readonly digests: Digests
+  readonly random: Random
+  readonly addressBytes: Uint8Array
+  readonly address: Address
+  meta: Uint8Array
+  now: number
+  outputs: Output[]
+  started: boolean
+  /** `leaving` from the first word of a leave, `left` once it finished. */
+  phase: 'active' | 'leaving' | 'left'
+  /** Ids of leave commands to answer at the end. */
+  readonly leaveIds: number[]
+  incarnation: number
+  sequenceNumber: number
+  /** SWIM's table in probe order; its length is the N of every formula. */
+  readonly ring: Entry[]
+  readonly entries: Map<string, Entry>
+  probeIndex: number
+  aliveCount: number
+  awareness: number
+  readonly deadlines: Deadlines<Task>
+  probe: Probe | undefined
+  /** One tick that came while a probe still ran: the next probe starts at its end. */
+  tickWaits: boolean
+  readonly helperProbes: Map<number, HelperProbe>
+  readonly broadcasts: TransmitQueue
+  readonly intents: TransmitQueue
+  readonly queries: TransmitQueue
+  readonly events: TransmitQueue
+  gossipPhaseMs: number
+  gossipTimer: Timer<Task> | undefined
+  readonly members: Map<string, MemberRow>
+  readonly failed: Set<string>
+  readonly gone: Set<string>
+  /** `members()` until something changes. */
+  sorted: readonly Member[] | undefined
+  readonly clock: LamportClock
+  readonly eventClock: LamportClock
+  readonly queryClock: LamportClock
+  readonly recentIntents: Map<string, RecentIntent>
+  readonly eventSlots: (EventSlot | undefined)[]
+  readonly querySlots: (QuerySlot | undefined)[]
+  nextId: number
+  readonly requests: Map<number, PendingRequest>
+  readonly collects: Map<number, PendingCollect>
+  readonly waits: Map<number, Wait>
+  /** Joins with something to do at the end of the step. */
+  readonly joinsToContinue: Set<JoinJob>
+  readonly extensions: Set<string>
+  readonly counters: Map<string, number>
+}
+
+export interface CoreOptions {
+  readonly name: string
+  /** Advertised: an IP literal and the port others reach us at. */
+  readonly address: Address
+  /** Without `kith.v`, which is added. */
+  readonly tags: Readonly<Record<string, string>>
+  readonly timings: GossipTimings
+  readonly digests: Digests
+}
+
+/** Spoken by this member: memberlist 1 to 5 as 2, Serf 2 to 5 as 5. */
+export const ownVersions: Versions = [1, 5, 2, 2, 5, 5]
+
+export function createState(options: CoreOptions, random: Random): State {
+  const { name, address, timings, digests } = options
+  const bytes = addressBytes(address.host)
+  invariant(bytes !== undefined, `advertised address ${address.host} is an IP literal`)
+  return {
+    name,
+    timings,
+    digests,
+    random,
+    addressBytes: bytes,
+    address,
+    meta: encodeOwnTags(options.tags),
+    now: 0,
+    outputs: [],
+    started: false,
+    phase: 'active',
+    leaveIds: [],
+    incarnation: 0,
+    sequenceNumber: 0,
+    ring: [],
+    entries: new Map(),
+    probeIndex: 0,
+    aliveCount: 0,
+    awareness: 0,
+    deadlines: createDeadlines(),
+    probe: undefined,
+    tickWaits: false,
+    helperProbes: new Map(),
+    broadcasts: createQueue(timings.queueDepthMax),
+    intents: createQueue(timings.queueDepthMax),
+    queries: createQueue(timings.queueDepthMax),
+    events: createQueue(timings.queueDepthMax),
+    gossipPhaseMs: 0,
+    gossipTimer: undefined,
+    members: new Map(),
+    failed: new Set(),
+    gone: new Set(),
+    sorted: undefined,
+    clock: createClock(),
+    eventClock: createClock(),
+    queryClock: createClock(),
+    recentIntents: new Map(),
+    eventSlots: [],
+    querySlots: [],
+    nextId: 1,
+    requests: new Map(),
+    collects: new Map(),
+    waits: new Map(),
+    joinsToContinue: new Set(),
+    extensions: new Set(),
+    counters: new Map(),
+  }
+}
+
+/** Own meta: the tags and the mark by which Kith members know each other. */
+export function encodeOwnTags(tags: Readonly<Record<string, string>>): Uint8Array {
+  const meta = encodeTags(new Map([['kith.v', '1'], ...Object.entries(tags)]))
+  invariant(meta.length <= metaBytesMax, 'own tags fit the member meta')
+  return meta
+}
+
+export function emit(state: State, output: Output): void {
+  state.outputs.push(output)
+}
+
+export function emitEvent(state: State, event: GossipEvent): void {
+  state.outputs.push({ kind: 'event', event })
+}
+
+/** One more of `kind`; the kinds are few and ours, so the map stays small. */
+export function count(state: State, kind: string): void {
+  state.counters.set(kind, (state.counters.get(kind) ?? 0) + 1)
+}
+
+/** Ids of requests, collects and tickets; unique within one life. */
+export function takeId(state: State): number {
+  const id = state.nextId
+  state.nextId += 1
+  return id
+}
+
+/** Whether any other member is alive, as far as SWIM knows. */
+export function anyOtherAlive(state: State): boolean {
+  const self = state.entries.get(state.name)
+  return state.aliveCount > (self?.state === 'alive' ? 1 : 0)
+}
+
+/** The one way an entry changes its state, so that the count stays right. */
+export function setEntryState(state: State, entry: Entry, next: SwimState): void {
+  if (entry.state === 'alive') state.aliveCount -= 1
+  if (next === 'alive') state.aliveCount += 1
+  entry.state = next
+  entry.stateChangedAt = state.now
+}

@@ -1,0 +1,52 @@
+/** What the core counted, and how full it is. */
+import type { State } from './state.ts'
+
+export interface CoreStats {
+  /** By kind; a kind that never happened is absent. */
+  readonly counters: Readonly<Record<string, number>>
+  /** Broadcasts waiting. */
+  readonly queues: {
+    readonly members: number
+    readonly intents: number
+    readonly queries: number
+    readonly events: number
+  }
+  /** Broadcasts dropped because a queue was full. */
+  readonly broadcastsDropped: number
+  /** SWIM's N: everyone probed, self and the recently dead included. */
+  readonly probeList: number
+  readonly alive: number
+  readonly failed: number
+  readonly left: number
+  /** 0 is healthy. */
+  readonly awareness: number
+  readonly lamportTimes: {
+    readonly member: bigint
+    readonly event: bigint
+    readonly query: bigint
+  }
+}
+
+export function coreStats(state: State): CoreStats {
+  const queues = [state.broadcasts, state.intents, state.queries, state.events]
+  return {
+    counters: Object.fromEntries(state.counters),
+    queues: {
+      members: state.broadcasts.size,
+      intents: state.intents.size,
+      queries: state.queries.size,
+      events: state.events.size,
+    },
+    broadcastsDropped: queues.reduce((sum, queue) => sum + queue.dropped, 0),
+    probeList: state.ring.length,
+    alive: state.aliveCount,
+    failed: state.failed.size,
+    left: state.gone.size,
+    awareness: state.awareness,
+    lamportTimes: {
+      member: state.clock.time,
+      event: state.eventClock.time,
+      query: state.queryClock.time,
+    },
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * The one door of the core. Same options, same seed and same inputs give the same outputs, in an
+ * order that the runtime keeps.
+ */
+import { applyAwareness } from './awareness.ts'
+import { forceLeave, leave, leaveEnded, setTags, start, waitEnded } from './commands.ts'
+import { earliest, postpone, takeDue } from './deadlines.ts'
+import { suspicionEnded } from './dead.ts'
+import { gossipTick } from './gossip.ts'
+import { helperTimeout } from './helper.ts'
+import type { Command, Input, Output } from './input.ts'
+import { pruneEnded } from './intents.ts'
+import { createJob, finishJoin, takeAddresses } from './join.ts'
+import { handlePacket } from './packet.ts'
+import { probeEnd, probeSendFailed, probeTick, probeTimeout } from './probe.ts'
+import { collected, pushPullTick, startExchange } from './push-pull.ts'
+import { broadcastExtension } from './queries.ts'
+import { takeFinished } from './queue.ts'
+import { reapTick } from './reap.ts'
+import { reconnectTick } from './reconnect.ts'
+import { count, emitEvent } from './state.ts'
+import type { State, Task } from './state.ts'
+import { handleReply, handleRequestFailed, handleStream } from './streams.ts'
+
+/** `now` is monotonic milliseconds and never goes back. */
+export function step(state: State, input: Input, now: number): readonly Output[] {
+  state.now = Math.max(state.now, now)
+  state.outputs = []
+  handle(state, input)
+  settle(state)
+  return state.outputs
+}
+
+/** When the runtime must next pass a `deadline`; undefined means never. */
+export function nextDeadline(state: State): number | undefined {
+  return earliest(state.deadlines)?.at
+}
+
+function handle(state: State, input: Input): void {
+  switch (input.kind) {
+    case 'packet':
+      return handlePacket(state, input.from, input.bytes)
+    case 'deadline':
+      return runDue(state)
+    case 'sendFailed':
+      count(state, 'sendsFailed')
+      return probeSendFailed(state, input)
+    case 'streamMessage':
+      return handleStream(state, input.id, input.message)
+    case 'reply':
+      return handleReply(state, input.id, input.message)
+    case 'requestFailed':
+      return handleRequestFailed(state, input.id, input.reason)
+    case 'requestSent':
+      // Every request of the core asks for a reply so far.
+      return count(state, 'replyUnknown')
+    case 'collected':
+      return collected(state, input.id, input.states)
+    case 'command':
+      return command(state, input.command)
+  }
+}
+
+function command(state: State, asked: Command): void {
+  switch (asked.kind) {
+    case 'start':
+      return start(state)
+    case 'join':
+      state.joinsToContinue.add(createJob(asked.id, asked.addresses))
+      return
+    case 'leave':
+      return leave(state, asked.id)
+    case 'forceLeave':
+      return forceLeave(state, asked.id, asked.name, asked.prune)
+    case 'setTags':
+      return setTags(state, asked.id, asked.tags)
+    case 'broadcast':
+      return broadcastExtension(state, asked.name, asked.bytes)
+    case 'extend':
+      state.extensions.add(asked.name)
+      return
+    case 'retract':
+      state.extensions.delete(asked.name)
+      return
+  }
+}
+
+function runDue(state: State): void {
+  doubtOwnClock(state)
+  for (;;) {
+    const timer = takeDue(state.deadlines, state.now)
+    if (timer === undefined) return
+    runTask(state, timer.task, timer.at)
+  }
+}
+
+/**
+ * A deadline that comes late by more than a probe may take says that this member did not run: the
+ * process was stopped, or its event loop blocked. Whatever others had to answer in that time may lie
+ * unread in our socket, so everyone gets the lost time back, and we trust ourselves less.
+ */
+function doubtOwnClock(state: State): void {
+  const due = earliest(state.deadlines)?.at ?? state.now
+  const lateMs = state.now - due
+  if (lateMs <= state.timings.probeTimeoutMs) return
+  postpone(state.deadlines, lateMs, waitsForOthers)
+  applyAwareness(state, 1)
+  count(state, 'pauses')
+  emitEvent(state, { kind: 'paused', lateMs })
+}
+
+function waitsForOthers(task: Task): boolean {
+  return (
+    task.kind === 'suspicion' ||
+    task.kind === 'probeTimeout' ||
+    task.kind === 'probeEnd' ||
+    task.kind === 'helperTimeout'
+  )
+}
+
+function runTask(state: State, task: Task, dueAt: number): void {
+  switch (task.kind) {
+    case 'probeTick':
+      return probeTick(state, dueAt)
+    case 'probeTimeout':
+      return probeTimeout(state)
+    case 'probeEnd':
+      return probeEnd(state)
+    case 'helperTimeout':
+      return helperTimeout(state, task.sequenceNumber)
+    case 'suspicion':
+      return suspicionEnded(state, task.entry)
+    case 'gossipTick':
+      return gossipTick(state)
+    case 'pushPullTick':
+      return pushPullTick(state)
+    case 'reapTick':
+      return reapTick(state)
+    case 'reconnectTick':
+      return reconnectTick(state)
+    case 'waitEnd':
+      return waitEnded(state, task.ticket)
+    case 'leaveEnd':
+      return leaveEnded(state)
+    case 'prune':
+      return pruneEnded(state, task.name)
+  }
+}
+
+/** What this step set going: broadcasts that left their queue, joins that go on or are done. */
+function settle(state: State): void {
+  for (const queue of [state.broadcasts, state.intents, state.queries, state.events]) {
+    for (const ticket of takeFinished(queue)) waitEnded(state, ticket)
+  }
+  for (const job of state.joinsToContinue) {
+    state.joinsToContinue.delete(job)
+    for (const address of takeAddresses(job)) startExchange(state, address, job)
+    const over = job.running === 0 && job.waiting.length === 0
+    if (over && !state.joinsToContinue.has(job)) finishJoin(state, job)
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * User events of others: recognised once, passed on, and kept for push/pull, as Serf does. Nothing
+ * here shows them to anybody yet.
+ */
+import type { BufferedEvents, UserEventMessage } from '../wire/message.ts'
+import { sameBytes } from '../wire/codec.ts'
+import { witness } from './clocks.ts'
+import { count } from './state.ts'
+import type { State } from './state.ts'
+
+/** Different events of one Lamport time; a cluster makes one or two. */
+export const eventsPerTimeMax = 64
+
+/** True where the event was new and should be passed on. */
+export function handleUserEvent(state: State, message: UserEventMessage): boolean {
+  const { lamportTime, name, payload } = message
+  if (!witness(state.eventClock, lamportTime)) {
+    count(state, 'lamportTimeAbsurd')
+    return false
+  }
+  const slots = state.timings.eventBufferMax
+  if (state.eventClock.time > BigInt(slots) + lamportTime) return false
+  const place = Number(lamportTime % BigInt(slots))
+  const slot = state.eventSlots[place]
+  if (slot?.lamportTime !== lamportTime) {
+    state.eventSlots[place] = { lamportTime, events: [{ name, payload }] }
+    return true
+  }
+  const known = slot.events.some((event) => {
+    return event.name === name && sameBytes(event.payload, payload)
+  })
+  if (known) return false
+  if (slot.events.length >= eventsPerTimeMax) {
+    count(state, 'eventsFull')
+    return false
+  }
+  slot.events.push({ name, payload })
+  return true
+}
+
+/** The events of another member's buffer; they are kept, not passed on. */
+export function mergeEvents(state: State, buffered: readonly (BufferedEvents | undefined)[]): void {
+  for (const slot of buffered) {
+    for (const event of slot?.events ?? []) {
+      handleUserEvent(state, {
+        kind: 'userEvent',
+        lamportTime: slot?.lamportTime ?? 0n,
+        name: event.name,
+        payload: event.payload,
+        coalesce: false,
+      })
+    }
+  }
+}
+
+/** The used slots of our buffer. */
+export function bufferedEvents(state: State): readonly BufferedEvents[] {
+  return state.eventSlots.filter((slot) => slot !== undefined)
+}

@@ -1,0 +1,114 @@
+/** Serf's table of members, and the events it gives when SWIM's verdicts or intents change it. */
+import { invariant } from '@kith/interface'
+import type { Member, MemberEventKind, MemberStatus } from '@kith/interface'
+import { decodeTags, tagsRecord } from '../wire/codec.ts'
+import { emitEvent } from './state.ts'
+import type { Entry, MemberRow, State } from './state.ts'
+
+/** Everyone known, in order of name; the same array until something changes. */
+export function members(state: State): readonly Member[] {
+  state.sorted ??= Object.freeze(
+    [...state.members.values()]
+      .map((row) => row.snapshot)
+      .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)),
+  )
+  return state.sorted
+}
+
+export function member(state: State, name: string): Member | undefined {
+  return state.members.get(name)?.snapshot
+}
+
+/** SWIM saw a member come alive that was unknown, dead or left. */
+export function memberJoined(state: State, entry: Entry): void {
+  const known = state.members.get(entry.name)
+  if (known !== undefined) {
+    known.goneAt = 0
+    setMember(state, known, snapshotOf(entry, 'alive'))
+    report(state, 'join', known)
+    return
+  }
+  const intent = state.recentIntents.get(entry.name)
+  state.recentIntents.delete(entry.name)
+  const row: MemberRow = {
+    snapshot: snapshotOf(entry, intent?.kind === 'leave' ? 'leaving' : 'alive'),
+    statusTime: intent?.lamportTime ?? 0n,
+    goneAt: 0,
+  }
+  state.members.set(entry.name, row)
+  state.sorted = undefined
+  report(state, 'join', row)
+}
+
+/** SWIM declared a member dead, or heard its good-bye. */
+export function memberGone(state: State, entry: Entry): void {
+  const row = state.members.get(entry.name)
+  if (row?.snapshot.status === 'leaving') setGone(state, row, 'left', entry)
+  else if (row?.snapshot.status === 'alive') setGone(state, row, 'failed', entry)
+}
+
+/** The meta or the address of a living member changed. */
+export function memberUpdated(state: State, entry: Entry): void {
+  const row = state.members.get(entry.name)
+  if (row === undefined) return
+  setMember(state, row, snapshotOf(entry, row.snapshot.status))
+  report(state, 'update', row)
+}
+
+/** Keeps the snapshot's incarnation true where nothing worth an event happened. */
+export function memberRefreshed(state: State, entry: Entry): void {
+  const row = state.members.get(entry.name)
+  if (row === undefined || row.snapshot.incarnation === entry.incarnation) return
+  setMember(state, row, { ...row.snapshot, incarnation: entry.incarnation })
+}
+
+/** An intent moves a member between alive and leaving; Serf tells nobody. */
+export function setStatus(state: State, row: MemberRow, status: 'alive' | 'leaving'): void {
+  setMember(state, row, { ...row.snapshot, status })
+}
+
+/** A leave intent turns a failed member into one that left. */
+export function failedBecameLeft(state: State, row: MemberRow): void {
+  invariant(row.snapshot.status === 'failed', 'only a failed member becomes left by intent')
+  setMember(state, row, { ...row.snapshot, status: 'left' })
+  report(state, 'leave', row)
+}
+
+/** Forgets a member. */
+export function reap(state: State, row: MemberRow): void {
+  const { name } = row.snapshot
+  state.members.delete(name)
+  state.failed.delete(name)
+  state.gone.delete(name)
+  state.sorted = undefined
+  report(state, 'reap', row)
+}
+
+function setGone(state: State, row: MemberRow, status: 'left' | 'failed', entry: Entry): void {
+  row.goneAt = state.now
+  setMember(state, row, { ...row.snapshot, status, incarnation: entry.incarnation })
+  report(state, status === 'left' ? 'leave' : 'fail', row)
+}
+
+function setMember(state: State, row: MemberRow, snapshot: Member): void {
+  row.snapshot = Object.freeze(snapshot)
+  state.sorted = undefined
+  if (snapshot.status === 'failed') state.failed.add(snapshot.name)
+  else state.failed.delete(snapshot.name)
+  if (snapshot.status === 'left') state.gone.add(snapshot.name)
+  else state.gone.delete(snapshot.name)
+}
+
+function snapshotOf(entry: Entry, status: MemberStatus): Member {
+  return Object.freeze({
+    name: entry.name,
+    address: entry.address,
+    tags: tagsRecord(decodeTags(entry.meta) ?? new Map()),
+    status,
+    incarnation: entry.incarnation,
+  })
+}
+
+function report(state: State, kind: MemberEventKind, row: MemberRow): void {
+  emitEvent(state, { kind, member: row.snapshot })
+}
