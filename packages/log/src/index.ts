@@ -1,1 +1,15 @@
-export {}
+/**
+ * A durable append-only record log in SQLite, with pluggable stores.
+ * @packageDocumentation
+ */
+export { LogError } from './errors.ts'
+export type { LogErrorCode } from './errors.ts'
+export type { LogOptions } from './options.ts'
+export type { CursorCommit, CursorState, LogCursor } from './runtime/cursors.ts'
+export { createLog } from './runtime/log.ts'
+export type { Log, LogStatus } from './runtime/log.ts'
+export type { LogEvents } from './runtime/parts.ts'
+export type { ReadOptions, ReadResult, TailOptions } from './runtime/queries.ts'
+export type { CorruptDetails } from './runtime/reads.ts'
+export type { VerifyOptions, VerifyReport } from './runtime/verify.ts'
+export { memoryStore } from './store/memory.ts'

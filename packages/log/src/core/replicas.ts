@@ -1,0 +1,96 @@
+/** Who acknowledged what (LOG-17): the wait behind `append(..., { replicas })` and the stored vectors. */
+import { fromHex, invariant, toHex } from '@kith/interface'
+import type { LogId, OriginId } from '@kith/interface'
+import { readU48, writeU48 } from '../wire/bytes.ts'
+
+/** Origin 16 bytes, next u48. */
+const entryBytes = 22
+
+/** Other logs whose acknowledgements are kept; the one silent the longest is forgotten. */
+export const PEERS_MAX = 1024
+
+export function encodeVector(vector: ReadonlyMap<OriginId, number>): Uint8Array {
+  const bytes = new Uint8Array(vector.size * entryBytes)
+  let at = 0
+  for (const [origin, next] of vector) {
+    const id = fromHex(origin)
+    invariant(id?.length === 16, 'an origin id is 16 bytes')
+    bytes.set(id, at)
+    writeU48(bytes, at + 16, next)
+    at += entryBytes
+  }
+  return bytes
+}
+
+export function decodeVector(bytes: Uint8Array): Map<OriginId, number> {
+  const vector = new Map<OriginId, number>()
+  for (let at = 0; at + entryBytes <= bytes.length; at += entryBytes) {
+    vector.set(toHex(bytes.subarray(at, at + 16)), readU48(bytes, at + 16))
+  }
+  return vector
+}
+
+interface Waiter {
+  readonly origin: OriginId
+  /** One past the last sequence of the append. */
+  readonly next: number
+  readonly needed: number
+  readonly done: (acked: number) => void
+}
+
+export interface ReplicaTracker {
+  /** Returns true where anything moved. Acknowledgements only ever grow. */
+  acknowledge(logId: LogId, vector: ReadonlyMap<OriginId, number>): boolean
+  /** How many other logs hold everything of `origin` below `next`. */
+  ackedBy(origin: OriginId, next: number): number
+  /** Calls `done` once `needed` logs acknowledged; returns the removal of the wait. */
+  wait(origin: OriginId, next: number, needed: number, done: (acked: number) => void): () => void
+  vectorOf(logId: LogId): ReadonlyMap<OriginId, number> | undefined
+}
+
+export function createReplicaTracker(
+  stored: Iterable<readonly [LogId, Uint8Array]>,
+): ReplicaTracker {
+  const vectors = new Map<LogId, Map<OriginId, number>>()
+  for (const [logId, acked] of stored) vectors.set(logId, decodeVector(acked))
+  const waiters = new Set<Waiter>()
+  const ackedBy = (origin: OriginId, next: number): number => {
+    let acked = 0
+    for (const vector of vectors.values()) if ((vector.get(origin) ?? 0) >= next) acked += 1
+    return acked
+  }
+  return {
+    ackedBy,
+    vectorOf: (logId) => vectors.get(logId),
+    acknowledge(logId, vector) {
+      const known = vectors.get(logId) ?? new Map<OriginId, number>()
+      let moved = !vectors.has(logId)
+      for (const [origin, next] of vector) {
+        if (next <= (known.get(origin) ?? 0)) continue
+        known.set(origin, next)
+        moved = true
+      }
+      vectors.delete(logId)
+      vectors.set(logId, known)
+      const oldest = vectors.keys().next().value
+      if (vectors.size > PEERS_MAX && oldest !== undefined) vectors.delete(oldest)
+      if (moved) settle(waiters, ackedBy)
+      return moved
+    },
+    wait(origin, next, needed, done) {
+      const waiter: Waiter = { origin, next, needed, done }
+      waiters.add(waiter)
+      settle(waiters, ackedBy)
+      return () => void waiters.delete(waiter)
+    },
+  }
+}
+
+function settle(waiters: Set<Waiter>, ackedBy: (origin: OriginId, next: number) => number): void {
+  for (const waiter of [...waiters]) {
+    const acked = ackedBy(waiter.origin, waiter.next)
+    if (acked < waiter.needed) continue
+    waiters.delete(waiter)
+    waiter.done(acked)
+  }
+}

@@ -1,0 +1,108 @@
+/** What a log knows of itself between two transactions: identities, origins and the next offset. */
+import type {
+  Digests,
+  Hole,
+  LogId,
+  OriginId,
+  OriginState,
+  StoredCursor,
+  StoredHole,
+  StoredMeta,
+  StoredOrigin,
+  StoredPeer,
+  StoredProducer,
+  StoreChanges,
+} from '@kith/interface'
+import { originChain } from '../wire/batch.ts'
+
+/**
+ * One position in the life of a log. The writer keeps three: decided (`head`), committed, and flushed;
+ * only the flushed one is ever shown to others.
+ */
+export interface LogState {
+  meta: StoredMeta
+  nextOffset: number
+  readonly origins: Map<OriginId, StoredOrigin>
+  readonly holes: Map<OriginId, readonly StoredHole[]>
+  readonly cursors: Map<string, StoredCursor>
+  /** Least recently used first. */
+  readonly producers: Map<string, StoredProducer>
+  /** Least recently heard of first. */
+  readonly peers: Map<LogId, StoredPeer>
+}
+
+export function copyState(state: LogState): LogState {
+  return {
+    meta: state.meta,
+    nextOffset: state.nextOffset,
+    origins: new Map(state.origins),
+    holes: new Map(state.holes),
+    cursors: new Map(state.cursors),
+    producers: new Map(state.producers),
+    peers: new Map(state.peers),
+  }
+}
+
+/** What one transaction changed, so that a later position can follow it. */
+export interface StateChange {
+  readonly nextOffset: number
+  readonly changes: StoreChanges
+}
+
+export function applyChange(state: LogState, { nextOffset, changes }: StateChange): void {
+  if (changes.meta !== undefined) state.meta = changes.meta
+  state.nextOffset = nextOffset
+  for (const origin of changes.origins ?? []) state.origins.set(origin.origin, origin)
+  for (const hole of changes.holes ?? []) addHole(state, hole)
+  for (const cursor of changes.cursors ?? []) state.cursors.set(cursor.name, cursor)
+  for (const id of changes.producersRemoved ?? []) state.producers.delete(id)
+  for (const producer of changes.producers ?? []) touch(state.producers, producer.id, producer)
+  for (const logId of changes.peersRemoved ?? []) state.peers.delete(logId)
+  for (const peer of changes.peers ?? []) touch(state.peers, peer.logId, peer)
+}
+
+/** Sets and moves to the end, so that the first entry is the one used least recently. */
+export function touch<Key, Value>(map: Map<Key, Value>, key: Key, value: Value): void {
+  map.delete(key)
+  map.set(key, value)
+}
+
+export function addHole(state: LogState, hole: StoredHole): void {
+  state.holes.set(hole.origin, [...(state.holes.get(hole.origin) ?? []), hole])
+}
+
+/** An origin of which nothing is held. */
+export function newOrigin(
+  origin: OriginId,
+  member: string,
+  now: number,
+  digests: Digests,
+): StoredOrigin {
+  return {
+    origin,
+    member,
+    floor: 1,
+    next: 1,
+    chain: originChain(origin, digests),
+    status: 'live',
+    bytes: 0,
+    why: '',
+    changedAt: now,
+  }
+}
+
+/** Everything in order of origin id, as others may see it. */
+export function vectorOf(state: LogState): readonly OriginState[] {
+  return [...state.origins.values()]
+    .sort((a, b) => (a.origin < b.origin ? -1 : 1))
+    .map((entry) => ({
+      origin: entry.origin,
+      member: entry.member,
+      floor: entry.floor,
+      next: entry.next,
+      chain: entry.chain,
+      status: entry.status,
+      holes: (state.holes.get(entry.origin) ?? []).map(({ from, to }): Hole => ({ from, to })),
+      own: entry.origin === state.meta.origin,
+    }))
+}

@@ -1,0 +1,132 @@
+/** Options of a log: defaults, limits and the check that reports everything wrong at once. */
+import { describeProblems } from '@kith/interface'
+import type {
+  Clock,
+  Digests,
+  Logger,
+  LogStoreFactory,
+  OptionProblem,
+  Random,
+} from '@kith/interface'
+import { LogError } from './errors.ts'
+
+export interface LogOptions {
+  /** Keeps the log in SQLite in this directory, made where missing. Absent: a memory store. */
+  readonly directory?: string
+  /** A store of your own; excludes `directory` and runs with the `inline` writer. */
+  readonly store?: LogStoreFactory
+  /** The member's name, kept as the label of the own origin. Default: empty. */
+  readonly member?: string
+  /**
+   * Where commits run: `worker` keeps the caller's event loop free and is the default for a directory;
+   * `inline` blocks it for each commit and is the only choice for other stores.
+   */
+  readonly writer?: 'worker' | 'inline'
+  /**
+   * `wait` where other members are expected: after a start with a stored history appends answer
+   * `ERR_LOG_NOT_READY` until `openGate()` or `gateMs`. Default `open`.
+   */
+  readonly gate?: 'open' | 'wait'
+  /** Milliseconds a waiting gate waits, 10 to 600 000. Less risks a needless rotation. Default 5 000. */
+  readonly gateMs?: number
+  /** One encoded record with key and headers, in bytes, 1 to 1 MiB. Default 1 MiB. */
+  readonly recordBytesMax?: number
+  /** All records of one append, in bytes, at least `recordBytesMax`, at most 256 MiB. Default 16 MiB. */
+  readonly appendBytesMax?: number
+  /**
+   * Bytes that may wait for their commit, at least `appendBytesMax`, at most 4 GiB. Beyond it calls
+   * are refused at once with `ERR_LOG_OVERLOADED`. Default 64 MiB.
+   */
+  readonly queuedBytesMax?: number
+  /** Bytes of recent batches kept for readers, 0 to 1 GiB. Default 8 MiB. */
+  readonly cacheBytesMax?: number
+  /** Producers remembered; the one unused the longest is forgotten. 1 to 65 536. Default 4 096. */
+  readonly producersMax?: number
+  readonly clock?: Clock
+  readonly random?: Random
+  readonly logger?: Logger
+  readonly digests?: Digests
+}
+
+export interface ResolvedLimits {
+  readonly gateMs: number
+  readonly recordBytesMax: number
+  readonly appendBytesMax: number
+  readonly queuedBytesMax: number
+  readonly cacheBytesMax: number
+  readonly producersMax: number
+}
+
+export interface ResolvedOptions extends ResolvedLimits {
+  readonly directory: string | undefined
+  readonly store: LogStoreFactory | undefined
+  readonly member: string
+  readonly writer: 'worker' | 'inline'
+  readonly gate: 'open' | 'wait'
+}
+
+const mebibyte = 1024 * 1024
+
+const ranges: Readonly<Record<keyof ResolvedLimits, readonly [number, number, number]>> = {
+  gateMs: [5_000, 10, 600_000],
+  recordBytesMax: [mebibyte, 1, mebibyte],
+  appendBytesMax: [16 * mebibyte, 1, 256 * mebibyte],
+  queuedBytesMax: [64 * mebibyte, 1, 4096 * mebibyte],
+  cacheBytesMax: [8 * mebibyte, 0, 1024 * mebibyte],
+  producersMax: [4_096, 1, 65_536],
+}
+
+/** Pure; throws `ERR_LOG_OPTIONS` naming every problem. Never writes into what it was given. */
+export function resolveOptions(options: LogOptions): ResolvedOptions {
+  const problems: OptionProblem[] = []
+  const limits = resolveLimits(options, problems)
+  const { directory, store, member = '', gate = 'open' } = options
+  const writer = options.writer ?? (directory === undefined ? 'inline' : 'worker')
+  if (directory !== undefined && (typeof directory !== 'string' || directory === '')) {
+    problems.push(problem('directory', directory, 'a path'))
+  }
+  if (store !== undefined && typeof store !== 'function') {
+    problems.push(problem('store', store, 'a store factory'))
+  }
+  if (directory !== undefined && store !== undefined) {
+    problems.push({ field: 'store', got: 'a directory as well', want: 'given without a directory' })
+  }
+  if (typeof member !== 'string' || member.length > 128) {
+    problems.push(problem('member', member, 'a string of at most 128 characters'))
+  }
+  if (writer !== 'worker' && writer !== 'inline') {
+    problems.push(problem('writer', writer, "'worker' or 'inline'"))
+  } else if (writer === 'worker' && directory === undefined) {
+    problems.push(problem('writer', writer, "'inline' where no directory is given"))
+  }
+  if (gate !== 'open' && gate !== 'wait') problems.push(problem('gate', gate, "'open' or 'wait'"))
+  if (problems.length > 0) {
+    throw new LogError('ERR_LOG_OPTIONS', describeProblems(problems), { details: problems })
+  }
+  return Object.freeze({ ...limits, directory, store, member, writer, gate })
+}
+
+function resolveLimits(options: LogOptions, problems: OptionProblem[]): ResolvedLimits {
+  const values: Record<string, number> = {}
+  for (const [field, [fallback, low, high]] of Object.entries(ranges)) {
+    const value = options[field as keyof ResolvedLimits] ?? fallback
+    values[field] = value
+    if (!Number.isInteger(value) || value < low || value > high) {
+      problems.push(problem(field, value, `an integer from ${low} to ${high}`))
+    }
+  }
+  const limits = values as unknown as ResolvedLimits
+  const { recordBytesMax, appendBytesMax, queuedBytesMax } = limits
+  if (appendBytesMax < recordBytesMax) {
+    problems.push(problem('appendBytesMax', appendBytesMax, 'at least recordBytesMax'))
+  }
+  if (queuedBytesMax < appendBytesMax) {
+    problems.push(problem('queuedBytesMax', queuedBytesMax, 'at least appendBytesMax'))
+  }
+  return limits
+}
+
+function problem(field: string, got: unknown, want: string): OptionProblem {
+  const shown = typeof got === 'string' ? JSON.stringify(got) : String(got)
+  return { field, got: shown.slice(0, 80), want }
+}

@@ -1,0 +1,97 @@
+/**
+ * Where the writer's transactions go: a store on this thread, or one in a worker. Transactions are
+ * carried out in the order given; after one failed with a full disk the rest fail until `reset`.
+ */
+import type {
+  LogStore,
+  LogStoreReader,
+  StoreChanges,
+  StoredBatch,
+  StoreDamage,
+  StoreState,
+} from '@kith/interface'
+
+/** A batch named by its place in one of the transaction's buffers. */
+export interface PlacedBatch extends Omit<StoredBatch, 'bytes'> {
+  /** 0: the own group; 1: batches of other members. */
+  readonly buffer: 0 | 1
+  readonly position: number
+  readonly length: number
+}
+
+export interface BackendTransaction {
+  readonly changes: Omit<StoreChanges, 'batches'>
+  readonly batches: readonly PlacedBatch[]
+  /** Given away with the transaction, and handed back when it is done. */
+  readonly buffers: readonly ArrayBuffer[]
+  readonly flush: boolean
+}
+
+export interface BackendHandlers {
+  /** The oldest transaction is carried out; its buffers are the writer's again. */
+  done(buffers: readonly ArrayBuffer[]): void
+  /** The oldest transaction failed. */
+  failed(cause: unknown): void
+}
+
+export interface Backend {
+  readonly durable: boolean
+  readonly statements: boolean
+  /** Transactions that may be under way at once. */
+  readonly depth: number
+  readonly reader: LogStoreReader
+  /** Runs `callback` when appends of this turn had their chance to join the group. */
+  defer(callback: () => void): void
+  commit(transaction: BackendTransaction): void
+  /** Takes up work again after `ERR_LOG_STORE_FULL`. */
+  reset(): void
+  inspect(): Promise<readonly StoreDamage[]>
+  /** Finishes what is under way, then frees the store. */
+  close(): Promise<void>
+}
+
+export interface OpenBackend {
+  readonly backend: Backend
+  readonly state: StoreState
+}
+
+export function placeBatches(
+  batches: readonly PlacedBatch[],
+  buffers: readonly ArrayBuffer[],
+): readonly StoredBatch[] {
+  return batches.map(({ buffer, position, length, ...rest }) => ({
+    ...rest,
+    bytes: new Uint8Array(buffers[buffer] ?? new ArrayBuffer(0), position, length),
+  }))
+}
+
+/** Runs the store on this thread. */
+export function openInline(store: LogStore, handlers: BackendHandlers): OpenBackend {
+  const state = store.open()
+  const reader = store.reader()
+  const backend: Backend = {
+    durable: store.durable,
+    statements: store.statements,
+    depth: 1,
+    reader,
+    defer: store.durable ? (callback) => void setImmediate(callback) : queueMicrotask,
+    commit({ changes, batches, buffers, flush }) {
+      try {
+        store.commit({ ...changes, batches: placeBatches(batches, buffers) }, flush)
+      } catch (cause) {
+        handlers.failed(cause)
+        return
+      }
+      handlers.done(buffers)
+    },
+    // On one thread nothing is under way behind a failure.
+    reset() {},
+    inspect: () => Promise.resolve(store.inspect()),
+    close() {
+      reader.close()
+      store.close()
+      return Promise.resolve()
+    },
+  }
+  return { backend, state }
+}

@@ -1,0 +1,128 @@
+/** Named consumers' places: durable, compare-and-set, with the user's own statements (LOG-30, LOG-31). */
+import type { LogStatement, StoredCursor } from '@kith/interface'
+import { LogError } from '../errors.ts'
+import { mustRun, refuseDamaged } from './parts.ts'
+import type { LogParts } from './parts.ts'
+
+/** Cursors a log keeps. */
+export const CURSORS_MAX = 4_096
+
+export interface CursorState {
+  /** Offset of the next record to process. */
+  readonly next: number
+  /** Counts commits; 0 before the first. */
+  readonly revision: number
+}
+
+export interface CursorCommit {
+  readonly next: number
+  /** The revision this commit follows; another one in the store is a conflict. Absent: any. */
+  readonly revision?: number
+  /**
+   * The caller's own statements, run by the writer in the same transaction: both happen or neither.
+   * Only a SQLite store runs them. Tables whose names begin with `kith_` belong to the log.
+   */
+  readonly statements?: readonly LogStatement[]
+}
+
+export interface LogCursor {
+  readonly name: string
+  /** The durable place; `{ next: 0, revision: 0 }` for a new cursor. */
+  get(): CursorState
+  /** Resolves after the flush. `next` may go back: a consumer may want to read again. */
+  commit(commit: CursorCommit): Promise<CursorState>
+}
+
+export interface CursorKeeper {
+  cursor(name: string): LogCursor
+}
+
+export function createCursorKeeper(parts: LogParts): CursorKeeper {
+  /** The last commit under way of each cursor: one follows the other. */
+  const turns = new Map<string, Promise<unknown>>()
+  const inTurn = async <Result>(name: string, run: () => Promise<Result>): Promise<Result> => {
+    const before = turns.get(name) ?? Promise.resolve()
+    const turn = before.then(run, run)
+    turns.set(name, turn)
+    try {
+      return await turn
+    } finally {
+      if (turns.get(name) === turn) turns.delete(name)
+    }
+  }
+  return {
+    cursor(name) {
+      checkName(name)
+      return {
+        name,
+        get: () => readCursor(parts, name),
+        commit: (commit) => inTurn(name, () => commitCursor(parts, name, commit)),
+      }
+    },
+  }
+}
+
+function readCursor(parts: LogParts, name: string): CursorState {
+  mustRun(parts)
+  const stored = parts.writer.flushed.cursors.get(name)
+  // With damaged rows an absent cursor may be one of them: it must not begin again at 0.
+  if (stored === undefined) refuseDamaged(parts, ['file', 'meta', 'cursor'])
+  return { next: stored?.next ?? 0, revision: stored?.revision ?? 0 }
+}
+
+async function commitCursor(
+  parts: LogParts,
+  name: string,
+  { next, revision, statements = [] }: CursorCommit,
+): Promise<CursorState> {
+  const { writer, clock, backend } = parts
+  mustRun(parts)
+  refuseDamaged(parts, ['file', 'meta', 'cursor'])
+  const end = writer.flushed.nextOffset
+  if (!Number.isInteger(next) || next < 0 || next > end) {
+    throw new LogError(
+      'ERR_LOG_OFFSET_OUT_OF_RANGE',
+      `cursor ${name}: offset ${next} is not in this log, which holds 0 to ${end}`,
+      { details: { next: end } },
+    )
+  }
+  if (statements.length > 0 && !backend.statements) {
+    throw new LogError(
+      'ERR_LOG_STATEMENTS_UNSUPPORTED',
+      'this store runs no statements; they need a log in a directory',
+    )
+  }
+  const before = readCursor(parts, name)
+  if (revision !== undefined && revision !== before.revision) {
+    throw new LogError(
+      'ERR_LOG_CURSOR_CONFLICT',
+      `cursor ${name} is at revision ${before.revision}, not ${revision}: somebody else moved it`,
+      { details: before },
+    )
+  }
+  if (before.revision === 0 && writer.head.cursors.size >= CURSORS_MAX) {
+    throw new LogError('ERR_LOG_OVERLOADED', `a log keeps at most ${CURSORS_MAX} cursors`)
+  }
+  writer.admit(0)
+  const row: StoredCursor = {
+    name,
+    next,
+    revision: before.revision + 1,
+    changedAt: clock.wallNow(),
+  }
+  if (statements.length > 0) {
+    await writer.runExclusive(statements, (transaction) => transaction.cursors.push(row))
+  } else {
+    writer.current(0).cursors.push(row)
+    await writer.join()
+  }
+  return { next, revision: row.revision }
+}
+
+function checkName(name: string): void {
+  if (typeof name === 'string' && /^[\w.:/-]{1,128}$/.test(name)) return
+  throw new LogError(
+    'ERR_LOG_OPTIONS',
+    `a cursor's name must be 1 to 128 of A-Z a-z 0-9 _ . : / -, got ${String(name).slice(0, 80)}`,
+  )
+}

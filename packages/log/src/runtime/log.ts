@@ -1,0 +1,337 @@
+/** The log itself: assembles its parts, opens and closes them in order, and is their public face. */
+import { createEmitter, silentLogger } from '@kith/interface'
+import type {
+  AppendOptions,
+  AppendRecord,
+  AppendResult,
+  EventSource,
+  LogCommit,
+  LogId,
+  LogRecord,
+  OriginId,
+  OriginState,
+  ReplicaLog,
+} from '@kith/interface'
+import { nodeDigests, systemClock } from '@kith/interface/node'
+import { stepGate } from '../core/gate.ts'
+import type { GateInput } from '../core/gate.ts'
+import { encodeVector } from '../core/replicas.ts'
+import { copyState, vectorOf } from '../core/state.ts'
+import { LogError } from '../errors.ts'
+import { resolveOptions } from '../options.ts'
+import type { LogOptions, ResolvedOptions } from '../options.ts'
+import { createAppender } from './appends.ts'
+import type { Appender } from './appends.ts'
+import { createCursorKeeper } from './cursors.ts'
+import type { CursorKeeper, LogCursor } from './cursors.ts'
+import { mustRun, rotateOrigin } from './parts.ts'
+import type { LogEvents, LogParts } from './parts.ts'
+import { chainAt, fetchBatch, readBatches, readRecords, tailRecords } from './queries.ts'
+import type { ReadOptions, ReadResult, TailOptions } from './queries.ts'
+import { applyBatches, quarantine, recordGap, rotate } from './replication.ts'
+import { startParts } from './start.ts'
+import { verifyStore } from './verify.ts'
+import type { VerifyOptions, VerifyReport } from './verify.ts'
+
+export interface LogStatus {
+  readonly logId: LogId
+  readonly origin: OriginId
+  readonly durable: boolean
+  readonly writer: 'worker' | 'inline'
+  /** `refused`: a rotation is owed; `damaged`: see `verify`; `poisoned`: open the log again. */
+  readonly gate: 'open' | 'waiting' | 'refused' | 'damaged' | 'poisoned'
+  /** Durable records of all origins. */
+  readonly records: number
+  /** Bytes of their batches. */
+  readonly bytes: number
+  /** The offset the next record gets. */
+  readonly next: number
+  readonly origins: readonly OriginState[]
+  readonly metrics: Readonly<Record<string, number>>
+}
+
+export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents> {
+  /** Takes the writer lock, recovers, checks the ends. Rejects with a typed error; a log starts once. */
+  start(signal?: AbortSignal): Promise<void>
+  /** Finishes what was accepted, then frees the store. Idempotent. Tails end with `ERR_LOG_CLOSED`. */
+  stop(): Promise<void>
+  readonly origin: OriginId
+  /** One record or many, all or nothing; resolves at the durability asked for (default `disk`). */
+  append(
+    records: AppendRecord | readonly AppendRecord[],
+    options?: AppendOptions,
+  ): Promise<AppendResult>
+  read(options?: ReadOptions): Promise<ReadResult>
+  tail(options?: TailOptions): AsyncIterable<LogRecord>
+  cursor(name: string): LogCursor
+  status(): LogStatus
+  verify(options?: VerifyOptions): Promise<VerifyReport>
+}
+
+/** How long acknowledgements of other logs may wait to be written down. */
+const peerWriteDelayMs = 5_000
+
+class RunningLog implements Log {
+  private readonly options: ResolvedOptions
+  private readonly given: LogOptions
+  private readonly events
+  private readonly listeners = new Set<(commit: LogCommit) => void>()
+  private readonly dirtyPeers = new Set<LogId>()
+  private state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
+  private started: LogParts | undefined
+  private appender: Appender | undefined
+  private cursors: CursorKeeper | undefined
+  private stopping: Promise<void> | undefined
+  private peerTimer: (() => void) | undefined
+  private gateTimer: (() => void) | undefined
+  private vectorCache:
+    | { readonly version: number; readonly vector: readonly OriginState[] }
+    | undefined
+
+  constructor(given: LogOptions) {
+    this.given = given
+    this.options = resolveOptions(given)
+    const logger = given.logger ?? silentLogger
+    this.events = createEmitter<LogEvents>((cause) => {
+      logger.error({ err: cause }, 'a listener of the log failed')
+    })
+  }
+
+  async start(signal?: AbortSignal): Promise<void> {
+    if (this.state !== 'new') {
+      throw new LogError('ERR_LOG_CLOSED', 'a log starts once; make another one')
+    }
+    signal?.throwIfAborted()
+    this.state = 'starting'
+    const { clock = systemClock, digests = nodeDigests, logger = silentLogger, random } = this.given
+    try {
+      const parts = await startParts(this.options, {
+        clock,
+        digests,
+        logger,
+        random,
+        events: this.events,
+        committed: (commits) => this.announce(commits),
+      })
+      this.started = parts
+      this.appender = createAppender(parts)
+      this.cursors = createCursorKeeper(parts)
+      this.state = 'running'
+      this.armGate(parts)
+      if (parts.damage.length > 0) this.events.emit('damage', { damage: parts.damage })
+    } catch (cause) {
+      this.state = 'stopped'
+      throw cause
+    }
+  }
+
+  private announce(commits: readonly LogCommit[]): void {
+    for (const commit of commits) {
+      this.events.emit('commit', commit)
+      for (const listener of [...this.listeners]) listener(commit)
+    }
+    for (const wake of [...(this.started?.wakers ?? [])]) wake()
+  }
+
+  private armGate(parts: LogParts): void {
+    if (parts.gate.kind !== 'waiting') return
+    const delay = parts.gate.deadline - parts.clock.now()
+    this.gateTimer = parts.clock.after(delay, () => this.moveGate({ kind: 'deadline' }))
+  }
+
+  private moveGate(input: GateInput): void {
+    const { parts } = this
+    const before = parts.gate.kind
+    const step = stepGate(parts.gate, input, parts.clock.now())
+    parts.gate = step.state
+    if (step.state.kind === 'waiting') this.armGate(parts)
+    if (before !== 'waiting' || step.state.kind !== 'open') return
+    this.gateTimer?.()
+    if (step.rotate && parts.writer.poisoned === undefined) {
+      rotateOrigin(parts, 'no member could be asked after an unclean stop')
+      // Nobody waits for this one: a failure poisons the log, which says so itself.
+      parts.writer.join().catch(() => {})
+    }
+    this.events.emit('gate', { rotated: step.rotate })
+  }
+
+  private get parts(): LogParts {
+    if (this.started !== undefined) return this.started
+    const code = this.state === 'stopped' ? 'ERR_LOG_CLOSED' : 'ERR_LOG_NOT_STARTED'
+    throw new LogError(
+      code,
+      this.state === 'stopped' ? 'the log is stopped' : 'start the log first',
+    )
+  }
+
+  stop(): Promise<void> {
+    this.stopping ??= this.close()
+    return this.stopping
+  }
+
+  private async close(): Promise<void> {
+    const parts = this.started
+    this.state = 'stopped'
+    if (parts === undefined) return
+    this.peerTimer?.()
+    this.gateTimer?.()
+    parts.stopped = true
+    this.writePeers(parts)
+    await parts.writer.drained()
+    await this.markClean(parts)
+    for (const wake of [...parts.wakers]) wake()
+    await parts.backend.close()
+  }
+
+  private async markClean({ writer, damage }: LogParts): Promise<void> {
+    if (writer.poisoned !== undefined || damage.length > 0) return
+    writer.head.meta = { ...writer.head.meta, clean: true }
+    writer.current(0).meta = true
+    // A store that fails here was not stopped cleanly, and the next start will see so.
+    await writer.join().catch(() => {})
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  on: Log['on'] = (kind, listener) => this.events.on(kind, listener)
+
+  onCommit(listener: (commit: LogCommit) => void): () => void {
+    const entry = (commit: LogCommit): void => listener(commit)
+    this.listeners.add(entry)
+    return () => void this.listeners.delete(entry)
+  }
+
+  get logId(): LogId {
+    return this.parts.writer.flushed.meta.logId
+  }
+
+  get origin(): OriginId {
+    return this.parts.writer.flushed.meta.origin
+  }
+
+  get durable(): boolean {
+    return this.parts.backend.durable
+  }
+
+  vector(): readonly OriginState[] {
+    const { flushed, flushedVersion: version } = this.parts.writer
+    if (this.vectorCache?.version !== version) {
+      this.vectorCache = { version, vector: vectorOf(flushed) }
+    }
+    return this.vectorCache.vector
+  }
+
+  append(
+    records: AppendRecord | readonly AppendRecord[],
+    options?: AppendOptions,
+  ): Promise<AppendResult> {
+    if (this.appender !== undefined) return this.appender.append(records, options)
+    return this.later(() => Promise.reject(new Error('unreachable')))
+  }
+
+  read(options: ReadOptions = {}): Promise<ReadResult> {
+    return this.later((parts) => readRecords(parts, options))
+  }
+
+  tail(options: TailOptions = {}): AsyncIterable<LogRecord> {
+    return tailRecords(this.parts, options)
+  }
+
+  cursor(name: string): LogCursor {
+    mustRun(this.parts)
+    if (this.cursors === undefined) throw new LogError('ERR_LOG_NOT_STARTED', 'start the log first')
+    return this.cursors.cursor(name)
+  }
+
+  readBatches: Log['readBatches'] = (origin, from, bytesMax) =>
+    this.later((parts) => readBatches(parts, origin, from, bytesMax))
+
+  chainAt: Log['chainAt'] = (origin, sequence) =>
+    this.later((parts) => chainAt(parts, origin, sequence))
+
+  fetchBatch: Log['fetchBatch'] = (origin, first) =>
+    this.later((parts) => fetchBatch(parts, origin, first))
+
+  applyBatches: Log['applyBatches'] = (batches, members) =>
+    this.later((parts) => applyBatches(parts, batches, members))
+
+  recordGap: Log['recordGap'] = (origin, resume, chainBefore, why) =>
+    this.later((parts) => recordGap(parts, origin, resume, chainBefore, why))
+
+  quarantine: Log['quarantine'] = (origin, why) =>
+    this.later((parts) => quarantine(parts, origin, why))
+
+  rotate: Log['rotate'] = (why) => this.later((parts) => rotate(parts, why))
+
+  openGate(): void {
+    this.moveGate({ kind: 'open' })
+  }
+
+  acknowledged(logId: LogId, vector: ReadonlyMap<OriginId, number>): void {
+    const { parts } = this
+    if (parts.stopped || logId === this.logId) return
+    if (!parts.replicas.acknowledge(logId, vector)) return
+    this.dirtyPeers.add(logId)
+    this.peerTimer ??= parts.clock.after(peerWriteDelayMs, () => {
+      this.peerTimer = undefined
+      if (!parts.stopped) this.writePeers(parts)
+    })
+  }
+
+  /** Acknowledgements are hints after a restart, so they may be written late and in bulk. */
+  private writePeers({ writer, replicas, clock, damage }: LogParts): void {
+    if (this.dirtyPeers.size === 0 || writer.poisoned !== undefined || damage.length > 0) return
+    const transaction = writer.current(0)
+    for (const logId of this.dirtyPeers) {
+      const vector = replicas.vectorOf(logId)
+      if (vector === undefined) continue
+      transaction.peers.push({ logId, acked: encodeVector(vector), seenAt: clock.wallNow() })
+    }
+    this.dirtyPeers.clear()
+    writer.join().catch(() => {})
+  }
+
+  status(): LogStatus {
+    const { writer, backend, gate, damage } = this.parts
+    const { flushed, poisoned } = writer
+    let bytes = 0
+    for (const origin of flushed.origins.values()) bytes += origin.bytes
+    const refused = flushed.meta.rotationOwed === '' ? gate.kind : 'refused'
+    return {
+      logId: flushed.meta.logId,
+      origin: flushed.meta.origin,
+      durable: backend.durable,
+      writer: this.options.writer,
+      gate: poisoned !== undefined ? 'poisoned' : damage.length > 0 ? 'damaged' : refused,
+      records: flushed.nextOffset,
+      bytes,
+      next: flushed.nextOffset,
+      origins: this.vector(),
+      metrics: { ...writer.counters, queuedBytes: writer.queued },
+    }
+  }
+
+  verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    return this.later((parts) => {
+      mustRun(parts)
+      const { backend, writer, digests } = parts
+      const expected = copyState(writer.flushed)
+      return verifyStore(backend.reader, expected, () => backend.inspect(), digests, options)
+    })
+  }
+
+  /** Runs now, and answers later: what it throws becomes a rejection. */
+  private async later<Result>(run: (parts: LogParts) => Result | Promise<Result>): Promise<Result> {
+    return await run(this.parts)
+  }
+}
+
+/**
+ * Makes a log; nothing is touched before `start`. Without options it lives in memory. Throws
+ * `ERR_LOG_OPTIONS` naming every bad option.
+ */
+export function createLog(options: LogOptions = {}): Log {
+  return new RunningLog(options)
+}

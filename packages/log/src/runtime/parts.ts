@@ -1,0 +1,115 @@
+/** What the pieces of a running log share. */
+import type {
+  Clock,
+  Digests,
+  Emitter,
+  LogCommit,
+  Logger,
+  OriginId,
+  StoreDamage,
+  StoredOrigin,
+} from '@kith/interface'
+import type { GateState } from '../core/gate.ts'
+import { mayRotate } from '../core/rotation.ts'
+import type { ReplicaTracker } from '../core/replicas.ts'
+import { newOrigin } from '../core/state.ts'
+import { LogError } from '../errors.ts'
+import type { ResolvedOptions } from '../options.ts'
+import type { Backend } from './backend.ts'
+import type { BatchReads } from './reads.ts'
+import type { LogWriter } from './writer.ts'
+
+export interface LogEvents {
+  /** One durable commit, in order. */
+  readonly commit: LogCommit
+  /** An origin was stopped for good; its records stay readable here and are not served. */
+  readonly quarantine: { readonly origin: OriginId; readonly why: string }
+  /** Records declared lost, or a floor set where nothing was held. */
+  readonly gap: {
+    readonly origin: OriginId
+    readonly from: number
+    readonly to: number
+    readonly why: string
+  }
+  readonly rotate: { readonly from: OriginId; readonly to: OriginId; readonly why: string }
+  /** A rotation was due within an hour of the last: appends are refused until it may happen. */
+  readonly rotationRefused: { readonly why: string }
+  /** Appends may begin. */
+  readonly gate: { readonly rotated: boolean }
+  /** A batch of a newer version came in; its origin waits for an upgrade here. */
+  readonly unsupported: { readonly why: string }
+  readonly damage: { readonly damage: readonly StoreDamage[] }
+  readonly poisoned: { readonly error: LogError }
+}
+
+export interface LogParts {
+  readonly options: ResolvedOptions
+  readonly clock: Clock
+  readonly digests: Digests
+  readonly logger: Logger
+  readonly events: Emitter<LogEvents>
+  readonly backend: Backend
+  readonly reads: BatchReads
+  readonly writer: LogWriter
+  readonly replicas: ReplicaTracker
+  readonly newId: () => OriginId
+  /** Found at the start; what it touches is not written any more. */
+  readonly damage: readonly StoreDamage[]
+  gate: GateState
+  /** Called after every flush that brought records. */
+  readonly wakers: Set<() => void>
+  stopped: boolean
+}
+
+/** Throws where a damaged table forbids what is asked. */
+export function refuseDamaged(parts: LogParts, tables: readonly StoreDamage['table'][]): void {
+  const found = parts.damage.find(({ table }) => tables.includes(table))
+  if (found === undefined) return
+  throw new LogError(
+    'ERR_LOG_CORRUPT',
+    `the ${found.table} rows are damaged (${found.reason}), so nothing that rests on them is ` +
+      'written; what is whole stays readable, and verify() lists the damage',
+    { details: { damage: parts.damage } },
+  )
+}
+
+/** Tables without which nobody knows where an origin stands. */
+export const positionTables: readonly StoreDamage['table'][] = ['file', 'meta', 'origin', 'hole']
+
+export function mustRun(parts: LogParts): void {
+  if (parts.stopped) throw new LogError('ERR_LOG_CLOSED', 'the log is stopped')
+}
+
+/**
+ * Seals the own origin and begins a new one, in the transaction being gathered; the caller joins it.
+ * Over the rate it only notes that a rotation is owed, which closes the log to appends, and returns
+ * undefined.
+ */
+export function rotateOrigin(parts: LogParts, why: string): OriginId | undefined {
+  const { writer, clock, events } = parts
+  const { head } = writer
+  const now = clock.wallNow()
+  const transaction = writer.current(0)
+  transaction.meta = true
+  if (!mayRotate(head.meta.rotatedAt, now)) {
+    head.meta = { ...head.meta, rotationOwed: why }
+    transaction.announcements.push(() => events.emit('rotationRefused', { why }))
+    return undefined
+  }
+  const from = head.meta.origin
+  const to = parts.newId()
+  const old = head.origins.get(from)
+  if (old !== undefined && old.status === 'live') {
+    setOrigin(parts, { ...old, status: 'sealed', why, changedAt: now })
+  }
+  setOrigin(parts, newOrigin(to, parts.options.member, now, parts.digests))
+  head.meta = { ...head.meta, origin: to, rotatedAt: now, rotationOwed: '' }
+  transaction.announcements.push(() => events.emit('rotate', { from, to, why }))
+  return to
+}
+
+/** Decides a new row for an origin, in the transaction being gathered. */
+export function setOrigin(parts: LogParts, entry: StoredOrigin): void {
+  parts.writer.head.origins.set(entry.origin, entry)
+  parts.writer.current(0).origins.set(entry.origin, entry)
+}

@@ -1,0 +1,191 @@
+/** Reading a log: by offset for its users, by origin for its replicas (LOG-18, LOG-19). */
+import type { BatchRun, Chain, LogRecord, OriginId, StoredOrigin } from '@kith/interface'
+import { LogError } from '../errors.ts'
+import { originChain } from '../wire/batch.ts'
+import { mustRun } from './parts.ts'
+import type { LogParts } from './parts.ts'
+import { chainBefore, decodeRecords } from './reads.ts'
+import type { CorruptDetails } from './reads.ts'
+
+export interface ReadOptions {
+  /** Local offset of the first record wanted. Default 0. */
+  readonly from?: number
+  /** Records at most; default 1 000, at most 100 000. */
+  readonly limit?: number
+  /** Encoded bytes after which the page ends; default 1 MiB. A larger first record is still returned. */
+  readonly bytesMax?: number
+}
+
+export interface ReadResult {
+  readonly records: readonly LogRecord[]
+  /** Where the next read begins. */
+  readonly next: number
+}
+
+export function readRecords(parts: LogParts, options: ReadOptions): ReadResult {
+  mustRun(parts)
+  const { from = 0, limit = 1_000, bytesMax = 1024 * 1024 } = options
+  const end = parts.writer.flushed.nextOffset
+  if (!Number.isInteger(from) || from < 0 || from > end) {
+    throw new LogError(
+      'ERR_LOG_OFFSET_OUT_OF_RANGE',
+      `offset ${from} is not in this log, which holds 0 to ${end}`,
+      { details: { from, next: end } },
+    )
+  }
+  if (!Number.isInteger(limit) || limit < 1 || limit > 100_000) {
+    throw new LogError('ERR_LOG_OPTIONS', `limit must be an integer from 1 to 100000, got ${limit}`)
+  }
+  if (!Number.isInteger(bytesMax) || bytesMax < 1) {
+    throw new LogError(
+      'ERR_LOG_OPTIONS',
+      `bytesMax must be an integer of at least 1, got ${bytesMax}`,
+    )
+  }
+  const records: LogRecord[] = []
+  let next = from
+  let bytes = 0
+  while (next < end && records.length < limit && (records.length === 0 || bytes < bytesMax)) {
+    try {
+      bytes += decodeRecords(parts.reads.holding(next), next, limit, bytesMax - bytes, records)
+    } catch (cause) {
+      // Damage behind good records is reported to whoever asks for it first.
+      if (records.length === 0) throw cause
+      break
+    }
+    next = (records.at(-1)?.offset ?? next) + 1
+  }
+  return { records, next }
+}
+
+export interface TailOptions {
+  /** Where to begin; `latest` skips what is there. Default 0. */
+  readonly from?: number | 'latest'
+  /** Ends the iteration quietly. */
+  readonly signal?: AbortSignal
+}
+
+/** Records a tail decodes ahead of its consumer. */
+const tailPage = { limit: 1_000, bytesMax: 256 * 1024 } as const
+
+/**
+ * Every record from an offset on, then each new one after its flush. The consumer sets the pace:
+ * nothing is read ahead of it but one page.
+ */
+export async function* tailRecords(
+  parts: LogParts,
+  { from = 0, signal }: TailOptions,
+): AsyncGenerator<LogRecord, void, undefined> {
+  mustRun(parts)
+  let next = from === 'latest' ? parts.writer.flushed.nextOffset : from
+  while (!ended(signal)) {
+    const page = readRecords(parts, { from: next, ...tailPage })
+    for (const record of page.records) {
+      yield record
+      if (ended(signal)) return
+    }
+    next = page.next
+    if (next >= parts.writer.flushed.nextOffset) await nextCommit(parts, next, signal)
+  }
+}
+
+function ended(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true
+}
+
+/** Resolves when there is something past `next`, the signal aborted, or the log stopped. */
+function nextCommit(parts: LogParts, next: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      const more = parts.writer.flushed.nextOffset > next
+      if (!more && !parts.stopped && !ended(signal)) return
+      parts.wakers.delete(wake)
+      signal?.removeEventListener('abort', wake)
+      resolve()
+    }
+    parts.wakers.add(wake)
+    signal?.addEventListener('abort', wake)
+    wake()
+  })
+}
+
+export function readBatches(
+  parts: LogParts,
+  origin: OriginId,
+  from: number,
+  bytesMax: number,
+): BatchRun {
+  mustRun(parts)
+  const { flushed } = parts.writer
+  const entry = flushed.origins.get(origin)
+  if (entry === undefined) return { kind: 'unknown' }
+  if (entry.status === 'quarantined') return { kind: 'quarantined' }
+  if (from >= entry.next) return { kind: 'end', next: entry.next, chain: entry.chain }
+  const resume = resumePast(parts, entry, from)
+  if (resume !== undefined) return resume
+  const row = parts.reads.atSequence(origin, from)
+  const holds = row !== undefined && row.batch.first + row.batch.count > from
+  if (!holds) throw missing(origin, from)
+  if (row.batch.first < from) {
+    return { kind: 'inside', first: row.batch.first, chain: row.batch.previousChain }
+  }
+  const rows = parts.reads.run(origin, from, entry.next, bytesMax)
+  const last = rows.at(-1)
+  if (last === undefined) throw missing(origin, from)
+  return {
+    kind: 'batches',
+    previousChain: row.batch.previousChain,
+    batches: rows.map(({ batch }) => batch.bytes),
+    next: last.batch.first + last.batch.count,
+  }
+}
+
+/** The gap that `from` lies in, where it lies in one. */
+function resumePast(parts: LogParts, entry: StoredOrigin, from: number): BatchRun | undefined {
+  const holes = parts.writer.flushed.holes.get(entry.origin) ?? []
+  const hole = holes.find((one) => from >= one.from && from < one.to)
+  if (hole !== undefined) return { kind: 'gap', resume: hole.to, chainBefore: hole.chain }
+  if (from >= entry.floor) return undefined
+  const row = parts.reads.atSequence(entry.origin, entry.floor)
+  if (row?.batch.first !== entry.floor) throw missing(entry.origin, entry.floor)
+  return { kind: 'gap', resume: entry.floor, chainBefore: row.batch.previousChain }
+}
+
+export function chainAt(parts: LogParts, origin: OriginId, sequence: number): Chain | undefined {
+  mustRun(parts)
+  const { flushed } = parts.writer
+  const entry = flushed.origins.get(origin)
+  if (entry === undefined || sequence > entry.next || sequence < 1) return undefined
+  if (sequence === entry.next) return entry.chain
+  if (sequence === 1) return originChain(origin, parts.digests)
+  const holes = flushed.holes.get(origin) ?? []
+  const hole = holes.find(({ to }) => to === sequence)
+  if (hole !== undefined) return hole.chain
+  if (sequence < entry.floor) return undefined
+  const row = parts.reads.atSequence(origin, sequence)
+  return row && chainBefore(row, sequence)
+}
+
+export function fetchBatch(
+  parts: LogParts,
+  origin: OriginId,
+  first: number,
+): Uint8Array | undefined {
+  mustRun(parts)
+  const entry = parts.writer.flushed.origins.get(origin)
+  if (entry === undefined || entry.status === 'quarantined') return undefined
+  if (!Number.isInteger(first) || first < entry.floor || first >= entry.next) return undefined
+  const holes = parts.writer.flushed.holes.get(origin) ?? []
+  if (holes.some(({ from, to }) => first >= from && first < to)) return undefined
+  const row = parts.reads.atSequence(origin, first)
+  if (row === undefined || row.batch.first + row.batch.count <= first) throw missing(origin, first)
+  return row.batch.first === first ? row.batch.bytes : undefined
+}
+
+function missing(origin: OriginId, sequence: number): LogError<CorruptDetails> {
+  return new LogError(
+    'ERR_LOG_CORRUPT',
+    `the batch of origin ${origin} that holds sequence ${sequence} is missing`,
+    { details: { offset: -1, resume: undefined, origin, sequence } },
+  )
+}

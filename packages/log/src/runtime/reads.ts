@@ -1,0 +1,224 @@
+/**
+ * Reads of committed batches: every checksum is checked before a byte is handed out, and batches that
+ * were checked lately are kept (LOG-18).
+ */
+import type {
+  Chain,
+  Digests,
+  LogRecord,
+  LogStoreReader,
+  OriginId,
+  StoredBatch,
+  StoredBatchRead,
+} from '@kith/interface'
+import { LogError } from '../errors.ts'
+import { checkBatch, HEADER_BYTES } from '../wire/batch.ts'
+import { copyBytes } from '../wire/bytes.ts'
+import { readEnds, readRecord } from '../wire/record.ts'
+
+/** A batch all of whose checksums were right. */
+export interface CheckedRow {
+  readonly batch: StoredBatch
+  readonly timeMin: number
+}
+
+export interface CorruptDetails {
+  /** Local offset of the damaged batch, where it is known. */
+  readonly offset: number
+  /** Where reading can go on; undefined where nothing is held behind it. */
+  readonly resume: number | undefined
+  readonly origin?: OriginId
+  readonly sequence?: number
+}
+
+/** What a stored batch is worth: undefined, or what is wrong with it. */
+export function batchProblem(batch: StoredBatch, digests: Digests): string | undefined {
+  const checked = checkBatch(batch.bytes, digests)
+  if (!checked.ok) return `the batch does not pass its checks (${checked.failure})`
+  const { header } = checked
+  const same =
+    header.origin === batch.origin && header.first === batch.first && header.count === batch.count
+  return same ? undefined : 'the row belongs to another batch'
+}
+
+export class BatchReads {
+  private readonly reader: LogStoreReader
+  private readonly digests: Digests
+  private readonly cacheBytesMax: number
+  /** By offset, least recently used first. */
+  private readonly cache = new Map<number, CheckedRow>()
+  private readonly offsets = new Map<string, number>()
+  private cacheBytes = 0
+
+  constructor(reader: LogStoreReader, digests: Digests, cacheBytesMax: number) {
+    this.reader = reader
+    this.digests = digests
+    this.cacheBytesMax = cacheBytesMax
+  }
+
+  /** Keeps a batch that this log has just committed, so that tails need not read it back. */
+  remember(row: CheckedRow): void {
+    const { offset, origin, first, bytes } = row.batch
+    if (bytes.length > this.cacheBytesMax || this.cache.has(offset)) return
+    this.cache.set(offset, row)
+    this.offsets.set(`${origin}:${first}`, offset)
+    this.cacheBytes += bytes.length
+    for (const [oldest, { batch }] of this.cache) {
+      if (this.cacheBytes <= this.cacheBytesMax) break
+      this.cache.delete(oldest)
+      this.offsets.delete(`${batch.origin}:${batch.first}`)
+      this.cacheBytes -= batch.bytes.length
+    }
+  }
+
+  /** The checked batch that holds `offset`, which the caller knows to be held. */
+  holding(offset: number): CheckedRow {
+    const cached = this.cache.get(offset)
+    if (cached !== undefined) return cached
+    const read = this.ask(() => this.reader.atOffset(offset), offset)
+    const row = this.check(read, offset)
+    if (row.batch.offset + row.batch.count <= offset) {
+      throw this.corrupt(offset, 'the row that holds it is missing')
+    }
+    return row
+  }
+
+  /** The last batch of `origin` that begins at or before `sequence`. */
+  atSequence(origin: OriginId, sequence: number): CheckedRow | undefined {
+    const offset = this.offsets.get(`${origin}:${sequence}`)
+    const cached = offset === undefined ? undefined : this.cache.get(offset)
+    if (cached !== undefined) return cached
+    const read = this.ask(() => this.reader.atSequence(origin, sequence), -1)
+    if (read === undefined) return undefined
+    const row = this.check(read, -1)
+    if (row.batch.origin === origin && row.batch.first <= sequence) return row
+    throw this.corrupt(row.batch.offset, 'the index leads to another row')
+  }
+
+  /** The consecutive batches of `origin` from the boundary `from` on, up to `limit`. */
+  run(origin: OriginId, from: number, limit: number, bytesMax: number): readonly CheckedRow[] {
+    const rows: CheckedRow[] = []
+    let bytes = 0
+    let next = from
+    while (next < limit) {
+      const page = this.page(origin, next, bytesMax - bytes)
+      for (const row of page) {
+        bytes += row.batch.bytes.length
+        if (row.batch.first !== next || row.batch.first + row.batch.count > limit) return rows
+        if (rows.length > 0 && bytes > bytesMax) return rows
+        rows.push(row)
+        next += row.batch.count
+      }
+      if (page.length === 0 || bytes >= bytesMax) return rows
+    }
+    return rows
+  }
+
+  private page(origin: OriginId, from: number, bytesMax: number): readonly CheckedRow[] {
+    const offset = this.offsets.get(`${origin}:${from}`)
+    const cached = offset === undefined ? undefined : this.cache.get(offset)
+    if (cached !== undefined) return [cached]
+    const bound = Math.min(Math.max(1, bytesMax), pageBytesMax)
+    const reads = this.ask(() => this.reader.fromSequence(origin, from, bound), -1)
+    const rows: CheckedRow[] = []
+    for (const read of reads) {
+      // A damaged row ends the page; asked for again as the first, it is the error.
+      if (rows.length > 0 && !read.ok) break
+      rows.push(this.check(read, -1))
+    }
+    return rows
+  }
+
+  private check(read: StoredBatchRead | undefined, asked: number): CheckedRow {
+    if (read === undefined) throw this.corrupt(asked, 'the row that holds it is missing')
+    if (!read.ok) throw this.corrupt(read.offset, read.reason)
+    const { batch } = read
+    const cached = this.cache.get(batch.offset)
+    if (cached !== undefined) return cached
+    const result = checkBatch(batch.bytes, this.digests)
+    const problem = batchProblem(batch, this.digests)
+    if (problem !== undefined || !result.ok) {
+      throw this.corrupt(batch.offset, problem ?? 'the batch does not pass its checks')
+    }
+    const row = { batch, timeMin: result.header.timeMin }
+    this.remember(row)
+    return row
+  }
+
+  private ask<Result>(read: () => Result, offset: number): Result {
+    try {
+      return read()
+    } catch (cause) {
+      if (cause instanceof LogError) throw cause
+      const text = cause instanceof Error ? cause.message : String(cause)
+      throw this.corrupt(offset, `the store cannot read it (${text})`, cause)
+    }
+  }
+
+  private corrupt(offset: number, reason: string, cause?: unknown): LogError<CorruptDetails> {
+    const resume = this.resumeAfter(offset)
+    const where = offset < 0 ? 'a batch' : `the batch at offset ${offset}`
+    const onward = resume === undefined ? '' : `; reading can go on at offset ${resume}`
+    return new LogError('ERR_LOG_CORRUPT', `${where} is damaged: ${reason}${onward}`, {
+      cause,
+      details: { offset, resume },
+    })
+  }
+
+  private resumeAfter(offset: number): number | undefined {
+    if (offset < 0) return undefined
+    try {
+      const read = this.reader.fromOffset(offset + 1, 1)[0]
+      if (read === undefined) return undefined
+      return read.ok ? read.batch.offset : read.offset
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/** A page read at once blocks the caller's thread: this bounds it to a few milliseconds. */
+const pageBytesMax = 1024 * 1024
+
+/** Appends the records of a checked batch from `offset` on to `records`; returns their bytes. */
+export function decodeRecords(
+  row: CheckedRow,
+  offset: number,
+  limit: number,
+  bytesMax: number,
+  records: LogRecord[],
+): number {
+  const { batch, timeMin } = row
+  const body = batch.bytes.subarray(HEADER_BYTES)
+  const ends = readEnds(body, batch.count)
+  let bytes = 0
+  for (let index = offset - batch.offset; index < batch.count; index += 1) {
+    if (records.length >= limit || (records.length > 0 && bytes >= bytesMax)) break
+    const record = ends && readRecord(body, ends[index] ?? 0, ends[index + 1] ?? 0)
+    if (record === undefined) {
+      throw new LogError<CorruptDetails>(
+        'ERR_LOG_CORRUPT',
+        `record ${index} of the batch at offset ${batch.offset} does not decode`,
+        { details: { offset: batch.offset, resume: batch.offset + batch.count } },
+      )
+    }
+    bytes += (ends?.[index + 1] ?? 0) - (ends?.[index] ?? 0)
+    records.push({
+      offset: batch.offset + index,
+      origin: batch.origin,
+      sequence: batch.first + index,
+      time: timeMin + record.timeDelta,
+      // Copies: what a caller does to them must not reach the cache, from which members are served.
+      value: copyBytes(record.value),
+      ...(record.key === undefined ? {} : { key: copyBytes(record.key) }),
+      ...(record.headers === undefined ? {} : { headers: record.headers }),
+    })
+  }
+  return bytes
+}
+
+/** The chain before `sequence` where `row` tells it. */
+export function chainBefore(row: CheckedRow, sequence: number): Chain | undefined {
+  if (row.batch.first === sequence) return row.batch.previousChain
+  return row.batch.first + row.batch.count === sequence ? row.batch.chain : undefined
+}

@@ -1,0 +1,201 @@
+/** What replication does to a log: apply, declare lost, quarantine, rotate (LOG-9 to LOG-13, LOG-15). */
+import type {
+  ApplyOutcome,
+  ApplyReport,
+  Chain,
+  OriginId,
+  StoredBatch,
+  StoredOrigin,
+} from '@kith/interface'
+import { checkForeign, decideApply } from '../core/apply.ts'
+import { addHole, newOrigin } from '../core/state.ts'
+import { LogError } from '../errors.ts'
+import type { BatchHeader } from '../wire/batch.ts'
+import { mustRun, positionTables, refuseDamaged, rotateOrigin, setOrigin } from './parts.ts'
+import type { LogParts } from './parts.ts'
+
+type Members = ReadonlyMap<OriginId, string> | undefined
+
+export async function applyBatches(
+  parts: LogParts,
+  batches: readonly Uint8Array[],
+  members: Members,
+): Promise<ApplyReport> {
+  mayWrite(parts)
+  parts.writer.admit(batches.reduce((sum, batch) => sum + batch.length, 0))
+  const outcomes: ApplyOutcome[] = []
+  let records = 0
+  let bytes = 0
+  let duplicateBytes = 0
+  for (const batch of batches) {
+    const { outcome, count } = applyOne(parts, batch, members)
+    outcomes.push(outcome)
+    if (outcome === 'applied') {
+      records += count
+      bytes += batch.length
+    }
+    if (outcome === 'duplicate') duplicateBytes += batch.length
+  }
+  await parts.writer.settled()
+  return { outcomes, records, bytes, duplicateBytes }
+}
+
+function applyOne(
+  parts: LogParts,
+  bytes: Uint8Array,
+  members: Members,
+): { readonly outcome: ApplyOutcome; readonly count: number } {
+  const checked = checkForeign(bytes, parts.digests)
+  if (checked.outcome !== 'checked') {
+    if (checked.outcome === 'unsupported') {
+      parts.events.emit('unsupported', { why: `a batch has an unknown ${checked.why}` })
+    }
+    return { outcome: checked.outcome, count: 0 }
+  }
+  const { header } = checked
+  const entry = entryFor(parts, header, bytes, members)
+  const decision = decideApply(entry, header, bytes, parts.digests, (first) =>
+    heldBatch(parts, header.origin, first),
+  )
+  if (decision.outcome === 'fork') quarantineOrigin(parts, entry, decision.why)
+  if (decision.outcome === 'applied') {
+    setOrigin(parts, decision.entry)
+    const { origin, first, count } = header
+    const chains = { previousChain: entry.chain, chain: decision.entry.chain }
+    parts.writer.current(bytes.length).addForeign(bytes, { origin, first, count, ...chains })
+  }
+  return { outcome: decision.outcome, count: header.count }
+}
+
+/**
+ * The origin a batch belongs to. A batch of our own origin that we do not hold means that our past was
+ * lost: that origin is given up before the batch is looked at.
+ */
+function entryFor(
+  parts: LogParts,
+  header: BatchHeader,
+  bytes: Uint8Array,
+  members: Members,
+): StoredOrigin {
+  const { writer, clock, digests } = parts
+  const { head, flushed } = writer
+  const { origin } = header
+  const member = members?.get(origin) ?? ''
+  if (origin === head.meta.origin) {
+    const end = header.first + header.count
+    const known = end <= (flushed.origins.get(origin)?.next ?? 1)
+    const held = known ? heldBatch(parts, origin, header.first) : undefined
+    const ours = held !== undefined && held.bytes.length === bytes.length
+    if (!ours && head.meta.rotationOwed === '') {
+      rotateOrigin(parts, 'a member holds more of our history than our disk')
+    }
+  }
+  const entry = head.origins.get(origin)
+  if (entry === undefined) return newOrigin(origin, member, clock.wallNow(), digests)
+  return entry.member === '' && member !== '' ? { ...entry, member } : entry
+}
+
+/** The stored batch that begins at `first`, where it can be read. */
+function heldBatch(parts: LogParts, origin: OriginId, first: number): StoredBatch | undefined {
+  try {
+    const row = parts.reads.atSequence(origin, first)
+    return row?.batch.first === first ? row.batch : undefined
+  } catch {
+    // A damaged row proves nothing about the other member's history.
+    return undefined
+  }
+}
+
+function quarantineOrigin(parts: LogParts, entry: StoredOrigin, why: string): void {
+  const { origin, status } = entry
+  if (status === 'quarantined') return
+  const changedAt = parts.clock.wallNow()
+  setOrigin(parts, { ...entry, status: 'quarantined', why, changedAt })
+  parts.writer.current(0).announcements.push(() => parts.events.emit('quarantine', { origin, why }))
+  // What is decided must reach the disk even where the caller waits for nothing else.
+  parts.writer.current(0).flush = true
+}
+
+export async function quarantine(parts: LogParts, origin: OriginId, why: string): Promise<void> {
+  mayWrite(parts)
+  parts.writer.admit(0)
+  checkOrigin(origin)
+  const { head } = parts.writer
+  if (origin === head.meta.origin && head.meta.rotationOwed === '') {
+    rotateOrigin(parts, `our own history was disputed: ${why}`)
+  }
+  const now = parts.clock.wallNow()
+  const entry = head.origins.get(origin) ?? newOrigin(origin, '', now, parts.digests)
+  quarantineOrigin(parts, entry, why)
+  await parts.writer.settled()
+}
+
+export async function recordGap(
+  parts: LogParts,
+  origin: OriginId,
+  resume: number,
+  chainBefore: Chain,
+  why: string,
+): Promise<void> {
+  mayWrite(parts)
+  parts.writer.admit(0)
+  checkOrigin(origin)
+  const { head } = parts.writer
+  const now = parts.clock.wallNow()
+  const entry = head.origins.get(origin) ?? newOrigin(origin, '', now, parts.digests)
+  const problem = gapProblem(entry, head.meta.origin, resume, chainBefore)
+  if (problem !== undefined) {
+    throw new LogError('ERR_LOG_GAP', `no gap of ${origin} up to ${resume}: ${problem}`, {
+      details: { origin, next: entry.next, resume },
+    })
+  }
+  const from = entry.next
+  const nothingHeld = entry.bytes === 0 && !head.holes.has(origin)
+  const floor = entry.floor === entry.next ? resume : entry.floor
+  setOrigin(parts, { ...entry, floor, next: resume, chain: chainBefore })
+  const transaction = parts.writer.current(0)
+  if (!nothingHeld) {
+    const hole = { origin, from, to: resume, chain: chainBefore, why, at: now }
+    addHole(head, hole)
+    transaction.holes.push(hole)
+  }
+  transaction.announcements.push(() => parts.events.emit('gap', { origin, from, to: resume, why }))
+  await parts.writer.join()
+}
+
+function gapProblem(
+  entry: StoredOrigin,
+  own: OriginId,
+  resume: number,
+  chainBefore: Chain,
+): string | undefined {
+  if (entry.origin === own) return 'a log has no gaps in what it wrote itself'
+  if (entry.status === 'quarantined') return 'it is quarantined'
+  if (!Number.isInteger(resume) || resume <= entry.next || resume >= 2 ** 48) {
+    return `it must end past ${entry.next}`
+  }
+  return /^[0-9a-f]{64}$/.test(chainBefore) ? undefined : 'the chain must be 64 hex digits'
+}
+
+export async function rotate(parts: LogParts, why: string): Promise<OriginId> {
+  mayWrite(parts)
+  parts.writer.admit(0)
+  const origin = rotateOrigin(parts, why)
+  await parts.writer.join()
+  if (origin !== undefined) return origin
+  throw new LogError(
+    'ERR_LOG_ROTATION_RATE',
+    `a new origin is due (${why}) within an hour of the last; appends are refused until then`,
+    { details: { why, rotatedAt: parts.writer.head.meta.rotatedAt } },
+  )
+}
+
+function mayWrite(parts: LogParts): void {
+  mustRun(parts)
+  refuseDamaged(parts, positionTables)
+}
+
+function checkOrigin(origin: OriginId): void {
+  if (/^[0-9a-f]{32}$/.test(origin)) return
+  throw new LogError('ERR_LOG_OPTIONS', `origin must be 32 hex digits, got ${origin.slice(0, 80)}`)
+}

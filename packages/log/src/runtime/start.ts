@@ -1,0 +1,176 @@
+/** Opening a log: lock, recovery, identity, and the check that what it claims is there (LOG-25, LOG-26). */
+import { randomBytes } from 'node:crypto'
+import { invariant, toHex } from '@kith/interface'
+import type {
+  Clock,
+  Digests,
+  Emitter,
+  LogCommit,
+  Logger,
+  OriginId,
+  Random,
+  StoreDamage,
+  StoredHole,
+  StoredMeta,
+  StoredOrigin,
+  StoreState,
+} from '@kith/interface'
+import { startGate } from '../core/gate.ts'
+import { createReplicaTracker } from '../core/replicas.ts'
+import { newOrigin } from '../core/state.ts'
+import type { LogState } from '../core/state.ts'
+import { LogError } from '../errors.ts'
+import type { ResolvedOptions } from '../options.ts'
+import { memoryStore } from '../store/memory.ts'
+import { openInline } from './backend.ts'
+import type { BackendHandlers, OpenBackend } from './backend.ts'
+import { setOrigin } from './parts.ts'
+import type { LogEvents, LogParts } from './parts.ts'
+import { BatchReads } from './reads.ts'
+import { LogWriter } from './writer.ts'
+
+export interface StartPorts {
+  readonly clock: Clock
+  readonly digests: Digests
+  readonly logger: Logger
+  readonly random: Random | undefined
+  readonly events: Emitter<LogEvents>
+  readonly committed: (commits: readonly LogCommit[]) => void
+}
+
+export async function startParts(options: ResolvedOptions, ports: StartPorts): Promise<LogParts> {
+  const { clock, digests, logger, events, random } = ports
+  const newId = (): OriginId => toHex(sixteenBytes(random))
+  // Answers can only come after the first commit, which is after the writer is there.
+  let writer: LogWriter | undefined
+  const handlers: BackendHandlers = {
+    done: (buffers) => writer?.done(buffers),
+    failed: (cause) => writer?.failed(cause),
+  }
+  const { backend, state } = await openBackend(options, handlers)
+  try {
+    const fresh = state.meta === undefined
+    const initial = initialState(state, clock.wallNow(), newId)
+    writer = new LogWriter(initial, {
+      clock,
+      digests,
+      limits: options,
+      handlers: {
+        committed: ports.committed,
+        poisoned: (error) => {
+          logger.error({ err: error }, 'the log is poisoned')
+          events.emit('poisoned', { error })
+        },
+      },
+    })
+    const reads = new BatchReads(backend.reader, digests, options.cacheBytesMax)
+    writer.attach(backend, reads)
+    const damage = [...state.damage, ...checkEnds(initial, reads)]
+    const own = initial.origins.get(initial.meta.origin)
+    const history = own !== undefined && own.next > 1
+    const gate = startGate(options, history, initial.meta.clean, clock.now())
+    const stored = state.peers.map(({ logId, acked }) => [logId, acked] as const)
+    const parts: LogParts = {
+      ...{ options, clock, digests, logger, events, backend, reads, writer, newId, damage, gate },
+      replicas: createReplicaTracker(stored),
+      wakers: new Set(),
+      stopped: false,
+    }
+    if (damage.length === 0) await markOpen(parts, fresh)
+    return parts
+  } catch (cause) {
+    await backend.close()
+    throw cause
+  }
+}
+
+function openBackend(options: ResolvedOptions, handlers: BackendHandlers): Promise<OpenBackend> {
+  const store = options.store ?? memoryStore()
+  return Promise.resolve(openInline(store(), handlers))
+}
+
+function sixteenBytes(random: Random | undefined): Uint8Array {
+  if (random === undefined) return randomBytes(16)
+  return new Uint8Array(Uint32Array.from({ length: 4 }, () => random.uint32()).buffer)
+}
+
+function initialState(state: StoreState, now: number, newId: () => OriginId): LogState {
+  if (state.meta === undefined && (state.damage.length > 0 || state.nextOffset > 0)) {
+    const reason = state.damage[0]?.reason ?? 'there are batches but no identity'
+    throw new LogError('ERR_LOG_CORRUPT', `the log does not know itself any more: ${reason}`, {
+      details: { damage: state.damage },
+    })
+  }
+  const meta: StoredMeta = state.meta ?? {
+    logId: newId(),
+    origin: newId(),
+    clean: false,
+    createdAt: now,
+    rotatedAt: 0,
+    rotationOwed: '',
+  }
+  const holes = new Map<OriginId, StoredHole[]>()
+  for (const hole of state.holes) holes.set(hole.origin, [...(holes.get(hole.origin) ?? []), hole])
+  for (const list of holes.values()) list.sort((a, b) => a.from - b.from)
+  return {
+    meta,
+    nextOffset: state.nextOffset,
+    origins: new Map(state.origins.map((row) => [row.origin, row])),
+    holes,
+    cursors: new Map(state.cursors.map((row) => [row.name, row])),
+    producers: new Map(
+      [...state.producers].sort((a, b) => a.usedAt - b.usedAt).map((row) => [row.id, row]),
+    ),
+    peers: new Map(
+      [...state.peers].sort((a, b) => a.seenAt - b.seenAt).map((row) => [row.logId, row]),
+    ),
+  }
+}
+
+/** Notes that a writer has the log, so that a crash is seen at the next start. */
+async function markOpen(parts: LogParts, fresh: boolean): Promise<void> {
+  const { writer, options, clock, digests } = parts
+  const { head } = writer
+  const { origin } = head.meta
+  const known = head.origins.get(origin)
+  if (fresh) setOrigin(parts, newOrigin(origin, options.member, clock.wallNow(), digests))
+  else if (known !== undefined && options.member !== '' && known.member !== options.member) {
+    setOrigin(parts, { ...known, member: options.member })
+  }
+  head.meta = { ...head.meta, clean: false }
+  writer.current(0).meta = true
+  await writer.join()
+  invariant(writer.flushed.origins.has(writer.flushed.meta.origin), 'the own origin has a row')
+}
+
+/** Every origin's last batch must be the one that its row speaks of. */
+function checkEnds(state: LogState, reads: BatchReads): readonly StoreDamage[] {
+  const damage: StoreDamage[] = []
+  for (const entry of state.origins.values()) {
+    const reason = endProblem(state, entry, reads)
+    if (reason !== undefined) damage.push({ table: 'origin', key: entry.origin, reason })
+  }
+  const own = state.meta.origin
+  if (state.origins.size > 0 && !state.origins.has(own)) {
+    damage.push({ table: 'origin', key: own, reason: 'the row of the own origin is missing' })
+  }
+  return damage
+}
+
+function endProblem(state: LogState, entry: StoredOrigin, reads: BatchReads): string | undefined {
+  const hole = state.holes.get(entry.origin)?.at(-1)
+  if (hole?.to === entry.next) {
+    return hole.chain === entry.chain ? undefined : 'its chain is not that of its last hole'
+  }
+  if (entry.bytes === 0) return undefined
+  try {
+    const row = reads.atSequence(entry.origin, Number.MAX_SAFE_INTEGER)
+    if (row === undefined) return 'it claims batches, and none is there'
+    const { first, count, chain } = row.batch
+    if (first + count !== entry.next) return `it claims ${entry.next}, its batches end elsewhere`
+    return chain === entry.chain ? undefined : 'its chain is not that of its last batch'
+  } catch {
+    // The last batch is damaged in itself: reading it says so, and the row still knows the chain.
+    return undefined
+  }
+}

@@ -1,0 +1,240 @@
+/** One transaction while it gathers what it will write, and once it is sealed. */
+import type {
+  AppendRecord,
+  AppendResult,
+  Chain,
+  Digests,
+  LogCommit,
+  LogStatement,
+  OriginId,
+  StoredCursor,
+  StoredHole,
+  StoredOrigin,
+  StoredPeer,
+  StoredProducer,
+} from '@kith/interface'
+import { createGroup } from '../core/group.ts'
+import type { Group } from '../core/group.ts'
+import { rememberAnswer } from '../core/producers.ts'
+import { applyChange } from '../core/state.ts'
+import type { LogState, StateChange } from '../core/state.ts'
+import type { BackendTransaction, PlacedBatch } from './backend.ts'
+
+export interface PendingAppend {
+  /** Place of the first record within the group. */
+  readonly place: number
+  readonly count: number
+  readonly producer: { readonly id: string; readonly sequence: number } | undefined
+  readonly resolve: (result: AppendResult) => void
+  readonly reject: (cause: unknown) => void
+}
+
+export interface Waiter {
+  readonly resolve: () => void
+  readonly reject: (cause: unknown) => void
+}
+
+interface ForeignBatch {
+  readonly position: number
+  readonly length: number
+  readonly origin: OriginId
+  readonly first: number
+  readonly count: number
+  readonly previousChain: Chain
+  readonly chain: Chain
+}
+
+/** Gathers until it is sealed. */
+export class OpenTransaction {
+  readonly group: Group
+  readonly appends: PendingAppend[] = []
+  readonly waiters: Waiter[] = []
+  readonly origins: Map<OriginId, StoredOrigin> = new Map()
+  readonly holes: StoredHole[] = []
+  readonly cursors: StoredCursor[] = []
+  readonly peers: StoredPeer[] = []
+  readonly statements: readonly LogStatement[]
+  /** Called after the flush, before the waiters. */
+  readonly announcements: (() => void)[] = []
+  meta = false
+  flush = false
+  bytes = 0
+  private readonly foreign: ForeignBatch[] = []
+  private foreignBytes: Uint8Array | undefined
+  private foreignLength = 0
+
+  constructor(group: Group = createGroup(groupCapacity), statements: readonly LogStatement[] = []) {
+    this.group = group
+    this.statements = statements
+  }
+
+  get empty(): boolean {
+    return (
+      this.appends.length === 0 &&
+      this.waiters.length === 0 &&
+      this.foreign.length === 0 &&
+      this.origins.size === 0 &&
+      this.holes.length === 0 &&
+      this.peers.length === 0 &&
+      !this.flush &&
+      !this.meta
+    )
+  }
+
+  addRecords(records: readonly AppendRecord[], now: number): number {
+    return this.group.add(records, now)
+  }
+
+  /** Copies a batch of another member, so that the caller's bytes stay the caller's. */
+  addForeign(bytes: Uint8Array, batch: Omit<ForeignBatch, 'position' | 'length'>): void {
+    const needed = this.foreignLength + bytes.length
+    if (this.foreignBytes === undefined || this.foreignBytes.length < needed) {
+      const grown = new Uint8Array(Math.max(groupCapacity, needed * 2))
+      if (this.foreignBytes !== undefined) {
+        grown.set(this.foreignBytes.subarray(0, this.foreignLength))
+      }
+      this.foreignBytes = grown
+    }
+    this.foreignBytes.set(bytes, this.foreignLength)
+    this.foreign.push({ ...batch, position: this.foreignLength, length: bytes.length })
+    this.foreignLength = needed
+  }
+
+  /** Assigns offsets and sequences; `head` moves along. */
+  seal(head: LogState, digests: Digests, now: number, producersMax: number): SealedTransaction {
+    const batches: PlacedBatch[] = []
+    const commits: LogCommit[] = []
+    let offset = head.nextOffset
+    for (const batch of this.foreign) {
+      const { origin, first, count } = batch
+      batches.push({ ...batch, offset, storedAt: now, buffer: 1 })
+      commits.push({ origin, first, next: first + count, offset, count, local: false })
+      offset += count
+    }
+    const own = this.sealOwn(head, digests, now, offset)
+    if (own !== undefined) {
+      batches.push(...own.batches)
+      commits.push(own.commit)
+      offset += own.commit.count
+    }
+    const producers = this.rememberProducers(head, own?.commit, now, producersMax)
+    const changes = {
+      origins: [...this.origins.values()],
+      holes: this.holes,
+      cursors: this.cursors,
+      peers: this.peers,
+      statements: this.statements,
+      ...producers,
+      ...(this.meta ? { meta: head.meta } : {}),
+    }
+    // Holes were entered into `head` when they were decided; everything else is set again.
+    applyChange(head, { nextOffset: offset, changes: { ...changes, holes: [] } })
+    const foreignBuffer = this.foreignBytes?.buffer as ArrayBuffer | undefined
+    const buffers = [
+      own === undefined && foreignBuffer === undefined ? undefined : this.group.buffer,
+      foreignBuffer,
+    ].filter((buffer) => buffer !== undefined)
+    return {
+      transaction: { changes, batches, buffers, flush: this.flush },
+      change: { nextOffset: offset, changes },
+      commits,
+      ownFirst: own?.commit.first ?? 0,
+      ownOffset: own?.commit.offset ?? 0,
+      ownOrigin: own?.commit.origin ?? '',
+      appends: this.appends,
+      waiters: this.waiters,
+      announcements: this.announcements,
+      bytes: this.bytes,
+      exclusive: this.statements.length > 0,
+    }
+  }
+
+  private sealOwn(
+    head: LogState,
+    digests: Digests,
+    storedAt: number,
+    offset: number,
+  ): { batches: readonly PlacedBatch[]; commit: LogCommit } | undefined {
+    const { origin } = head.meta
+    const entry = head.origins.get(origin)
+    if (this.group.count === 0 || entry === undefined) return undefined
+    const sealed = this.group.seal(origin, entry.next, entry.chain, digests)
+    const count = this.group.count
+    let place = offset
+    let bytes = entry.bytes
+    const batches = sealed.map((batch): PlacedBatch => {
+      const placed = { ...batch, offset: place, origin, storedAt, buffer: 0 as const }
+      place += batch.count
+      bytes += batch.length
+      return placed
+    })
+    const chain = sealed.at(-1)?.chain ?? entry.chain
+    this.origins.set(origin, { ...entry, next: entry.next + count, chain, bytes })
+    const next = entry.next + count
+    return { batches, commit: { origin, first: entry.next, next, offset, count, local: true } }
+  }
+
+  private rememberProducers(
+    head: LogState,
+    own: LogCommit | undefined,
+    now: number,
+    producersMax: number,
+  ): { producers: readonly StoredProducer[]; producersRemoved: readonly string[] } {
+    const producers = new Map<string, StoredProducer>()
+    if (own === undefined) return { producers: [], producersRemoved: [] }
+    for (const { producer, place, count } of this.appends) {
+      if (producer === undefined) continue
+      const known = producers.get(producer.id) ?? head.producers.get(producer.id)
+      const answers = rememberAnswer(known?.answers ?? new Uint8Array(0), {
+        sequence: producer.sequence,
+        origin: own.origin,
+        first: own.first + place,
+        count,
+        offset: own.offset + place,
+      })
+      producers.set(producer.id, { id: producer.id, answers, usedAt: now })
+    }
+    const removed: string[] = []
+    let added = 0
+    for (const id of producers.keys()) if (!head.producers.has(id)) added += 1
+    for (const id of head.producers.keys()) {
+      if (head.producers.size - removed.length + added <= producersMax) break
+      if (!producers.has(id)) removed.push(id)
+    }
+    return { producers: [...producers.values()], producersRemoved: removed }
+  }
+}
+
+/** Room a group starts with: two full batches and their tables, so that most groups never grow. */
+export const groupCapacity: number = 160 * 1024
+
+/** Ready to be carried out. */
+export interface SealedTransaction {
+  readonly transaction: BackendTransaction
+  readonly change: StateChange
+  readonly commits: readonly LogCommit[]
+  readonly ownOrigin: OriginId
+  readonly ownFirst: number
+  readonly ownOffset: number
+  readonly appends: readonly PendingAppend[]
+  readonly waiters: readonly Waiter[]
+  readonly announcements: readonly (() => void)[]
+  readonly bytes: number
+  /** Runs the user's statements, whose failure concerns nobody else. */
+  readonly exclusive: boolean
+}
+
+export function answerAppends(sealed: SealedTransaction): void {
+  const { ownOrigin: origin, ownFirst, ownOffset } = sealed
+  for (const { place, count, resolve } of sealed.appends) {
+    resolve({ origin, first: ownFirst + place, count, offset: ownOffset + place, duplicate: false })
+  }
+}
+
+export function rejectAll(
+  transaction: Pick<SealedTransaction, 'appends' | 'waiters'>,
+  cause: unknown,
+): void {
+  for (const { reject } of transaction.appends) reject(cause)
+  for (const { reject } of transaction.waiters) reject(cause)
+}

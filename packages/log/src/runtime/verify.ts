@@ -1,0 +1,240 @@
+/**
+ * Looks at everything the store holds (LOG-27): the checksum of every row and batch, every chain, the
+ * order of offsets and sequences, and what the vector claims against what is there.
+ */
+import type {
+  Chain,
+  Digests,
+  LogStoreReader,
+  OriginId,
+  StoredBatch,
+  StoreDamage,
+  StoredHole,
+  StoredOrigin,
+  StoreState,
+} from '@kith/interface'
+import type { LogState } from '../core/state.ts'
+import { chainAfter, originChain } from '../wire/batch.ts'
+import { batchProblem } from './reads.ts'
+
+/** Damage listed one by one; the rest is only counted. */
+const damageListMax = 1_000
+const pageBytesMax = 512 * 1024
+
+export interface VerifyReport {
+  readonly ok: boolean
+  readonly batches: number
+  readonly records: number
+  readonly bytes: number
+  /** Everything found, the first 1 000. */
+  readonly damage: readonly StoreDamage[]
+  readonly damageCount: number
+}
+
+interface Progress {
+  next: number
+  chain: Chain | undefined
+}
+
+class Verifier {
+  batches = 0
+  records = 0
+  bytes = 0
+  damageCount = 0
+  readonly damage: StoreDamage[] = []
+  private readonly expected: LogState
+  private readonly digests: Digests
+  private readonly progress = new Map<OriginId, Progress>()
+  private offset = 0
+
+  constructor(expected: LogState, digests: Digests) {
+    this.expected = expected
+    this.digests = digests
+  }
+
+  report(table: StoreDamage['table'], key: string | number, reason: string): void {
+    this.damageCount += 1
+    if (this.damage.length < damageListMax) this.damage.push({ table, key: String(key), reason })
+  }
+
+  add(found: readonly StoreDamage[]): void {
+    for (const { table, key, reason } of found) this.report(table, key, reason)
+  }
+
+  badRow(offset: number, reason: string): void {
+    this.report('batch', offset, reason)
+    // What follows cannot be tied to what came before; it can still be checked in itself.
+    for (const progress of this.progress.values()) progress.chain = undefined
+    this.offset = -1
+  }
+
+  batch(batch: StoredBatch): void {
+    const { offset, origin, first, count } = batch
+    this.batches += 1
+    this.records += count
+    this.bytes += batch.bytes.length
+    const problem = batchProblem(batch, this.digests)
+    if (problem !== undefined) this.report('batch', offset, problem)
+    else if (chainAfter(batch.bytes, batch.previousChain, this.digests) !== batch.chain) {
+      this.report('batch', offset, 'the chain does not follow from its content')
+    }
+    if (this.offset >= 0 && offset !== this.offset) {
+      this.report('batch', offset, `the batch at offset ${this.offset} is missing`)
+    }
+    this.offset = offset + count
+    this.continues(batch, this.startOf(origin, first))
+    this.progress.set(origin, { next: first + count, chain: batch.chain })
+  }
+
+  /** Where the origin stands before a batch, holes and a floor passed over. */
+  private startOf(origin: OriginId, first: number): Progress | undefined {
+    const entry = this.expected.origins.get(origin)
+    if (entry === undefined) return undefined
+    const known = this.progress.get(origin)
+    const initial: Progress = {
+      next: entry.floor,
+      chain: entry.floor === 1 ? originChain(origin, this.digests) : undefined,
+    }
+    const hole = this.holeUpTo(origin, first)
+    const before = known ?? initial
+    return hole !== undefined && hole.from === before.next
+      ? { next: hole.to, chain: hole.chain }
+      : before
+  }
+
+  private holeUpTo(origin: OriginId, to: number): StoredHole | undefined {
+    return this.expected.holes.get(origin)?.find((hole) => hole.to === to)
+  }
+
+  private continues(batch: StoredBatch, before: Progress | undefined): void {
+    const { offset, origin, first, previousChain } = batch
+    if (before === undefined) {
+      this.report('batch', offset, `no origin row for ${origin}`)
+      return
+    }
+    if (before.chain === undefined && this.progress.get(origin) !== undefined) return
+    if (first !== before.next) {
+      this.report('batch', offset, `sequence ${before.next} of ${origin} is missing`)
+    } else if (before.chain !== undefined && before.chain !== previousChain) {
+      this.report('batch', offset, 'the chain does not continue the one before')
+    }
+  }
+
+  /** Holds what was seen against what the log says of itself. */
+  finish(): void {
+    const { nextOffset, origins } = this.expected
+    if (this.offset >= 0 && this.offset < nextOffset) {
+      this.report('batch', this.offset, `batches up to offset ${nextOffset} are missing`)
+    }
+    for (const entry of origins.values()) {
+      const problem = this.positionProblem(entry)
+      if (problem !== undefined) this.report('origin', entry.origin, problem)
+    }
+  }
+
+  private positionProblem(entry: StoredOrigin): string | undefined {
+    const seen = this.progress.get(entry.origin)
+    const hole = this.holeUpTo(entry.origin, entry.next)
+    if (hole !== undefined) {
+      return hole.chain === entry.chain ? undefined : 'its chain is not that of its last hole'
+    }
+    if (seen === undefined) {
+      return entry.bytes === 0 ? undefined : 'it claims batches, and none is there'
+    }
+    if (seen.next < entry.next) return `it claims ${entry.next}, its batches end at ${seen.next}`
+    if (seen.next > entry.next || seen.chain === undefined) return undefined
+    return seen.chain === entry.chain ? undefined : 'its chain is not that of its last batch'
+  }
+}
+
+export interface VerifyOptions {
+  readonly signal?: AbortSignal
+}
+
+/** Page by page, so that the event loop and the writer go on. */
+export async function verifyStore(
+  reader: LogStoreReader,
+  expected: LogState,
+  inspect: () => Promise<readonly StoreDamage[]>,
+  digests: Digests,
+  { signal }: VerifyOptions,
+): Promise<VerifyReport> {
+  const verifier = new Verifier(expected, digests)
+  verifier.add(compareRows(readState(reader, verifier), expected))
+  let next = 0
+  while (next < expected.nextOffset) {
+    signal?.throwIfAborted()
+    const page = readPage(reader, next, verifier)
+    if (page === undefined || page.length === 0) break
+    for (const read of page) {
+      const offset = read.ok ? read.batch.offset : read.offset
+      if (offset >= expected.nextOffset) break
+      if (read.ok) verifier.batch(read.batch)
+      else verifier.badRow(read.offset, read.reason)
+      next = read.ok ? offset + Math.max(1, read.batch.count) : offset + 1
+    }
+    const last = page.at(-1)
+    const end = last === undefined ? next : last.ok ? last.batch.offset : last.offset
+    if (end >= expected.nextOffset) break
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  verifier.finish()
+  verifier.add(await inspect())
+  return {
+    ok: verifier.damageCount === 0,
+    batches: verifier.batches,
+    records: verifier.records,
+    bytes: verifier.bytes,
+    damage: verifier.damage,
+    damageCount: verifier.damageCount,
+  }
+}
+
+function readPage(
+  reader: LogStoreReader,
+  from: number,
+  verifier: Verifier,
+): ReturnType<LogStoreReader['fromOffset']> | undefined {
+  try {
+    return reader.fromOffset(from, pageBytesMax)
+  } catch (cause) {
+    verifier.report('file', '', `batches from offset ${from} on cannot be read: ${textOf(cause)}`)
+    return undefined
+  }
+}
+
+function readState(reader: LogStoreReader, verifier: Verifier): StoreState | undefined {
+  try {
+    return reader.state()
+  } catch (cause) {
+    verifier.report('file', '', `the rows cannot be read: ${textOf(cause)}`)
+    return undefined
+  }
+}
+
+function textOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}
+
+/** Rows on the medium against what this log knows to have flushed: later is fine, older is not. */
+function compareRows(state: StoreState | undefined, expected: LogState): readonly StoreDamage[] {
+  if (state === undefined) return []
+  const damage = [...state.damage]
+  const origins = new Map(state.origins.map((row) => [row.origin, row]))
+  for (const { origin, next } of expected.origins.values()) {
+    const row = origins.get(origin)
+    if (row !== undefined && row.next < next) {
+      damage.push({ table: 'origin', key: origin, reason: `the row says ${row.next}, not ${next}` })
+    } else if (row === undefined) {
+      damage.push({ table: 'origin', key: origin, reason: 'the row is missing' })
+    }
+  }
+  const cursors = new Map(state.cursors.map((row) => [row.name, row]))
+  for (const { name, revision } of expected.cursors.values()) {
+    const row = cursors.get(name)
+    if (row === undefined || row.revision < revision) {
+      damage.push({ table: 'cursor', key: name, reason: 'the row is missing or an older one' })
+    }
+  }
+  return damage
+}
