@@ -19,6 +19,8 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Show the output as it comes instead of keeping it. */
   readonly inherit?: boolean
+  /** Kills it after this long; its code is then 137. Default: it may take as long as it needs. */
+  readonly timeoutMs?: number
 }
 
 /** Runs one program to its end. A signal that reaches this process is passed on to it. */
@@ -30,6 +32,8 @@ export async function command(
   const child = spawn(file, args, {
     cwd: options.folder ? resolve(root, options.folder) : root,
     env: { ...process.env, ...options.env },
+    killSignal: 'SIGKILL',
+    ...(options.timeoutMs ? { timeout: options.timeoutMs } : {}),
     stdio: options.inherit ? 'inherit' : ['ignore', 'pipe', 'pipe'],
   })
   const pass = (signal: NodeJS.Signals): void => void child.kill(signal)

@@ -1,0 +1,53 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { type Example, examplesIn, readExamples, readmes } from './examples.ts'
+import { command, root } from './support/command.ts'
+import { publishedPackages } from './support/packages.ts'
+
+const limitMs = 20_000
+
+// Inside `tests`, whose manifest names every package, so that imports resolve as in a user's project.
+mkdirSync(join(root, 'tests/.examples'), { recursive: true })
+const folder = mkdtempSync(join(root, 'tests/.examples/'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** Runs one example as a program of its own; resolves with what it printed and its exit code. */
+async function perform({ file, line, code }: Example): Promise<{ code: number; output: string }> {
+  const script = join(folder, `${file.replaceAll(/\W+/g, '-')}-${line}.ts`)
+  writeFileSync(script, code)
+  const args = ['--conditions=@kith/source', '--disable-warning=ExperimentalWarning', script]
+  return command(process.execPath, args, { timeoutMs: limitMs })
+}
+
+describe('every example of a README runs and ends by itself', () => {
+  const examples = readmes().flatMap((file) => readExamples(file))
+  it.each(examples)('$file:$line', { timeout: limitMs + 10_000 }, async (example) => {
+    expect(await perform(example)).toMatchObject({ code: 0 })
+  })
+
+  it('is marked in the README of the repository and of every package', () => {
+    const files = ['README.md', ...publishedPackages().map((it) => `${it.folder}/README.md`)]
+    const without = files.filter(
+      (file) => !existsSync(join(root, file)) || readExamples(file).length === 0,
+    )
+    expect(without).toEqual([])
+  })
+})
+
+describe('the reader of examples', () => {
+  const fence = '```'
+  it('takes marked blocks only', () => {
+    const text = `# A\n${fence}ts\nno()\n${fence}\n<!-- example -->\n${fence}ts\nyes()\n${fence}\n`
+    expect(examplesIn('a.md', text)).toEqual([{ file: 'a.md', line: 6, code: 'yes()' }])
+  })
+
+  it('refuses a mark without a block', () => {
+    expect(() => examplesIn('a.md', '<!-- example -->\ntext\n```ts\na()\n```')).toThrow(/a\.md:1/)
+  })
+
+  it('sees an example fail', async () => {
+    const code = "import { toHex } from '@kith/interface'\nif (toHex(new Uint8Array(1))) throw 1"
+    expect((await perform({ file: 'a.md', line: 1, code })).code).toBe(1)
+  })
+})
