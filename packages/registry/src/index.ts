@@ -1,1 +1,30 @@
-export {}
+/**
+ * Services, their addresses and their health: registered at one member, resolved by name at all.
+ * @packageDocumentation
+ */
+export { functionCheck } from './checks/function.ts'
+export type { CheckFunction, FunctionCheckOptions } from './checks/function.ts'
+export { httpCheck } from './checks/http.ts'
+export type { HttpCheckOptions } from './checks/http.ts'
+export { tcpCheck } from './checks/tcp.ts'
+export type { TcpCheckOptions } from './checks/tcp.ts'
+export { ttlCheck } from './checks/ttl.ts'
+export type { TtlCheckOptions } from './checks/ttl.ts'
+export { createRegistryClient } from './client/client.ts'
+export type { RegistryClient, RegistryClientOptions } from './client/client.ts'
+export type { Counters } from './core/types.ts'
+export { RegistryError } from './errors.ts'
+export type { RegistryErrorCode, RegistryErrorDetails } from './errors.ts'
+export type { RegistryLimits, RegistrySettings, RegistryTimings } from './options.ts'
+export type { CheckDefinition, ServiceDefinition } from './runtime/definition.ts'
+export { createRegistry } from './runtime/registry.ts'
+export type {
+  PickOptions,
+  PickStrategy,
+  Registry,
+  RegistryEvents,
+  RegistryOptions,
+  RegistryStats,
+  ResolveOptions,
+  WatchOptions,
+} from './runtime/types.ts'

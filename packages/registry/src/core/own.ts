@@ -1,0 +1,286 @@
+/**
+ * What this member says of itself. Changes collect until they are flushed; a flush is one version,
+ * in as many broadcasts as it needs, so that a version names one content for everybody (REG-1).
+ */
+import type { CheckState, ServiceInstance } from '@kith/interface'
+import { worstStatus } from '../wire/instance.ts'
+import { instancesWireMax } from '../wire/limits.ts'
+import {
+  type Delta,
+  encodeMessage,
+  type Entry,
+  entryBytes,
+  entryId,
+  type Snapshot,
+  type Summary,
+} from '../wire/message.ts'
+import { applyChanges, touchMember } from './catalog.ts'
+import { applyDelta, createReplica, liveEntries, replicaHash } from './replica.ts'
+import { changeBurst, jitter } from './state.ts'
+import type { CheckEntry, InstancePlan, OwnInstance, State } from './types.ts'
+
+/** Broadcasts of changes a second, over all members and for one. */
+const clusterChangesPerSecond = 50
+const changesPerSecondMin = 0.2
+const changesPerSecondMax = 5
+/** An announcement in several parts sends so many in one go. */
+const announceBurst = 4
+const announceGapMs = 250
+const announceEveryMinMs = 5_000
+
+/** Puts an instance up; one with the same id is replaced. */
+export function place(
+  state: State,
+  plan: InstancePlan,
+  checks: Map<string, CheckEntry>,
+  now: number,
+): void {
+  const before = state.own.live.get(plan.id)?.current
+  const own: OwnInstance = { plan, checks, current: describe(state, plan, checks) }
+  state.own.live.set(plan.id, own)
+  applyChanges(state, [{ before, after: own.current }])
+  markDirty(state, plan.id, now)
+}
+
+export function takeDown(state: State, id: string, now: number): void {
+  const own = state.own.live.get(id)
+  if (own === undefined) return
+  state.own.live.delete(id)
+  applyChanges(state, [{ before: own.current, after: undefined }])
+  markDirty(state, id, now)
+}
+
+/** The status of one of its checks changed. */
+export function refresh(state: State, id: string, now: number): void {
+  const own = state.own.live.get(id)
+  if (own === undefined) return
+  const before = own.current
+  own.current = describe(state, own.plan, own.checks)
+  applyChanges(state, [{ before, after: own.current }])
+  markDirty(state, id, now)
+}
+
+function describe(
+  state: State,
+  plan: InstancePlan,
+  entries: ReadonlyMap<string, CheckEntry>,
+): ServiceInstance {
+  const { service, id, address, port, tags, meta } = plan
+  const checks = Object.freeze([...entries.values()].map((entry) => checkState(entry)))
+  const status = worstStatus(checks)
+  const { member } = state
+  // The version of the flush to come: nothing else takes a version.
+  const version = state.own.replica.floor + 1
+  return Object.freeze({ service, id, member, address, port, tags, meta, checks, status, version })
+}
+
+export function checkState(entry: CheckEntry): CheckState {
+  const { status, output } = entry
+  return Object.freeze({ id: entry.plan.id, kind: entry.plan.kind, status, output })
+}
+
+export function drain(state: State, now: number): void {
+  if (state.own.draining) return
+  state.own.draining = true
+  touchMember(state, state.member)
+  flush(state, now, true)
+}
+
+function markDirty(state: State, id: string, now: number): void {
+  state.own.dirty.add(id)
+  if (state.started) state.deadlines.hasten('flush', now + state.settings.coalesceMs)
+}
+
+/** Starts over in a higher epoch and says everything again. */
+export function takeOver(state: State, epoch: number, now: number): void {
+  const { own } = state
+  state.counters.takeovers += 1
+  own.replica = createReplica(state.member, epoch)
+  own.drainAnnounced = false
+  own.pending = []
+  own.dirty.clear()
+  for (const id of own.live.keys()) own.dirty.add(id)
+  state.outputs.push({ kind: 'epoch', epoch })
+  if (!state.started) return
+  if (own.dirty.size === 0 && !own.draining) state.deadlines.hasten('announce', now)
+  else flush(state, now, true)
+}
+
+/** Sends what changed as one version, unless changes come faster than their pace. */
+export function flush(state: State, now: number, forced = false): void {
+  const { own } = state
+  if (!state.started || (own.dirty.size === 0 && own.draining === own.drainAnnounced)) return
+  const waitMs = refill(state, now)
+  if (waitMs > 0 && !forced) {
+    state.deadlines.set('flush', now + waitMs)
+    return
+  }
+  state.deadlines.clear('flush')
+  const entries = dirtyEntries(state)
+  own.dirty.clear()
+  if (entries.length === 0 && own.draining === own.drainAnnounced) return
+  own.drainAnnounced = own.draining
+  const delta: Delta = {
+    kind: 'delta',
+    member: state.member,
+    epoch: own.replica.epoch,
+    version: own.replica.floor + 1,
+    part: 0,
+    parts: 1,
+    draining: own.draining,
+    entries,
+  }
+  applyDelta(own.replica, delta, { tombstonesMax: instancesWireMax, bytesLeft: Infinity })
+  const messages = deltaParts(state, delta)
+  own.tokens -= messages.length
+  for (const bytes of messages) send(state, bytes)
+}
+
+/** Milliseconds until the next change may be sent; 0 where it may now. */
+function refill(state: State, now: number): number {
+  const { own } = state
+  const fair = clusterChangesPerSecond / state.kithMembers
+  const rate = Math.min(changesPerSecondMax, Math.max(changesPerSecondMin, fair)) / 1_000
+  own.tokens = Math.min(changeBurst, own.tokens + Math.max(0, now - own.tokensAt) * rate)
+  own.tokensAt = now
+  return own.tokens >= 1 ? 0 : Math.max(1, (1 - own.tokens) / rate)
+}
+
+function dirtyEntries(state: State): Entry[] {
+  const { own } = state
+  const version = own.replica.floor + 1
+  const entries: Entry[] = []
+  for (const id of own.dirty) {
+    const live = own.live.get(id)
+    if (live === undefined) {
+      if (own.replica.entries.get(id)?.instance !== undefined) entries.push({ kind: 'remove', id })
+      continue
+    }
+    if (live.current.version !== version) {
+      const before = live.current
+      live.current = describe(state, live.plan, live.checks)
+      applyChanges(state, [{ before, after: live.current }])
+    }
+    entries.push({ kind: 'put', instance: live.current })
+  }
+  return entries
+}
+
+function deltaParts(state: State, delta: Delta): Uint8Array[] {
+  const empty = encodeMessage({
+    ...delta,
+    part: instancesWireMax - 1,
+    parts: instancesWireMax,
+    entries: [],
+  })
+  const room = state.broadcastBytesMax() - empty.length - 2
+  const groups = pack(delta.entries, () => room)
+  if (groups.length > state.settings.announcePartsMax) return [encodeMessage(summary(state))]
+  return groups.map((entries, part) =>
+    encodeMessage({ ...delta, part, parts: groups.length, entries }),
+  )
+}
+
+function summary(state: State): Summary {
+  const { member, epoch, floor: version } = state.own.replica
+  return { kind: 'summary', member, epoch, version, hash: replicaHash(state.own.replica) }
+}
+
+/** Entries in groups that fit; at least one group. What fits nowhere is only named. */
+function pack(entries: readonly Entry[], room: (after: string, upto: string) => number): Entry[][] {
+  let group: Entry[] = []
+  const groups = [group]
+  let used = 0
+  let after = ''
+  let last = ''
+  for (const full of entries) {
+    const id = entryId(full)
+    const bytes = entryBytes(full)
+    const entry: Entry =
+      full.kind === 'put' && bytes > room(id, id)
+        ? { kind: 'large', id, version: full.instance.version }
+        : full
+    const cost = entry === full ? bytes : entryBytes(entry)
+    if (group.length > 0 && used + cost > room(after, id)) {
+      group = []
+      groups.push(group)
+      used = 0
+      after = last
+    }
+    group.push(entry)
+    used += cost
+    last = id
+  }
+  return groups
+}
+
+/** Announces everything: for those who joined, and now and then for those who missed something. */
+export function announce(state: State, now: number): void {
+  if (!state.started) return
+  const { own, settings } = state
+  flush(state, now)
+  const parts = snapshotParts(state)
+  const long = parts.length > settings.announcePartsMax && !own.solicited
+  own.pending = long ? [encodeMessage(summary(state))] : parts
+  own.solicited = false
+  own.announcedAt = now
+  state.counters.announcements += 1
+  const period = Math.max(settings.announceMs, 4 * settings.announcePerMemberMs * state.kithMembers)
+  state.deadlines.set('announce', now + jitter(state, period, 0.7))
+  announceParts(state, now)
+}
+
+export function announceParts(state: State, now: number): void {
+  for (const bytes of state.own.pending.splice(0, announceBurst)) send(state, bytes)
+  if (state.own.pending.length > 0) state.deadlines.set('announceParts', now + announceGapMs)
+  else state.deadlines.clear('announceParts')
+}
+
+function snapshotParts(state: State): Uint8Array[] {
+  const { own, member } = state
+  const { epoch, floor: version } = own.replica
+  // Of the draining mark too, only what was announced belongs to this version.
+  const base: Snapshot = {
+    kind: 'snapshot',
+    member,
+    epoch,
+    version,
+    part: instancesWireMax - 1,
+    parts: instancesWireMax,
+    draining: own.replica.draining,
+    after: '',
+    upto: '',
+    entries: [],
+  }
+  const room = state.broadcastBytesMax() - encodeMessage(base).length - 4
+  const groups = pack(liveEntries(own.replica), (after, upto) => room - after.length - upto.length)
+  const bounds = groups.map((entries) => {
+    const last = entries.at(-1)
+    return last === undefined ? '' : entryId(last)
+  })
+  return groups.map((entries, part) => {
+    const after = part === 0 ? '' : (bounds[part - 1] ?? '')
+    const upto = part === groups.length - 1 ? '' : (bounds[part] ?? '')
+    return encodeMessage({ ...base, part, parts: groups.length, after, upto, entries })
+  })
+}
+
+/** A Kith member came: it gets to know us soon, but not from everybody at once. */
+export function announceSoon(state: State, now: number): void {
+  if (!state.started) return
+  const spread = state.random.float() * state.settings.announcePerMemberMs * state.kithMembers
+  state.deadlines.hasten('announce', now + 100 + spread)
+}
+
+/** Somebody who cannot fetch asks for everything. */
+export function answerSolicit(state: State, now: number): void {
+  if (!state.started) return
+  state.own.solicited = true
+  const earliest = (state.own.announcedAt ?? now) + announceEveryMinMs
+  state.deadlines.hasten('announce', Math.max(now, earliest) + jitter(state, 500, 0))
+}
+
+function send(state: State, bytes: Uint8Array): void {
+  state.counters.broadcastsSent += 1
+  state.outputs.push({ kind: 'broadcast', bytes })
+}

@@ -1,0 +1,111 @@
+/** The face of the registry: what it takes, what it gives, and what it promises about both. */
+import type {
+  CheckKind,
+  CheckState,
+  CheckStatus,
+  Clock,
+  EventSource,
+  ExtensionHost,
+  Logger,
+  MembershipView,
+  Random,
+  ServiceInstance,
+} from '@kith/interface'
+import type { Counters } from '../core/types.ts'
+import type { RegistrySettings } from '../options.ts'
+import type { ServiceDefinition } from './definition.ts'
+
+export interface RegistryOptions {
+  /** Who is there: `createGossip` gives one. */
+  readonly membership: MembershipView
+  /** What carries news between members: the same gossip. */
+  readonly extensions: ExtensionHost
+  /** The own member's name; default `membership.self.name`. */
+  readonly member?: string
+  /** Where the epoch is kept over restarts; default nowhere: then the wall clock has to go forward. */
+  readonly directory?: string
+  /** Check kinds beside `tcp`, `http`, `ttl` and `function`; one of the same name replaces it. */
+  readonly checkKinds?: readonly CheckKind[]
+  /** Bounds and pace; see `RegistrySettings`. */
+  readonly settings?: Partial<RegistrySettings>
+  readonly clock?: Clock
+  readonly random?: Random
+  readonly logger?: Logger
+}
+
+export interface RegistryEvents {
+  /** What `resolve(service)` gives may be different now. */
+  change: { readonly service: string }
+  /** An own check has another status. */
+  check: {
+    readonly id: string
+    readonly status: CheckStatus
+    readonly previous: CheckStatus
+    readonly output: string
+  }
+  /** An own instance went: `critical` means that a check kept failing for as long as it may. */
+  deregister: { readonly id: string; readonly reason: 'asked' | 'critical' }
+  /** An earlier life of this member was ahead; it now speaks with this epoch. */
+  takeover: { readonly epoch: number }
+}
+
+export interface ResolveOptions {
+  /** Only instances whose every check passes; default true. */
+  readonly passing?: boolean
+  /** Only instances that carry all of these. */
+  readonly tags?: readonly string[]
+  /** At most so many; default all. */
+  readonly limit?: number
+}
+
+export interface WatchOptions extends ResolveOptions {
+  /** Ends the iteration, without an error. */
+  readonly signal?: AbortSignal
+}
+
+export type PickStrategy = 'round-robin' | 'random'
+
+export interface PickOptions extends Omit<ResolveOptions, 'limit'> {
+  /** Default `round-robin`: each call the next instance, by member and id. */
+  readonly strategy?: PickStrategy
+}
+
+/** Flat figures; all only grow except `members`, `instances` and `wanted`. */
+export interface RegistryStats extends Readonly<Counters> {
+  /** Other members whose services are known. */
+  readonly members: number
+  /** Instances known, own ones included, whether handed out or not. */
+  readonly instances: number
+  /** Members of whom something is known to be missing. */
+  readonly wanted: number
+}
+
+export interface Registry extends AsyncDisposable, EventSource<RegistryEvents> {
+  /** Joins the conversation. Rejects where the epoch cannot be kept, or with the signal's reason. */
+  start(signal?: AbortSignal): Promise<void>
+  /** Ends within 2 s, also where a check does not stop. Others keep our services until we leave. */
+  stop(): Promise<void>
+  /** Puts a service up, or replaces the one with this id; its checks keep their status. */
+  register(service: ServiceDefinition): Promise<ServiceInstance>
+  /** Takes an own instance down everywhere. */
+  deregister(id: string): Promise<void>
+  /** Takes all own instances out of resolution everywhere; they stay registered. */
+  drain(): Promise<void>
+  /** The word on an own `ttl` check, `checkId` being `instanceId/checkName`. */
+  setCheck(checkId: string, status: CheckStatus, output?: string): void
+  /** All instances that are handed out, of every status, by service, member and id. */
+  instances(): readonly ServiceInstance[]
+  /** How many instances of every status are handed out under each name, in order of name. */
+  services(): ReadonlyMap<string, number>
+  /** Own instances, drained or not, by id. */
+  own(): readonly ServiceInstance[]
+  /** Own checks with their latest output, by id. */
+  checks(): readonly CheckState[]
+  /** From memory, by member and id; a list that nothing changed is the same object again. */
+  resolve(service: string, options?: ResolveOptions): readonly ServiceInstance[]
+  /** The current instances, then each change; what comes while the consumer is busy is one change. */
+  watch(service: string, options?: WatchOptions): AsyncIterable<readonly ServiceInstance[]>
+  /** One instance; undefined where none fits. */
+  pick(service: string, options?: PickOptions): ServiceInstance | undefined
+  stats(): RegistryStats
+}
