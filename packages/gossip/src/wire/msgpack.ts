@@ -22,7 +22,6 @@ type Head = 'nil' | 'bool' | 'int' | 'float' | 'raw' | 'array' | 'map' | 'ext' |
  */
 export class MsgpackReader {
   readonly #bytes: Uint8Array
-  readonly #view: DataView
   readonly #end: number
   #position: number
   #depth = 0
@@ -37,7 +36,6 @@ export class MsgpackReader {
 
   constructor(bytes: Uint8Array, start = 0) {
     this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#position = start
     this.#end = bytes.length
   }
@@ -207,10 +205,11 @@ export class MsgpackReader {
     if (this.#failure !== undefined) return 'failed'
     const head = this.#decodeHead(byte)
     this.#headLength = this.#position - start
-    if (head === 'array') this.#pending += this.#number
-    if (head === 'map') this.#pending += this.#number * 2
-    const length = head === 'raw' || head === 'ext' ? this.#number : 0
+    // What a raw or a container announces must be there before anything is made of it.
+    const elements = head === 'array' ? this.#number : head === 'map' ? this.#number * 2 : 0
+    const length = head === 'raw' || head === 'ext' ? this.#number : elements
     this.#require(this.#position + length)
+    this.#pending += elements
     return this.#failure === undefined ? head : 'failed'
   }
 
@@ -247,9 +246,9 @@ export class MsgpackReader {
   #decodeWideHead(byte: number): Head {
     if (byte === 0xc1) return (this.#malformed(), 'failed')
     if (byte === 0xcf || byte === 0xd3) {
-      const at = this.#take(8)
+      const value = (BigInt(this.#unsigned(4)) << 32n) | BigInt(this.#unsigned(4))
       if (this.#failure !== undefined) return 'failed'
-      this.#big = byte === 0xcf ? this.#view.getBigUint64(at) : this.#view.getBigInt64(at)
+      this.#big = byte === 0xcf ? value : BigInt.asIntN(64, value)
       return 'int'
     }
     if (byte < 0xcf) return this.#with('int', this.#unsigned(1 << (byte - 0xcc)))
@@ -266,17 +265,16 @@ export class MsgpackReader {
   }
 
   #unsigned(width: number): number {
-    const at = this.#take(width)
+    let at = this.#take(width)
     if (this.#failure !== undefined) return 0
-    if (width === 1) return this.#view.getUint8(at)
-    return width === 2 ? this.#view.getUint16(at) : this.#view.getUint32(at)
+    let value = 0
+    for (const end = at + width; at < end; at += 1) value = value * 256 + (this.#bytes[at] ?? 0)
+    return value
   }
 
   #signed(width: number): number {
-    const at = this.#take(width)
-    if (this.#failure !== undefined) return 0
-    if (width === 1) return this.#view.getInt8(at)
-    return width === 2 ? this.#view.getInt16(at) : this.#view.getInt32(at)
+    const value = this.#unsigned(width)
+    return value >= 2 ** (width * 8 - 1) ? value - 2 ** (width * 8) : value
   }
 
   /** Moves past `length` bytes and returns where they began. */
@@ -288,7 +286,7 @@ export class MsgpackReader {
   }
 
   #require(end: number): void {
-    if (this.#failure !== undefined || end + this.#pending <= this.#end) return
+    if (this.#failure !== undefined || end <= this.#end) return
     this.#failure = 'short'
     this.#needed = end + this.#pending
   }

@@ -96,7 +96,9 @@ export function createStreamDecoder(limits: StreamLimits = defaultStreamLimits):
 const more: StreamStep = { kind: 'more' }
 const blockBytes = 65_536
 /** What a row takes beside its name and meta. */
-const rowOverheadBytes = 256
+const rowOverheadBytes = 768
+/** Some rows may be beyond use, but nobody may have us read a million of them for two kilobytes. */
+const rowsSkippedMax = 4096
 
 interface PushPullProgress {
   readonly join: boolean
@@ -225,7 +227,7 @@ class Decoder implements StreamDecoder {
   }
 
   #readPushPull(progress: PushPullProgress): StreamStep | undefined {
-    if (progress.rowsLeft > 0) return this.#readRow(progress)
+    if (progress.rowsLeft > 0) return this.#readRows(progress)
     const userState = this.#queue.view().slice(0, progress.userStateLength)
     const { join, rows, rowsSkipped } = progress
     const skipped: DecodeProblem = { kind: 'rowSkipped', count: rowsSkipped }
@@ -233,19 +235,38 @@ class Decoder implements StreamDecoder {
     return { kind: 'message', message: { kind: 'pushPull', join, rows, userState }, problems }
   }
 
-  #readRow(progress: PushPullProgress): StreamStep | undefined {
-    const parsed = this.#parse(readRow)
-    if (!('value' in parsed)) return parsed
-    const row = parsed.value
-    progress.rowsLeft -= 1
-    if (row === undefined) progress.rowsSkipped += 1
-    else {
-      progress.rows.push(row)
-      this.#rowBytes += rowOverheadBytes + row.name.length * 2 + row.meta.length
-      if (this.#rowBytes > this.#limits.memoryBytesMax) return this.#failed('streamTooLarge')
+  /** As many rows as are there; a row cut off is read again from its start. */
+  #readRows(progress: PushPullProgress): StreamStep | undefined {
+    const reader = new MsgpackReader(this.#queue.view())
+    while (progress.rowsLeft > 0) {
+      const start = reader.position
+      const row = readRow(reader)
+      if (reader.failure === 'short') {
+        this.#queue.consume(start)
+        this.#needed = reader.needed - start
+        return more
+      }
+      if (reader.failure !== undefined) return this.#failed('messageMalformed')
+      progress.rowsLeft -= 1
+      const problem = this.#keepRow(progress, row)
+      if (problem !== undefined) return this.#failed(problem)
     }
-    this.#needed = progress.rowsLeft > 0 ? 1 : progress.userStateLength
+    this.#queue.consume(reader.position)
+    this.#needed = progress.userStateLength
     return undefined
+  }
+
+  #keepRow(
+    progress: PushPullProgress,
+    row: PushPullRow | undefined,
+  ): DecodeProblemKind | undefined {
+    if (row === undefined) {
+      progress.rowsSkipped += 1
+      return progress.rowsSkipped > rowsSkippedMax ? 'messageMalformed' : undefined
+    }
+    progress.rows.push(row)
+    this.#rowBytes += rowOverheadBytes + row.name.length * 2 + row.meta.length
+    return this.#rowBytes > this.#limits.memoryBytesMax ? 'streamTooLarge' : undefined
   }
 
   #readUserHeader(): StreamStep | undefined {

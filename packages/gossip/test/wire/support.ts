@@ -1,0 +1,45 @@
+// What the wire's tests share: captured vectors and small messages.
+import { readdirSync, readFileSync } from 'node:fs'
+import { fromHex } from '@kith/interface'
+import type { AliveMessage, PushPullMessage, PushPullRow } from '../../src/wire/message.ts'
+
+const fixtures = new URL('../fixtures/', import.meta.url)
+
+export function vectorNames(): readonly string[] {
+  const files = readdirSync(fixtures).filter((name) => name.endsWith('.hex'))
+  return files.map((name) => name.slice(0, -'.hex'.length))
+}
+
+export function vector(name: string): Uint8Array {
+  return hex(readFileSync(new URL(`${name}.hex`, fixtures), 'utf8').trim())
+}
+
+/** Bytes of hex digits; spaces are for the eye. */
+export function hex(text: string): Uint8Array {
+  const bytes = fromHex(text.replaceAll(' ', ''))
+  if (bytes === undefined) throw new Error(`not hex: ${text}`)
+  return bytes
+}
+
+export function utf8(text: string): Uint8Array {
+  return new TextEncoder().encode(text)
+}
+
+export const alive: AliveMessage = Object.freeze({
+  kind: 'alive',
+  incarnation: 1,
+  node: 'a',
+  address: Uint8Array.of(127, 0, 0, 1),
+  port: 7946,
+  meta: hex('ff80'),
+  versions: [1, 5, 2, 2, 5, 5] as const,
+})
+
+export function row(name: string): PushPullRow {
+  const { incarnation, address, port, meta, versions } = alive
+  return { name, incarnation, address, port, meta, versions, state: 'alive' }
+}
+
+export function pushPull(names: readonly string[], userState = utf8('state')): PushPullMessage {
+  return { kind: 'pushPull', join: true, rows: names.map(row), userState }
+}
