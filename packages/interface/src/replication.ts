@@ -16,13 +16,18 @@ export interface HelloMessage {
   readonly durable: boolean
   /** Everything the sender durably holds: always in full at hello. */
   readonly vector: readonly OriginState[]
+  /** The version of `vector` in an answer, for the first pull; 0 in a request. */
+  readonly vectorVersion: number
 }
 
 export interface PullWant {
   readonly origin: OriginId
   readonly next: number
-  /** The puller's chain at `next`. */
-  readonly chain: Chain
+  /**
+   * The puller's chain at `next`. Null where it holds nothing of the origin, or asks ahead of what
+   * it has applied: then the source compares nothing and `applyBatches` finds a fork.
+   */
+  readonly chain: Chain | null
 }
 
 export interface PullRequest {
@@ -31,7 +36,7 @@ export interface PullRequest {
   readonly bytesMax: number
   /** Park until something arrives; at most 30 000. */
   readonly maxWaitMs: number
-  /** The puller's durable vector. */
+  /** The puller's durable vector: in full in the first pull after a hello, then what changed. */
   readonly ack: ReadonlyMap<OriginId, number>
   /** The source's vector version the puller has; the answer carries states only where it is newer. */
   readonly vectorVersion: number
@@ -63,8 +68,14 @@ export interface PullResponse {
   readonly vectorVersion: number
 }
 
+/**
+ * All methods may run at the same time. They reject with a typed error, and soon after `signal`
+ * aborts. Bytes returned belong to the caller and do not change.
+ */
 export interface ReplicationSource {
+  /** Names both sides. Needed before the first pull, and again when a pull is told so. */
   hello(message: HelloMessage, signal: AbortSignal): Promise<HelloMessage>
+  /** Answers at once where something is ready, else parks; a source that stops answers first. */
   pull(request: PullRequest, signal: AbortSignal): Promise<PullResponse>
   /** The chain before each sequence asked; null where unknown. At most 256 sequences. */
   chainAt(

@@ -1,0 +1,18 @@
+/**
+ * The pure machine, for people with their own event loop.
+ * @packageDocumentation
+ */
+export { lagOf } from './lag.ts'
+export type {
+  Call,
+  CoreEvent,
+  Failure,
+  Input,
+  MemberStanding,
+  Output,
+  ReplicatorEvents,
+  Verdict,
+} from './messages.ts'
+export { createState } from './state.ts'
+export type { CoreOptions, Counters, Session, SessionPhase, State } from './state.ts'
+export { nextDeadline, step } from './step.ts'

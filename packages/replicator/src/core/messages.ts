@@ -1,0 +1,139 @@
+/** What goes into the core and what comes out of it. Outputs are carried out in their order. */
+import type {
+  ApplyReport,
+  Chain,
+  HelloMessage,
+  LogId,
+  OriginId,
+  OriginState,
+  PullRequest,
+  PullResponse,
+} from '@kith/interface'
+import type { ReplicatorErrorCode } from '../errors.ts'
+
+/** Where a member can be pulled from changes with `locator`; undefined: nowhere now. */
+export type MemberStanding = 'up' | 'failed' | 'left'
+
+export type Input =
+  /** Begins; `expected`: somebody is known to come, so the gate waits for a hello. */
+  | {
+      readonly kind: 'start'
+      readonly logId: LogId
+      readonly durable: boolean
+      readonly expected: boolean
+    }
+  /** The log's vector, whenever it may have changed and before anything is decided on it. */
+  | { readonly kind: 'local'; readonly states: readonly OriginState[] }
+  | {
+      readonly kind: 'member'
+      readonly member: string
+      readonly standing: MemberStanding
+      readonly locator: string | undefined
+    }
+  | ({ readonly kind: 'hello'; readonly hello: HelloMessage } & Call)
+  | ({ readonly kind: 'helloFailed' } & Call & Failure)
+  | ({ readonly kind: 'pulled'; readonly pull: number; readonly response: PullResponse } & Call)
+  | ({ readonly kind: 'pullFailed'; readonly pull: number } & Call & Failure)
+  /** `report` is undefined when the log refused the whole transaction: `reason` says why. */
+  | {
+      readonly kind: 'applied'
+      readonly apply: number
+      readonly report: ApplyReport | undefined
+      readonly reason: string
+    }
+  | { readonly kind: 'compared'; readonly compare: number; readonly verdict: Verdict }
+  | { readonly kind: 'rotated'; readonly to: OriginId | undefined; readonly reason: string }
+  | { readonly kind: 'gapRecorded'; readonly origin: OriginId; readonly reason: string | undefined }
+  | { readonly kind: 'quarantined'; readonly origin: OriginId }
+  /** Our own source was told hello, was shown a vector, or found a fork while it served. */
+  | { readonly kind: 'heard'; readonly hello: HelloMessage }
+  | { readonly kind: 'acked'; readonly logId: LogId; readonly ack: ReadonlyMap<OriginId, number> }
+  | { readonly kind: 'servedFork'; readonly origin: OriginId; readonly sequence: number }
+  | { readonly kind: 'deadline' }
+
+/** Answers carry the session they belong to, so that those of a closed one are dropped. */
+export interface Call {
+  readonly member: string
+  readonly session: number
+}
+
+export interface Failure {
+  readonly code: ReplicatorErrorCode
+  readonly reason: string
+}
+
+/** How a chain that was claimed stands to ours. */
+export type Verdict = 'equal' | 'fork' | 'unknown'
+
+export type Output =
+  | ({ readonly kind: 'dial'; readonly hello: HelloMessage } & Call)
+  | ({ readonly kind: 'pull'; readonly pull: number; readonly request: PullRequest } & Call)
+  | ({ readonly kind: 'close' } & Call)
+  | {
+      readonly kind: 'apply'
+      readonly apply: number
+      readonly batches: readonly Uint8Array[]
+      readonly members: ReadonlyMap<OriginId, string>
+    }
+  | {
+      readonly kind: 'compare'
+      readonly compare: number
+      readonly origin: OriginId
+      readonly sequence: number
+      readonly chain: Chain
+    }
+  | {
+      readonly kind: 'recordGap'
+      readonly origin: OriginId
+      readonly resume: number
+      readonly chainBefore: Chain
+      readonly why: string
+    }
+  | { readonly kind: 'quarantine'; readonly origin: OriginId; readonly why: string }
+  | { readonly kind: 'rotate'; readonly why: string }
+  | { readonly kind: 'openGate' }
+  | { readonly kind: 'event'; readonly event: CoreEvent }
+
+export interface ReplicatorEvents {
+  memberConnected: { readonly member: string; readonly logId: LogId }
+  memberDisconnected: {
+    readonly member: string
+    readonly reason: string
+    readonly retryInMs: number
+  }
+  /** Another cluster, another protocol, or ourselves. Tried again after `refusedRetryMs`. */
+  memberRefused: {
+    readonly member: string
+    readonly code: ReplicatorErrorCode
+    readonly reason: string
+  }
+  /** `[asked, resume)` is held by nobody. `floor`: this log held nothing of the origin yet. */
+  gap: {
+    readonly origin: OriginId
+    readonly asked: number
+    readonly resume: number
+    readonly action: 'halted' | 'skipped' | 'floor'
+  }
+  /** Two histories under one origin met. */
+  fork: { readonly origin: OriginId; readonly sequence: number; readonly member: string }
+  /** This log stopped taking and serving that origin, durably. */
+  quarantine: { readonly origin: OriginId; readonly why: string }
+  /** This log appends under a new origin from here on. */
+  rotate: { readonly from: OriginId; readonly to: OriginId; readonly why: string }
+  rotateRefused: { readonly origin: OriginId; readonly why: string; readonly reason: string }
+  /** A member sent a batch that is damaged, or that nobody asked for. */
+  corrupt: { readonly member: string; readonly origin: OriginId | undefined }
+  /** A batch needs a newer version of this software; its origin waits, the others go on. */
+  unsupported: { readonly origin: OriginId; readonly member: string; readonly retryInMs: number }
+  /** Everything that any connected member is known to hold has been applied. */
+  caughtUp: { readonly origins: number }
+  /** The log took nothing, for example because its disk is full. Pulls pause. */
+  applyFailed: { readonly reason: string; readonly retryInMs: number }
+}
+
+export type CoreEvent = {
+  readonly [Kind in keyof ReplicatorEvents]: {
+    readonly kind: Kind
+    readonly detail: ReplicatorEvents[Kind]
+  }
+}[keyof ReplicatorEvents]

@@ -1,0 +1,252 @@
+/** Everything the core remembers. Positions are not here: they live in the log, with the data. */
+import type { Chain, HelloMessage, LogId, OriginId, OriginState, Random } from '@kith/interface'
+import type { ReplicatorTuning } from '../options.ts'
+import type { Output } from './messages.ts'
+
+export type SessionPhase = 'unreachable' | 'dialling' | 'connected' | 'backoff' | 'refused'
+
+export interface PullInFlight {
+  readonly issuedAt: number
+  readonly deadline: number
+  readonly wants: ReadonlyMap<OriginId, { readonly next: number; readonly chain: Chain | null }>
+  /** Bytes reserved of the credit. */
+  readonly reserved: number
+  readonly bytesMax: number
+  readonly acks: ReadonlyMap<OriginId, number>
+}
+
+export interface GapAnswer {
+  readonly asked: number
+  readonly resume: number
+  readonly chainBefore: Chain
+}
+
+export interface SessionCounters {
+  pulls: number
+  batches: number
+  bytes: number
+  duplicateBytes: number
+  corrupt: number
+  failures: number
+}
+
+/** One member. What it told us is used only while it is connected. */
+export interface Session {
+  readonly member: string
+  /** Raised with every dial; answers of an older one are dropped. */
+  id: number
+  phase: SessionPhase
+  locator: string | undefined
+  /** Membership believes it dead: dialled seldom, and last choice. */
+  failed: boolean
+  /** Failures since the last answered pull. */
+  attempt: number
+  /** End of the dial, of the back-off or of the refusal. */
+  deadline: number | undefined
+  /** When the last hello was answered in this process's life. */
+  helloAt: number | undefined
+  heardAt: number
+  logId: LogId | undefined
+  theirs: Map<OriginId, OriginState>
+  vectorVersion: number
+  pulls: Map<number, PullInFlight>
+  /** Where pulls answered, but not applied yet, have brought us. */
+  reached: Map<OriginId, number>
+  gaps: Map<OriginId, GapAnswer>
+  /** Origins of which it sent a damaged batch. */
+  avoid: Set<OriginId>
+  /** Until when it is the last choice for an origin that it let wait. */
+  stalled: Map<OriginId, number>
+  /** Wants that an answer left empty: not asked again at once, for that would be a busy loop. */
+  fruitless: Map<OriginId, number>
+  acked: Map<OriginId, number>
+  corrupt: number
+  bufferedBytes: number
+  roundTripMs: number
+  windowBytes: number
+  refusal: string | undefined
+  readonly counters: SessionCounters
+}
+
+export interface QueuedBatch {
+  readonly bytes: Uint8Array
+  readonly origin: OriginId
+  readonly member: string
+  readonly session: number
+}
+
+/** How we stand with one origin, beside what the log says. */
+export interface OriginView {
+  /** The one member asked for its data. */
+  eager: string | undefined
+  /** Since when somebody connected was ahead of us without progress of ours. */
+  behindSince: number | undefined
+  /** The `next` we had then. */
+  behindAt: number
+  gapSince: number | undefined
+  /** The sequence at which we halted, so that the event is told once. */
+  haltedAt: number | undefined
+  recording: boolean
+}
+
+export interface Counters {
+  applied: number
+  records: number
+  bytes: number
+  duplicates: number
+  duplicateBytes: number
+  ahead: number
+  corrupt: number
+  unwanted: number
+  forks: number
+  gaps: number
+  repicks: number
+  rotations: number
+  dials: number
+  refusals: number
+}
+
+export interface Comparison {
+  readonly origin: OriginId
+  readonly sequence: number
+  readonly member: string
+  readonly own: boolean
+}
+
+export interface State {
+  readonly tuning: ReplicatorTuning
+  readonly random: Random
+  readonly clusterId: string
+  readonly member: string
+  /** Known from `start` on: the log that is not open yet has no identity. */
+  logId: LogId
+  durable: boolean
+  local: ReadonlyMap<OriginId, OriginState>
+  localList: readonly OriginState[]
+  own: OriginId | undefined
+  /** The origin that a rotation in progress ends. */
+  lastOwn: OriginId | undefined
+  started: boolean
+  readonly sessions: Map<string, Session>
+  readonly origins: Map<OriginId, OriginView>
+  /** Origins whose source must be chosen anew before the step ends. */
+  readonly dirty: Set<OriginId>
+  readonly behind: Set<OriginId>
+  readonly comparisons: Map<number, Comparison>
+  readonly quarantining: Set<OriginId>
+  /** Origins with batches of a newer version, and until when none is asked for. */
+  readonly waiting: Map<OriginId, number>
+  queue: QueuedBatch[]
+  applying: { readonly id: number; readonly items: readonly QueuedBatch[] } | undefined
+  applyFailures: number
+  pausedUntil: number | undefined
+  gate: 'waiting' | 'exchanged' | 'open'
+  rotating: string | undefined
+  /** Why the log must rotate although it refused to; asked again at `rotateRetryAt`. */
+  rotateRefused: string | undefined
+  rotateRetryAt: number | undefined
+  wasBehind: boolean
+  lastId: number
+  readonly counters: Counters
+}
+
+export interface CoreOptions {
+  readonly tuning: ReplicatorTuning
+  readonly random: Random
+  readonly clusterId: string
+  readonly member: string
+}
+
+export function createState(options: CoreOptions): State {
+  return {
+    ...options,
+    logId: '',
+    durable: false,
+    local: new Map(),
+    localList: [],
+    own: undefined,
+    lastOwn: undefined,
+    started: false,
+    sessions: new Map(),
+    origins: new Map(),
+    dirty: new Set(),
+    behind: new Set(),
+    comparisons: new Map(),
+    quarantining: new Set(),
+    waiting: new Map(),
+    queue: [],
+    applying: undefined,
+    applyFailures: 0,
+    pausedUntil: undefined,
+    gate: 'waiting',
+    rotating: undefined,
+    rotateRefused: undefined,
+    rotateRetryAt: undefined,
+    wasBehind: false,
+    lastId: 0,
+    counters: {
+      applied: 0,
+      records: 0,
+      bytes: 0,
+      duplicates: 0,
+      duplicateBytes: 0,
+      ahead: 0,
+      corrupt: 0,
+      unwanted: 0,
+      forks: 0,
+      gaps: 0,
+      repicks: 0,
+      rotations: 0,
+      dials: 0,
+      refusals: 0,
+    },
+  }
+}
+
+/** What one step works with; outputs are appended in the order they must happen. */
+export interface Turn {
+  readonly state: State
+  readonly now: number
+  readonly out: Output[]
+}
+
+export function nextId(state: State): number {
+  state.lastId += 1
+  return state.lastId
+}
+
+export function originView(state: State, origin: OriginId): OriginView {
+  let view = state.origins.get(origin)
+  if (view === undefined) {
+    view = {
+      eager: undefined,
+      behindSince: undefined,
+      behindAt: 0,
+      gapSince: undefined,
+      haltedAt: undefined,
+      recording: false,
+    }
+    state.origins.set(origin, view)
+  }
+  return view
+}
+
+/** The first sequence of the origin that we lack. */
+export function localNext(state: State, origin: OriginId): number {
+  return state.local.get(origin)?.next ?? 1
+}
+
+export function helloOf(state: State): HelloMessage {
+  return {
+    versions: protocolVersions,
+    clusterId: state.clusterId,
+    logId: state.logId,
+    member: state.member,
+    origin: state.own ?? '',
+    durable: state.durable,
+    vector: state.localList,
+    vectorVersion: 0,
+  }
+}
+
+export const protocolVersions: readonly number[] = Object.freeze([1])

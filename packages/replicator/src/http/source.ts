@@ -1,0 +1,183 @@
+/** Another member's log over HTTP/1.1: two connections, so that a parked pull blocks nothing. */
+import { describeProblems, formatAddress, isKithError } from '@kith/interface'
+import type { Address, OptionProblem, ReplicationSource } from '@kith/interface'
+import { Pool } from 'undici'
+import type { Dispatcher } from 'undici'
+import { isReplicatorCode, ReplicatorError } from '../errors.ts'
+import { createCodec } from '../wire/codec.ts'
+import type { Codec, Decoded } from '../wire/codec.ts'
+import { wireLimits } from '../wire/limits.ts'
+import { announcedLength, readBody } from './body.ts'
+import type { ReplicationOperation } from './handler.ts'
+
+export interface HttpSourceOptions {
+  /** `http://127.0.0.1:7947`, or `https:`; a path is kept as a prefix. Or give `address`. */
+  readonly url?: string
+  readonly address?: Address
+  /** Milliseconds until a connection counts as impossible, 10 to 60,000; default 5,000. */
+  readonly connectTimeoutMs?: number
+  /** Milliseconds an answer may take beyond its parking time, 10 to 120,000; default 10,000. */
+  readonly answerTimeoutMs?: number
+  /** Connections kept, 1 to 8; default 2. */
+  readonly connectionsMax?: number
+}
+
+interface Remote {
+  readonly pool: Pool
+  readonly codec: Codec
+  readonly prefix: string
+  readonly answerTimeoutMs: number
+  readonly closing: AbortController
+}
+
+interface Call {
+  readonly operation: ReplicationOperation
+  readonly bytes: Uint8Array
+  readonly bytesMax: number
+  readonly waitMs: number
+  readonly signal: AbortSignal
+}
+
+/** Bad options throw here. Nothing is opened before the first call. */
+export function httpSource(options: HttpSourceOptions): ReplicationSource {
+  const remote = openRemote(options)
+  const { codec } = remote
+  return {
+    async hello(message, signal) {
+      const bytes = codec.hello.encode(message)
+      const bytesMax = wireLimits.responseBytesMax
+      const answer = await call(remote, { operation: 'hello', bytes, bytesMax, waitMs: 0, signal })
+      return open(codec.hello.decode(answer))
+    },
+    async pull(request, signal) {
+      const bytes = codec.pullRequest.encode(request)
+      const bytesMax = wireLimits.responseBytesMax
+      const waitMs = request.maxWaitMs
+      const answer = await call(remote, { operation: 'pull', bytes, bytesMax, waitMs, signal })
+      return open(codec.pullResponse.decode(answer))
+    },
+    async chainAt(origin, sequences, signal) {
+      const bytes = codec.chainRequest.encode({ origin, sequences })
+      const bytesMax = wireLimits.smallBytesMax
+      const answer = await call(remote, { operation: 'chain', bytes, bytesMax, waitMs: 0, signal })
+      return open(codec.chainResponse.decode(answer))
+    },
+    async fetch(origin, first, signal) {
+      const bytes = codec.fetchRequest.encode({ origin, first })
+      const bytesMax = wireLimits.batchBytesMax + wireLimits.smallBytesMax
+      const answer = await call(remote, { operation: 'fetch', bytes, bytesMax, waitMs: 0, signal })
+      return open(codec.fetchResponse.decode(answer))
+    },
+    async close() {
+      remote.closing.abort(new ReplicatorError('ERR_REPLICATOR_STOPPED', 'the source was closed'))
+      await remote.pool.destroy()
+    },
+  }
+}
+
+function openRemote(options: HttpSourceOptions): Remote {
+  const { connectTimeoutMs = 5_000, answerTimeoutMs = 10_000, connectionsMax = 2 } = options
+  const problems: OptionProblem[] = []
+  checkInteger(problems, 'connectTimeoutMs', connectTimeoutMs, 10, 60_000)
+  checkInteger(problems, 'answerTimeoutMs', answerTimeoutMs, 10, 120_000)
+  checkInteger(problems, 'connectionsMax', connectionsMax, 1, 8)
+  const text = options.url ?? (options.address && `http://${formatAddress(options.address)}`)
+  const url = text !== undefined && URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '') {
+    const got = String(text).slice(0, 80)
+    problems.push({ field: 'url', got, want: 'an http: or https: address' })
+  }
+  if (problems.length > 0 || url === undefined) {
+    throw new ReplicatorError('ERR_REPLICATOR_OPTIONS', describeProblems(problems), {
+      details: problems,
+    })
+  }
+  const pool = new Pool(url.origin, {
+    connections: connectionsMax,
+    pipelining: 1,
+    connect: { timeout: connectTimeoutMs },
+    // A connection that idles longer than this is not kept: the far side may have closed its end.
+    keepAliveTimeout: 4_000,
+  })
+  const prefix = url.pathname.replace(/\/$/, '')
+  return { pool, codec: createCodec(), prefix, answerTimeoutMs, closing: new AbortController() }
+}
+
+function checkInteger(
+  problems: OptionProblem[],
+  field: string,
+  value: unknown,
+  min: number,
+  max: number,
+): void {
+  if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return
+  problems.push({ field, got: String(value), want: `an integer from ${min} to ${max}` })
+}
+
+async function call(remote: Remote, request: Call): Promise<Uint8Array> {
+  const { closing } = remote
+  closing.signal.throwIfAborted()
+  request.signal.throwIfAborted()
+  const signal = AbortSignal.any([closing.signal, request.signal])
+  const limitMs = request.waitMs + remote.answerTimeoutMs
+  try {
+    const response = await remote.pool.request({
+      method: 'POST',
+      path: `${remote.prefix}/v1/replication/${request.operation}`,
+      headers: { 'content-type': 'application/vnd.kith.replication' },
+      body: request.bytes,
+      signal,
+      headersTimeout: limitMs,
+      bodyTimeout: remote.answerTimeoutMs,
+    })
+    return await readAnswer(response, request.bytesMax)
+  } catch (cause) {
+    if (signal.aborted) throw signal.reason
+    if (isKithError(cause)) throw cause
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    const text = `${request.operation} failed: ${reason}`
+    throw new ReplicatorError('ERR_REPLICATOR_UNAVAILABLE', text, { cause })
+  }
+}
+
+const problemBytesMax = 16 * 1024
+
+async function readAnswer(
+  response: Dispatcher.ResponseData,
+  bytesMax: number,
+): Promise<Uint8Array> {
+  const expected = announcedLength(response.headers['content-length'])
+  try {
+    if (response.statusCode === 200) return await readBody(response.body, bytesMax, expected)
+    throw problemError(
+      response.statusCode,
+      await readBody(response.body, problemBytesMax, expected),
+    )
+  } catch (cause) {
+    // What is left of a body that is not wanted must not hold the connection.
+    response.body.destroy()
+    throw cause
+  }
+}
+
+function problemError(status: number, bytes: Uint8Array): ReplicatorError {
+  const document = parseProblem(bytes)
+  const code = isReplicatorCode(document['code']) ? document['code'] : 'ERR_REPLICATOR_UNAVAILABLE'
+  const detail = typeof document['detail'] === 'string' ? document['detail'] : 'no detail given'
+  const text = `answered ${status}: ${detail.slice(0, 500)}`
+  return new ReplicatorError(code, text, { details: { status } })
+}
+
+function parseProblem(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
+}
+
+function open<Value>(decoded: Decoded<Value>): Value {
+  if (decoded.ok) return decoded.value
+  throw new ReplicatorError('ERR_REPLICATOR_MALFORMED', `malformed answer: ${decoded.problem}`)
+}

@@ -1,0 +1,239 @@
+/** Carries out what the core decides, and brings the results back as inputs. */
+import { isKithError } from '@kith/interface'
+import type { Emitter, Logger, Member, ReplicaLog, ReplicationSource } from '@kith/interface'
+import type { Call, Input, Output, ReplicatorEvents, Verdict } from '../core/messages.ts'
+import { isReplicatorCode, ReplicatorError } from '../errors.ts'
+import type { ReplicatorErrorCode } from '../errors.ts'
+
+export interface EffectsOptions {
+  readonly log: ReplicaLog
+  readonly logger: Logger
+  readonly events: Emitter<ReplicatorEvents>
+  readonly source: (member: Member) => ReplicationSource | undefined
+  /** The vector changed without a commit. */
+  readonly changed: () => void
+  readonly dispatch: (input: Input) => void
+}
+
+export interface Effects {
+  readonly events: Emitter<ReplicatorEvents>
+  remember(member: Member): void
+  forget(name: string): void
+  run(output: Output): void
+  /** Ends every call and waits, within a bound, for what the log still does. */
+  stop(): Promise<void>
+  settled(): Promise<void>
+}
+
+interface Connection {
+  readonly session: number
+  readonly source: ReplicationSource
+  readonly controller: AbortController
+}
+
+interface Work {
+  readonly options: EffectsOptions
+  readonly members: Map<string, Member>
+  readonly connections: Map<string, Connection>
+  /** Everything under way: calls, transactions, sources that close. */
+  readonly pending: Set<Promise<void>>
+  stopped: boolean
+}
+
+export function createEffects(options: EffectsOptions): Effects {
+  const work: Work = {
+    options,
+    members: new Map(),
+    connections: new Map(),
+    pending: new Set(),
+    stopped: false,
+  }
+  const settled = async (): Promise<void> => {
+    await Promise.allSettled(work.pending)
+  }
+  return {
+    events: options.events,
+    remember: (member) => void work.members.set(member.name, member),
+    forget: (name) => void work.members.delete(name),
+    run: (output) => run(work, output),
+    async stop() {
+      work.stopped = true
+      for (const name of work.connections.keys()) disconnect(work, name)
+      await settled()
+    },
+    settled,
+  }
+}
+
+function run(work: Work, output: Output): void {
+  const { options } = work
+  switch (output.kind) {
+    case 'dial':
+      return dial(work, output)
+    case 'pull':
+      return pull(work, output)
+    case 'close':
+      if (work.connections.get(output.member)?.session === output.session) {
+        disconnect(work, output.member)
+      }
+      return
+    case 'openGate':
+      return options.log.openGate()
+    case 'event':
+      return emit(work, output)
+    case 'apply':
+    case 'compare':
+    case 'recordGap':
+    case 'quarantine':
+    case 'rotate':
+      return track(work, askLog(work, output))
+  }
+}
+
+function track(work: Work, promise: Promise<void>): void {
+  const entry = promise
+    .catch((cause: unknown) => work.options.logger.error({ cause }, 'a replicator task failed'))
+    .finally(() => work.pending.delete(entry))
+  work.pending.add(entry)
+}
+
+function emit(work: Work, output: Extract<Output, { kind: 'event' }>): void {
+  const { kind, detail } = output.event
+  work.options.logger.debug(detail, `replicator ${kind}`)
+  work.options.events.emit(kind, detail)
+}
+
+function dial(work: Work, output: Extract<Output, { kind: 'dial' }>): void {
+  const { member, session, hello } = output
+  disconnect(work, member)
+  const known = work.members.get(member)
+  const source = known === undefined ? undefined : makeSource(work, known)
+  if (source === undefined) {
+    // After this step, so that the core never answers inside its own turn.
+    const reason = 'nothing says where it serves its log'
+    track(work, failLater(work, { member, session }, reason))
+    return
+  }
+  const controller = new AbortController()
+  work.connections.set(member, { session, source, controller })
+  track(
+    work,
+    source.hello(hello, controller.signal).then(
+      (answer) => answered(work, { kind: 'hello', member, session, hello: answer }),
+      (cause: unknown) =>
+        answered(work, { kind: 'helloFailed', member, session, ...failureOf(cause) }),
+    ),
+  )
+}
+
+function makeSource(work: Work, member: Member): ReplicationSource | undefined {
+  try {
+    return work.options.source(member)
+  } catch (cause) {
+    work.options.logger.warn({ cause, member: member.name }, 'no source could be made')
+    return undefined
+  }
+}
+
+async function failLater(work: Work, call: Call, reason: string): Promise<void> {
+  await Promise.resolve()
+  answered(work, { kind: 'helloFailed', ...call, code: 'ERR_REPLICATOR_UNAVAILABLE', reason })
+}
+
+function pull(work: Work, output: Extract<Output, { kind: 'pull' }>): void {
+  const { member, session, pull: id, request } = output
+  const connection = work.connections.get(member)
+  if (connection?.session !== session) return
+  track(
+    work,
+    connection.source.pull(request, connection.controller.signal).then(
+      (response) => answered(work, { kind: 'pulled', member, session, pull: id, response }),
+      (cause: unknown) =>
+        answered(work, { kind: 'pullFailed', member, session, pull: id, ...failureOf(cause) }),
+    ),
+  )
+}
+
+function answered(work: Work, input: Input): void {
+  if (!work.stopped) work.options.dispatch(input)
+}
+
+function disconnect(work: Work, member: string): void {
+  const connection = work.connections.get(member)
+  if (connection === undefined) return
+  work.connections.delete(member)
+  const reason = new ReplicatorError('ERR_REPLICATOR_STOPPED', 'the session was closed')
+  connection.controller.abort(reason)
+  track(work, connection.source.close())
+}
+
+type LogOutput = Extract<
+  Output,
+  { kind: 'apply' | 'compare' | 'recordGap' | 'quarantine' | 'rotate' }
+>
+
+async function askLog(work: Work, output: LogOutput): Promise<void> {
+  const { log, changed } = work.options
+  switch (output.kind) {
+    case 'apply': {
+      const { apply } = output
+      const report = await log.applyBatches(output.batches, output.members).catch(reasonOf)
+      if (typeof report !== 'string')
+        return answered(work, { kind: 'applied', apply, report, reason: '' })
+      return answered(work, { kind: 'applied', apply, report: undefined, reason: report })
+    }
+    case 'compare': {
+      const verdict = await compare(log, output).catch((): Verdict => 'unknown')
+      return answered(work, { kind: 'compared', compare: output.compare, verdict })
+    }
+    case 'recordGap': {
+      const { origin, resume, chainBefore, why } = output
+      const reason = await log.recordGap(origin, resume, chainBefore, why).catch(reasonOf)
+      changed()
+      return answered(work, { kind: 'gapRecorded', origin, reason: reason ?? undefined })
+    }
+    case 'quarantine': {
+      const { origin, why } = output
+      const reason = await log.quarantine(origin, why).catch(reasonOf)
+      if (reason !== undefined) work.options.logger.error({ origin, reason }, 'no quarantine')
+      changed()
+      return answered(work, { kind: 'quarantined', origin })
+    }
+    case 'rotate': {
+      const result = await log.rotate(output.why).then(
+        (to) => ({ to, reason: '' }),
+        (cause: unknown) => ({ to: undefined, reason: reasonOf(cause) }),
+      )
+      changed()
+      return answered(work, { kind: 'rotated', ...result })
+    }
+  }
+}
+
+/** How a chain that somebody claims at `sequence` stands to the one this log has there. */
+async function compare(
+  log: ReplicaLog,
+  claim: { readonly origin: string; readonly sequence: number; readonly chain: string },
+): Promise<Verdict> {
+  const { origin, sequence, chain } = claim
+  const known = await log.chainAt(origin, sequence)
+  if (known !== undefined) return known === chain ? 'equal' : 'fork'
+  // No boundary of ours: inside a batch proves a fork, dropped or unknown proves nothing.
+  const run = await log.readBatches(origin, sequence, 1)
+  if (run.kind === 'inside') return 'fork'
+  if (run.kind === 'batches') return run.previousChain === chain ? 'equal' : 'fork'
+  return 'unknown'
+}
+
+/** What went wrong in a call, as the core wants it. */
+function failureOf(cause: unknown): {
+  readonly code: ReplicatorErrorCode
+  readonly reason: string
+} {
+  const known = isKithError(cause) && isReplicatorCode(cause.code) ? cause.code : undefined
+  return { code: known ?? 'ERR_REPLICATOR_UNAVAILABLE', reason: reasonOf(cause) }
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}

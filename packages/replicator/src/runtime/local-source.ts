@@ -1,0 +1,319 @@
+/**
+ * This log as a source: what the HTTP handler serves, and what another log in the same process pulls
+ * from. Only durable batches are visible, because the log shows no others (REP-7).
+ */
+import { isKithError } from '@kith/interface'
+import type {
+  Chain,
+  Clock,
+  HelloMessage,
+  LogId,
+  OriginId,
+  PullFork,
+  PullGap,
+  PullRequest,
+  PullResponse,
+  PullWant,
+  ReplicaLog,
+  ReplicationSource,
+} from '@kith/interface'
+import { createVectorVersions, judgeRun, judgeWant } from '../core/serve.ts'
+import type { RunVerdict, VectorVersions } from '../core/serve.ts'
+import { protocolVersions } from '../core/state.ts'
+import { ReplicatorError } from '../errors.ts'
+import { wireLimits } from '../wire/limits.ts'
+
+export interface LocalSourceOptions {
+  readonly log: ReplicaLog
+  readonly clusterId: string
+  readonly member: string
+  readonly clock: Clock
+  /** Differs from the one of any earlier source of this log. */
+  readonly versionBase: number
+  readonly announceDelayMs: number
+  readonly parkedMax: number
+  /** What pullers tell us about our own past. */
+  readonly onHello: (hello: HelloMessage) => void
+  readonly onAck: (logId: LogId, ack: ReadonlyMap<OriginId, number>) => void
+  readonly onFork: (origin: OriginId, sequence: number) => void
+}
+
+export interface LocalSource extends ReplicationSource {
+  /** The vector changed in a way that no commit announces: look again. */
+  changed(): void
+  readonly parked: () => number
+}
+
+interface Puller {
+  readonly durable: boolean
+  /** Rotates the order of wants, so that none waits behind a large one for ever. */
+  turn: number
+}
+
+interface Parked {
+  readonly origins: ReadonlySet<OriginId>
+  announcing: boolean
+  wake(): void
+}
+
+interface Serving extends LocalSourceOptions {
+  readonly versions: VectorVersions
+  readonly pullers: Map<LogId, Puller>
+  readonly parked: Set<Parked>
+  generation: number
+  closed: boolean
+}
+
+/** Logs remembered as greeted; the oldest must greet again. */
+const pullersMax = 4_096
+
+export function createLocalSource(options: LocalSourceOptions): LocalSource {
+  const serving: Serving = {
+    ...options,
+    versions: createVectorVersions(options.versionBase),
+    pullers: new Map(),
+    parked: new Set(),
+    generation: 0,
+    closed: false,
+  }
+  const wakeAll = (): void => {
+    serving.generation += 1
+    for (const parked of serving.parked) parked.wake()
+  }
+  const unsubscribe = options.log.onCommit(({ origin }) => onCommit(serving, origin))
+  return {
+    hello: async (message) => hello(serving, message),
+    pull: (request, signal) => pull(serving, request, signal),
+    chainAt: (origin, sequences) => chainAt(serving, origin, sequences),
+    async fetch(origin, first) {
+      assertOpen(serving)
+      return options.log.fetchBatch(origin, first)
+    },
+    changed: wakeAll,
+    parked: () => serving.parked.size,
+    async close() {
+      serving.closed = true
+      unsubscribe()
+      wakeAll()
+    },
+  }
+}
+
+function assertOpen(serving: Serving): void {
+  if (serving.closed) throw new ReplicatorError('ERR_REPLICATOR_STOPPED', 'the source has stopped')
+}
+
+function onCommit(serving: Serving, origin: OriginId): void {
+  serving.generation += 1
+  for (const parked of serving.parked) {
+    if (parked.origins.has(origin)) parked.wake()
+    else if (!parked.announcing) {
+      // News without data can wait a little, so that a busy origin is not announced record by record.
+      parked.announcing = true
+      serving.clock.after(serving.announceDelayMs, () => parked.wake())
+    }
+  }
+}
+
+function hello(serving: Serving, message: HelloMessage): HelloMessage {
+  assertOpen(serving)
+  const { log, clusterId, member } = serving
+  if (!message.versions.some((version) => protocolVersions.includes(version))) {
+    throw new ReplicatorError('ERR_REPLICATOR_VERSION', 'this member speaks protocol 1 only')
+  }
+  if (message.clusterId !== clusterId) {
+    const text = `this member belongs to cluster ${JSON.stringify(clusterId)}`
+    throw new ReplicatorError('ERR_REPLICATOR_CLUSTER', text)
+  }
+  if (message.logId === log.logId) {
+    throw new ReplicatorError('ERR_REPLICATOR_SELF', 'this is the same log')
+  }
+  serving.pullers.delete(message.logId)
+  serving.pullers.set(message.logId, { durable: message.durable, turn: 0 })
+  for (const oldest of serving.pullers.keys()) {
+    if (serving.pullers.size <= pullersMax) break
+    serving.pullers.delete(oldest)
+  }
+  serving.onHello(message)
+  const vector = log.vector()
+  return {
+    versions: protocolVersions,
+    clusterId,
+    logId: log.logId,
+    member,
+    origin: vector.find((state) => state.own)?.origin ?? '',
+    durable: log.durable,
+    vector,
+    vectorVersion: serving.versions.update(vector),
+  }
+}
+
+async function pull(
+  serving: Serving,
+  request: PullRequest,
+  signal: AbortSignal,
+): Promise<PullResponse> {
+  assertOpen(serving)
+  signal.throwIfAborted()
+  const puller = serving.pullers.get(request.logId)
+  if (puller === undefined) {
+    throw new ReplicatorError('ERR_REPLICATOR_HELLO_NEEDED', 'this log has not said hello')
+  }
+  // An acknowledgement of a log that forgets at a crash is none.
+  if (puller.durable && request.ack.size > 0) serving.log.acknowledged(request.logId, request.ack)
+  serving.onAck(request.logId, request.ack)
+  const { clock } = serving
+  const deadline = clock.now() + Math.min(request.maxWaitMs, wireLimits.waitMsMax)
+  const origins = new Set(request.want.map((want) => want.origin))
+  for (;;) {
+    const { generation } = serving
+    const answer = await collect(serving, puller, request)
+    const news = answer.batches.length + answer.gaps.length + answer.forks.length > 0
+    const announced = answer.vector.length > 0 && serving.announceDelayMs === 0
+    if (news || announced || serving.closed || clock.now() >= deadline) return answer
+    signal.throwIfAborted()
+    if (serving.parked.size >= serving.parkedMax) return answer
+    if (generation !== serving.generation) {
+      // Committed while we read: it may be for this pull. Only news of others is worth parking.
+      if (moved(serving, request.want)) continue
+    }
+    const due = await park(serving, origins, answer.vector.length > 0, deadline, signal)
+    if (due) return collect(serving, puller, request)
+  }
+}
+
+function moved(serving: Serving, wants: readonly PullWant[]): boolean {
+  const byOrigin = new Map(serving.log.vector().map((state) => [state.origin, state]))
+  return wants.some((want) => judgeWant(byOrigin.get(want.origin), want).kind !== 'wait')
+}
+
+/** Resolves true when the answer is due whatever it holds: the time is over, or news waited enough. */
+function park(
+  serving: Serving,
+  origins: ReadonlySet<OriginId>,
+  news: boolean,
+  deadline: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { clock } = serving
+  return new Promise((resolve, reject) => {
+    const waitMs = Math.max(0, deadline - clock.now())
+    const delayMs = news ? Math.min(waitMs, serving.announceDelayMs) : waitMs
+    const finish = (due: boolean): void => {
+      serving.parked.delete(parked)
+      cancel()
+      signal.removeEventListener('abort', abort)
+      resolve(due)
+    }
+    const parked: Parked = {
+      origins,
+      announcing: news,
+      wake: () => finish(parked.announcing),
+    }
+    const abort = (): void => {
+      finish(true)
+      reject(signal.reason as Error)
+    }
+    const cancel = clock.after(delayMs, () => finish(true))
+    signal.addEventListener('abort', abort, { once: true })
+    serving.parked.add(parked)
+  })
+}
+
+interface Cursor {
+  want: PullWant
+}
+
+/** One look at the log: batches round robin over the wants, until they are many enough bytes. */
+async function collect(
+  serving: Serving,
+  puller: Puller,
+  request: PullRequest,
+): Promise<PullResponse> {
+  const { log, versions } = serving
+  const vector = log.vector()
+  const version = versions.update(vector)
+  const batches: Uint8Array[] = []
+  const gaps: PullGap[] = []
+  const forks: PullFork[] = []
+  let cursors = readable(vector, request.want, forks)
+  puller.turn += 1
+  const turn = puller.turn % Math.max(1, cursors.length)
+  cursors = [...cursors.slice(turn), ...cursors.slice(0, turn)]
+  let left = Math.min(request.bytesMax, wireLimits.pullBytesMax)
+  while (cursors.length > 0 && left > 0) {
+    const share = Math.ceil(left / cursors.length)
+    const unfinished: Cursor[] = []
+    for (const cursor of cursors) {
+      if (left <= 0) {
+        unfinished.push(cursor)
+        continue
+      }
+      const { origin } = cursor.want
+      const verdict = await readWant(log, cursor.want, Math.min(share, left))
+      if (verdict.kind === 'gap') gaps.push(verdict.gap)
+      else if (verdict.kind === 'fork') forks.push(verdict.fork)
+      else if (verdict.kind === 'batches' && verdict.batches.length > 0) {
+        for (const batch of verdict.batches) {
+          batches.push(batch)
+          left -= batch.length
+        }
+        cursor.want = { origin, next: verdict.next, chain: null }
+        unfinished.push(cursor)
+      }
+    }
+    cursors = unfinished
+  }
+  for (const fork of forks) serving.onFork(fork.origin, fork.sequence)
+  return {
+    logId: log.logId,
+    batches,
+    gaps,
+    forks,
+    more: cursors.length > 0,
+    vector: versions.since(request.vectorVersion),
+    vectorVersion: version,
+  }
+}
+
+/** Damage in one origin's batches keeps that origin back and lets the others go on (REP-19). */
+async function readWant(log: ReplicaLog, want: PullWant, bytesMax: number): Promise<RunVerdict> {
+  try {
+    return judgeRun(await log.readBatches(want.origin, want.next, bytesMax), want)
+  } catch (cause) {
+    if (isKithError(cause) && cause.code === 'ERR_LOG_CORRUPT') return { kind: 'wait' }
+    throw cause
+  }
+}
+
+function readable(
+  vector: ReturnType<ReplicaLog['vector']>,
+  wants: readonly PullWant[],
+  forks: PullFork[],
+): Cursor[] {
+  const byOrigin = new Map(vector.map((state) => [state.origin, state]))
+  const cursors: Cursor[] = []
+  for (const want of wants) {
+    const verdict = judgeWant(byOrigin.get(want.origin), want)
+    if (verdict.kind === 'fork') forks.push(verdict.fork)
+    else if (verdict.kind === 'read') cursors.push({ want })
+  }
+  return cursors
+}
+
+async function chainAt(
+  serving: Serving,
+  origin: OriginId,
+  sequences: readonly number[],
+): Promise<readonly (Chain | null)[]> {
+  assertOpen(serving)
+  if (sequences.length > wireLimits.chainsMax) {
+    const text = `at most ${wireLimits.chainsMax} sequences may be asked at once`
+    throw new ReplicatorError('ERR_REPLICATOR_MALFORMED', text)
+  }
+  const chains: (Chain | null)[] = []
+  for (const sequence of sequences) {
+    chains.push((await serving.log.chainAt(origin, sequence)) ?? null)
+  }
+  return chains
+}
