@@ -16,6 +16,8 @@ export interface ServerLimits {
   readonly bodyBytesMax: number
   /** Bytes of all bodies held at a time; further uploads wait unread. Default 64 MiB. */
   readonly bodiesBytesMax: number
+  /** Bytes of one message of replication, which carries the vector of every origin. Default 32 MiB. */
+  readonly replicationBytesMax: number
   /** Bytes of one JSON body. Default 64 KiB. */
   readonly jsonBytesMax: number
   /** Bytes of one line of an NDJSON body. Default 2 MiB. */
@@ -55,6 +57,7 @@ export interface ResolvedServerOptions {
 export const defaultServerLimits: ServerLimits = Object.freeze({
   bodyBytesMax: 16 * MIB,
   bodiesBytesMax: 64 * MIB,
+  replicationBytesMax: 32 * MIB,
   jsonBytesMax: 64 * 1024,
   lineBytesMax: 2 * MIB,
   recordsMax: 10_000,

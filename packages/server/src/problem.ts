@@ -27,24 +27,37 @@ const serverStatuses: Readonly<Record<ServerErrorCode, readonly [number, string]
   ERR_SERVER_INTERNAL: [500, 'Something went wrong here'],
 }
 
-/**
- * Codes of other parts by what they end in: the parts are many, what a caller can do about it is
- * one of a few. Anything not listed is our fault and answered 500.
- */
-const foreignStatuses: readonly (readonly [RegExp, number, string])[] = [
-  [/_(NOT_READY|CLOSED|STOPPED|STOPPING|STATE)$/, 503, 'The member cannot do this now'],
-  [/_(POISONED|DISK_FULL|GATE)$/, 503, 'The member cannot do this now'],
-  [/_(BUSY|OVERLOADED|QUEUE_FULL)$/, 429, 'There is too much to do'],
-  [/_(NOT_FOUND|UNKNOWN|UNKNOWN_SERVICE|UNKNOWN_CHECK)$/, 404, 'There is nothing here'],
-  [/_OUT_OF_RANGE$/, 416, 'The offset is not held'],
-  [/_TOO_(LARGE|MANY)$/, 413, 'The body is too large'],
-  [/_(CONFLICT|TAKEN|PRODUCER\w*|SEQUENCE\w*)$/, 409, 'The request contradicts what is stored'],
-  [
-    /_(OPTIONS?|INVALID|BAD_\w+|RECORDS?|ARGUMENTS?|CHECK\w*|NAME\w*)$/,
-    400,
-    'The request is not right',
-  ],
-]
+const badRequest = [400, 'The request is not right'] as const
+const missing = [404, 'There is nothing here'] as const
+const conflict = [409, 'The request contradicts what is stored'] as const
+const tooLarge = [413, 'The body is too large'] as const
+const unavailable = [503, 'The member cannot do this now'] as const
+
+/** Codes of the parts behind the ports. Anything not listed is our fault and answered 500. */
+const foreignStatuses: Readonly<Record<string, readonly [number, string]>> = {
+  ERR_LOG_ACK_UNKNOWN: unavailable,
+  ERR_LOG_APPEND_TOO_LARGE: tooLarge,
+  ERR_LOG_CLOSED: unavailable,
+  ERR_LOG_NOT_READY: unavailable,
+  ERR_LOG_NOT_STARTED: unavailable,
+  ERR_LOG_OFFSET_OUT_OF_RANGE: [416, 'The offset is not held'],
+  ERR_LOG_OPTIONS: badRequest,
+  ERR_LOG_OVERLOADED: [429, 'There is too much to do'],
+  ERR_LOG_POISONED: unavailable,
+  ERR_LOG_PRODUCER_STALE: conflict,
+  ERR_LOG_RECORD_INVALID: badRequest,
+  ERR_LOG_RECORD_TOO_LARGE: tooLarge,
+  ERR_LOG_ROTATION_RATE: unavailable,
+  ERR_LOG_STORE_FULL: [507, 'The store is full'],
+  ERR_REGISTRY_CHECK_NOT_SETTABLE: conflict,
+  ERR_REGISTRY_CHECK_OPTIONS: badRequest,
+  ERR_REGISTRY_LIMIT: conflict,
+  ERR_REGISTRY_NOT_RUNNING: unavailable,
+  ERR_REGISTRY_OPTIONS: badRequest,
+  ERR_REGISTRY_SERVICE: badRequest,
+  ERR_REGISTRY_UNKNOWN_CHECK: missing,
+  ERR_REGISTRY_UNKNOWN_INSTANCE: missing,
+}
 
 /** The problem for anything that was thrown. Texts of errors not ours stay inside. */
 export function problemOf(cause: unknown): Problem {
@@ -70,13 +83,14 @@ export function notFound(detail: string): ServerError {
 
 function statusOf(code: string): readonly [number, string] {
   if (Object.hasOwn(serverStatuses, code)) return serverStatuses[code as ServerErrorCode]
-  for (const [pattern, status, title] of foreignStatuses) {
-    if (pattern.test(code)) return [status, title]
-  }
+  if (Object.hasOwn(foreignStatuses, code))
+    return foreignStatuses[code] ?? serverStatuses.ERR_SERVER_INTERNAL
   return serverStatuses.ERR_SERVER_INTERNAL
 }
 
+/** Parts keep their problems as the details or among them. */
 function problemsIn(details: unknown): readonly OptionProblem[] {
-  if (typeof details !== 'object' || details === null || !('problems' in details)) return []
-  return Array.isArray(details.problems) ? (details.problems as OptionProblem[]) : []
+  if (typeof details !== 'object' || details === null) return []
+  const found: unknown = 'problems' in details ? details.problems : details
+  return Array.isArray(found) ? (found as OptionProblem[]) : []
 }

@@ -102,7 +102,7 @@ export const appendQuery: Schema<AppendQuery> = z
     replicas: wholeText(0, 1000).optional(),
     timeoutMs: wholeText(0, 600_000).optional(),
     producer: text(1, 128).optional(),
-    producerSequence: wholeText(0, wholeMax).optional(),
+    producerSequence: wholeText(0, 2 ** 48 - 1).optional(),
   })
   .refine(
     ({ producer, producerSequence: sequence }) =>

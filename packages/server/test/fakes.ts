@@ -133,7 +133,7 @@ export function fakeRegistry(): RegistryPort & {
     },
     deregister(id) {
       if (!held.delete(id)) {
-        return Promise.reject(new KithError('ERR_REGISTRY_NOT_FOUND', `no instance ${id}`))
+        return Promise.reject(new KithError('ERR_REGISTRY_UNKNOWN_INSTANCE', `no instance ${id}`))
       }
       return Promise.resolve()
     },

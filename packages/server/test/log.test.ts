@@ -41,7 +41,7 @@ describe('append', () => {
     bench = await startServer()
     const body = '{"value":"one","key":"k","headers":{"a":"b"}}\n\n{"valueBase64":"/w=="}\r\n'
     const query =
-      '?durability=os&replicas=2&timeoutMs=5&producer=p&producerSequence=9007199254740991'
+      '?durability=os&replicas=2&timeoutMs=5&producer=p&producerSequence=281474976710655'
     const answer = await post(query, body, ndjson)
     expect(answer.status).toBe(200)
     expect(await answer.json()).toEqual({
@@ -56,7 +56,7 @@ describe('append', () => {
       durability: 'os',
       replicas: 2,
       timeoutMs: 5,
-      producer: { id: 'p', sequence: Number.MAX_SAFE_INTEGER },
+      producer: { id: 'p', sequence: 2 ** 48 - 1 },
     })
     const stored = await lines(await fetch(`${bench.url}/v1/log/records`))
     expect(stored).toEqual([
@@ -282,7 +282,7 @@ describe('replication', () => {
   })
 
   it('stops a body at its limit', async () => {
-    bench = await startServer({ bodyBytesMax: 10 })
+    bench = await startServer({ replicationBytesMax: 10 })
     const body = new Uint8Array(11)
     const answer = await fetch(`${bench.url}/v1/replication/hello`, { method: 'POST', body })
     expect(answer.status).toBe(413)

@@ -12,7 +12,7 @@ export function replicationRoutes(app: FastifyInstance, context: RouteContext): 
     app.post(`/v1/replication/${operation}`, async (request, reply) => {
       const { replication } = context.parts()
       const signal = goneSignal(reply.raw)
-      const body = boundedBody(request.raw, context.limits.bodyBytesMax)
+      const body = boundedBody(request.raw, context.limits.replicationBytesMax)
       const answer = await replication.handle(operation, body, signal)
       if (answer.body instanceof Uint8Array) {
         return reply.code(answer.status).headers(answer.headers).send(Buffer.from(answer.body))
