@@ -5,6 +5,7 @@ import type {
   Clock,
   PacketTransportFactory,
   StreamTransportFactory,
+  TransportFailure,
   Unsubscribe,
 } from '@kith/interface'
 import { describeProblems, formatAddress } from '@kith/interface'
@@ -251,7 +252,7 @@ export class SimNetwork {
     if (bytes.length > this.#packetBytesMax) {
       stats.oversize += 1
       this.#trace.add(clock.now(), 'oversize', from, to)
-      from.packets?.sendFailed?.(to.address, transportError('tooLarge', to.address))
+      this.#report(from, to, 'tooLarge', 0)
       return
     }
     if (links.packetsBlocked(from, to)) {
@@ -316,10 +317,15 @@ export class SimNetwork {
     this.stats.refused += 1
     this.#trace.add(this.clock.now(), 'refuse', from, to)
     if (this.#links.packetsBlocked(to, from)) return
+    this.#report(from, to, 'refused', this.#links.faults(to, from).latencyMs)
+  }
+
+  /** Later even after 0 ms, because whoever sends is in the middle of something. */
+  #report(from: Endpoint, to: Endpoint, reason: TransportFailure, delayMs: number): void {
     const { life } = from
-    this.clock.post(this.clock.now() + this.#links.faults(to, from).latencyMs, () => {
+    this.clock.post(this.clock.now() + delayMs, () => {
       from.deliver(life, () => {
-        from.packets?.sendFailed?.(to.address, transportError('refused', to.address))
+        from.packets?.sendFailed?.(to.address, transportError(reason, to.address))
       })
     })
   }

@@ -5,6 +5,7 @@ import type {
   PacketTransport,
   PacketTransportFactory,
   PluginContext,
+  TransportFailure,
   TransportStart,
 } from '@kith/interface'
 import type { VirtualClock } from './clock.ts'
@@ -62,11 +63,11 @@ class MemoryPackets implements PacketTransport {
     // A crashed process does nothing any more, not even fail.
     if (endpoint !== undefined && endpoint.life !== this.#life) return
     if (endpoint === undefined || this.#state === 'stopped') {
-      this.#guard(() => this.#handlers?.sendFailed?.(to, transportError('stopped', to)))
+      this.#failed(to, 'stopped')
       return
     }
     if (!isLiteral(to)) {
-      this.#guard(() => this.#handlers?.sendFailed?.(to, transportError('address', to)))
+      this.#failed(to, 'address')
       return
     }
     this.#network.send(endpoint, to, bytes)
@@ -81,6 +82,13 @@ class MemoryPackets implements PacketTransport {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop()
+  }
+
+  #failed(to: Address, reason: TransportFailure): void {
+    const { clock } = this.#network
+    clock.post(clock.now(), () => {
+      this.#guard(() => this.#handlers?.sendFailed?.(to, transportError(reason, to)))
+    })
   }
 
   #guard(handler: () => void): void {

@@ -122,7 +122,7 @@ class MemoryStreams implements StreamTransport {
       () => !near.closed,
       () => {
         if (target.life !== callee || target.accept === undefined) far.destroy()
-        else target.deliver(callee, () => target.accept?.(far) ?? far.destroy())
+        else target.deliver(callee, () => target.accept?.(far))
       },
     )
     return near

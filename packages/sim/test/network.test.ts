@@ -35,12 +35,14 @@ describe('packets', () => {
   })
 
   it('above the limit are refused at once and counted', () => {
-    const { network, host } = setUp({ packetBytesMax: 10 })
+    const { clock, network, host } = setUp({ packetBytesMax: 10 })
     const failed: string[] = []
     const sender = host(a, {
       sendFailed: (to, cause) => failed.push(`${to.port} ${cause.message}`),
     })
     sender.send(b, new Uint8Array(11))
+    expect(failed).toEqual([])
+    clock.advanceBy(0)
     expect(failed).toEqual(['2 memory transport: tooLarge (10.0.0.1:2)'])
     expect(network.stats).toMatchObject({ oversize: 1, packetsDelivered: 0 })
   })

@@ -70,7 +70,7 @@ export async function expectRejects(promise: Promise<unknown>, what: string): Pr
 export async function within<Value>(
   clock: Clock,
   ms: number,
-  promise: Promise<Value>,
+  promise: PromiseLike<Value>,
   what: string,
 ): Promise<Value> {
   let cancel = (): void => {}

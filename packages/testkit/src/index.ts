@@ -17,3 +17,7 @@ export {
   pass,
   within,
 } from './expect.ts'
+export { packetTransportCases } from './packet-transport.ts'
+export type { PacketTransportSubject } from './packet-transport.ts'
+export type { StreamTransportSubject } from './stream-parties.ts'
+export { streamTransportCases } from './stream-transport.ts'
