@@ -3,6 +3,8 @@
  * @packageDocumentation
  */
 export { addresses, byteArrays, hostileNames, memberNames, pieces } from './arbitraries.ts'
+export { checkKindCases } from './check-kind.ts'
+export type { CheckKindSubject } from './check-kind.ts'
 export { failingCases, runCase, runConformance } from './conformance.ts'
 export type { ConformanceCase, ConformanceOptions, TestRunner } from './conformance.ts'
 export {
