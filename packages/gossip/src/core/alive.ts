@@ -13,6 +13,7 @@ import { memberJoined, memberRefreshed, memberUpdated } from './view.ts'
 export function handleAlive(state: State, received: AliveMessage, ticket?: number): void {
   const isSelf = received.node === state.name
   if (isSelf && state.phase !== 'active') return
+  if (!isSelf && isStale(state, received)) return
   const refused = refusal(received)
   if (refused !== undefined) return count(state, refused)
   const message = received.port === 0 ? { ...received, port: state.address.port } : received
@@ -42,6 +43,13 @@ export function handleAlive(state: State, received: AliveMessage, ticket?: numbe
   }
   broadcastSwim(state, message, ticket)
   apply(state, entry, message)
+}
+
+/** Most alives heard are old news about where a member already is; they need no closer look. */
+function isStale(state: State, message: AliveMessage): boolean {
+  const entry = state.entries.get(message.node)
+  if (entry === undefined || message.incarnation > entry.incarnation) return false
+  return message.port === entry.address.port && sameBytes(message.address, entry.addressBytes)
 }
 
 function apply(state: State, entry: Entry, message: AliveMessage): void {

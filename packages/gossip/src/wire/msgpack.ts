@@ -306,7 +306,6 @@ export class MsgpackReader {
 export class MsgpackWriter {
   readonly #dialect: Dialect
   #bytes = new Uint8Array(256)
-  #view = new DataView(this.#bytes.buffer)
   #length = 0
 
   constructor(dialect: Dialect = 'old') {
@@ -349,6 +348,7 @@ export class MsgpackWriter {
   }
 
   text(text: string): this {
+    if (text.length < 32 && this.#shortAscii(text)) return this
     return this.bytes(encodeText(text))
   }
 
@@ -389,22 +389,41 @@ export class MsgpackWriter {
     return this.byte(wide + 1).#u32(count)
   }
 
+  // Field names and member names are short ASCII nearly always, and the platform's encoder costs more
+  // a call than this loop.
+  #shortAscii(text: string): boolean {
+    const start = this.#length
+    const at = this.#grow(text.length + 1)
+    this.#bytes[at] = 0xa0 | text.length
+    for (let index = 0; index < text.length; index += 1) {
+      const code = text.charCodeAt(index)
+      if (code >= 0x80) {
+        this.#length = start
+        return false
+      }
+      this.#bytes[at + 1 + index] = code
+    }
+    return true
+  }
+
   #u16(value: number): this {
     const at = this.#grow(2)
-    this.#view.setUint16(at, value)
+    this.#bytes[at] = value >>> 8
+    this.#bytes[at + 1] = value
     return this
   }
 
   #u32(value: number): this {
     const at = this.#grow(4)
-    this.#view.setUint32(at, value)
+    this.#bytes[at] = value >>> 24
+    this.#bytes[at + 1] = value >>> 16
+    this.#bytes[at + 2] = value >>> 8
+    this.#bytes[at + 3] = value
     return this
   }
 
   #u64(value: bigint): this {
-    const at = this.#grow(8)
-    this.#view.setBigUint64(at, value)
-    return this
+    return this.#u32(Number(value >> 32n)).#u32(Number(value & 0xffff_ffffn))
   }
 
   #grow(extra: number): number {
@@ -414,7 +433,6 @@ export class MsgpackWriter {
       const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length))
       larger.set(this.#bytes.subarray(0, at))
       this.#bytes = larger
-      this.#view = new DataView(larger.buffer)
     }
     return at
   }
