@@ -1,4 +1,6 @@
-/** Where a member listens. `host` is an IP literal without brackets, or a name where one is allowed. */
+/**
+ * Where a member listens. `host` is an IP literal without brackets, or a name where one is allowed.
+ */
 export interface Address {
   readonly host: string
   /** 0 to 65535; 0 asks for a free port and never appears in an address that was announced. */

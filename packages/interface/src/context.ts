@@ -1,4 +1,6 @@
-/** What every part is given instead of reaching for globals: time, randomness, a logger, digests. */
+/**
+ * What every part is given instead of reaching for globals: time, randomness, a logger, digests.
+ */
 
 /** Cancels a timer; calling it twice or after the timer ran does nothing. */
 export type CancelTimer = () => void
@@ -8,7 +10,10 @@ export interface Clock {
   now(): number
   /** Wall time in whole milliseconds since 1970; only for records and for display. */
   wallNow(): number
-  /** Runs `callback` once, no sooner than `delayMs` from now. A pending timer keeps no process alive. */
+  /**
+   * Runs `callback` once, no sooner than `delayMs` from now. A pending timer keeps no process
+   * alive.
+   */
   after(delayMs: number, callback: () => void): CancelTimer
 }
 

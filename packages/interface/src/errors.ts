@@ -11,7 +11,8 @@ export interface KithErrorOptions<Details> {
 
 /**
  * One subclass a package, one `code` a situation. Callers branch on `code`, never on the text.
- * `docs/errors.md` says for each code what caused it, whether state changed and whether a retry helps.
+ * `docs/errors.md` says for each code what caused it, whether state changed and whether a retry
+ * helps.
  */
 export class KithError<Code extends string = string, Details = unknown> extends Error {
   readonly code: Code

@@ -83,7 +83,9 @@ export interface OriginState {
 }
 
 export type BatchRun =
-  /** Consecutive batches from the asked sequence on; `previousChain` is the chain before the first. */
+  /**
+   * Consecutive batches from the asked sequence on; `previousChain` is the chain before the first.
+   */
   | {
       readonly kind: 'batches'
       readonly previousChain: Chain
@@ -140,7 +142,10 @@ export interface ReplicaLog {
   readonly durable: boolean
   /** A snapshot of everything durably held, in order of origin id. Synchronous, from memory. */
   vector(): readonly OriginState[]
-  /** Batches as stored, checksums verified before they are returned; at least one batch where any fits. */
+  /**
+   * Batches as stored, checksums verified before they are returned; at least one batch where any
+   * fits.
+   */
   readBatches(origin: OriginId, from: number, bytesMax: number): Promise<BatchRun>
   /** The chain before `sequence`, where that is a batch boundary we still know. */
   chainAt(origin: OriginId, sequence: number): Promise<Chain | undefined>
@@ -155,7 +160,10 @@ export interface ReplicaLog {
     batches: readonly Uint8Array[],
     members?: ReadonlyMap<OriginId, string>,
   ): Promise<ApplyReport>
-  /** Declares `[next, resume)` lost for good, or, where nothing of the origin is held, sets its floor. */
+  /**
+   * Declares `[next, resume)` lost for good, or, where nothing of the origin is held, sets its
+   * floor.
+   */
   recordGap(origin: OriginId, resume: number, chainBefore: Chain, why: string): Promise<void>
   /** Stops one origin durably, with an event. */
   quarantine(origin: OriginId, why: string): Promise<void>

@@ -1,4 +1,6 @@
-/** What the rest of the house may know of the cluster. Gossip provides it; anything may consume it. */
+/**
+ * What the rest of the house may know of the cluster. Gossip provides it; anything may consume it.
+ */
 import type { Address } from './address.ts'
 import type { Unsubscribe } from './emitter.ts'
 
@@ -51,7 +53,9 @@ export interface GossipExtension {
   localState?(): Uint8Array | undefined
   /** State of another member. The bytes are hostile input: never throw, never trust a length. */
   mergeState?(bytes: Uint8Array, from: string): void
-  /** One broadcast of another member, each at most once within the dedupe window. Hostile input too. */
+  /**
+   * One broadcast of another member, each at most once within the dedupe window. Hostile input too.
+   */
   onMessage?(bytes: Uint8Array, from: string): void
   /** Answers another member's fetch over a stream, at most 4 MiB; undefined refuses. */
   onFetch?(request: Uint8Array, from: string): Uint8Array | undefined
@@ -64,7 +68,10 @@ export interface ExtensionHost {
   broadcastBytesMax(name: string): number
   /** Queues for everyone; larger than `broadcastBytesMax` throws a typed error. */
   broadcast(name: string, bytes: Uint8Array): void
-  /** Asks one Kith member directly over a stream. Rejects with a typed error within `timeoutMs` (10 000). */
+  /**
+   * Asks one Kith member directly over a stream. Rejects with a typed error within `timeoutMs`;
+   * default 10,000.
+   */
   fetch(
     member: string,
     name: string,

@@ -1,3 +1,4 @@
+/** Randomness that can be repeated: simulations replay it, cores keep it in their state. */
 import type { Random } from './context.ts'
 
 /**

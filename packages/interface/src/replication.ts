@@ -38,7 +38,9 @@ export interface PullRequest {
   readonly maxWaitMs: number
   /** The puller's durable vector: in full in the first pull after a hello, then what changed. */
   readonly ack: ReadonlyMap<OriginId, number>
-  /** The source's vector version the puller has; the answer carries states only where it is newer. */
+  /**
+   * The source's vector version the puller has; the answer carries states only where it is newer.
+   */
   readonly vectorVersion: number
 }
 

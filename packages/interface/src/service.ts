@@ -13,7 +13,9 @@ export interface CheckTiming {
   readonly successThreshold?: number
   /** Runs in a row that must fail before `critical`; default 1. */
   readonly failureThreshold?: number
-  /** Status before the first run; default `critical`, so nobody is sent to what was never seen well. */
+  /**
+   * Status before the first run; default `critical`, so nobody is sent to what was never seen well.
+   */
   readonly initialStatus?: CheckStatus
   /** Deregisters the service after this long in `critical`; default never. */
   readonly deregisterCriticalAfterMs?: number

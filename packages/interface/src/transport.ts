@@ -59,7 +59,8 @@ export interface PacketTransport extends AsyncDisposable {
   start(handlers: PacketHandlers, options?: TransportStart): Promise<Address>
   /**
    * Best effort, unordered, maybe lost, maybe twice. Returns at once. `bytes` must not change
-   * afterwards. Larger than `packetBytesMax`, or after `stop`: reported to `sendFailed`, never thrown.
+   * afterwards. Larger than `packetBytesMax`, or after `stop`: reported to `sendFailed`, never
+   * thrown.
    */
   send(to: Address, bytes: Uint8Array): void
   /** Idempotent, ends within 1 s; no handler runs after it resolved. */
@@ -74,7 +75,10 @@ export interface ByteStream {
    * writer. The returned bytes belong to the caller.
    */
   read(): Promise<Uint8Array | undefined>
-  /** Resolves when the transport took the bytes and has room for more; `bytes` must not change until then. */
+  /**
+   * Resolves when the transport took the bytes and has room for more; `bytes` must not change until
+   * then.
+   */
   write(bytes: Uint8Array): Promise<void>
   /** Sends the end after everything written; reading stays possible. Idempotent. */
   end(): Promise<void>

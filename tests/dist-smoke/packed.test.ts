@@ -1,0 +1,103 @@
+/**
+ * What would be published, used as a stranger would: every package packed, unpacked beside its real
+ * dependencies, and imported without the sources' condition.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
+import { existsSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const packages = readdirSync(join(root, 'packages')).filter((name) =>
+  existsSync(join(root, 'packages', name, 'package.json')),
+)
+
+interface Manifest {
+  readonly name: string
+  readonly exports: Readonly<Record<string, unknown>>
+  readonly dependencies?: Readonly<Record<string, string>>
+}
+
+function manifestOf(folder: string): Manifest {
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest
+}
+
+/** Links what a package of the workspace depends on from outside, as an install would. */
+function linkDependencies(name: string, into: string): void {
+  const own = join(root, 'packages', name)
+  for (const dependency of Object.keys(manifestOf(own).dependencies ?? {})) {
+    const link = join(into, dependency)
+    if (dependency.startsWith('@kith/') || existsSync(link)) continue
+    mkdirSync(dirname(link), { recursive: true })
+    symlinkSync(realpathSync(join(own, 'node_modules', dependency)), link)
+  }
+}
+
+function run(folder: string, args: readonly string[]): string {
+  // Without the runner's own options, among them the condition that leads to the sources.
+  const env = { ...process.env, NODE_OPTIONS: '' }
+  return execFileSync(process.execPath, args, { cwd: folder, env, timeout: 60_000 }).toString()
+}
+
+describe('the packed packages', () => {
+  const project = mkdtempSync(join(tmpdir(), 'kith-packed-'))
+  const modules = join(project, 'node_modules')
+  beforeAll(() => {
+    const pack = ['--filter', './packages/*', 'pack', '--pack-destination', project]
+    execFileSync(join(root, 'node_modules/.bin/pnpm'), pack, { cwd: root, stdio: 'pipe' })
+    writeFileSync(join(project, 'package.json'), '{ "type": "module" }')
+    for (const name of packages) {
+      const folder = join(modules, '@kith', name)
+      mkdirSync(folder, { recursive: true })
+      const tarball = readdirSync(project).find((it) => new RegExp(`^kith-${name}-\\d`).test(it))
+      const from = join(project, tarball ?? `no tarball of ${name}`)
+      execFileSync('tar', ['-xzf', from, '--strip-components=1', '-C', folder])
+      linkDependencies(name, modules)
+    }
+  }, 120_000)
+  afterAll(() => rmSync(project, { recursive: true, force: true }))
+
+  it.each(packages)('@kith/%s names real versions and no leftovers of the workspace', (name) => {
+    const text = readFileSync(join(modules, '@kith', name, 'package.json'), 'utf8')
+    expect(text).not.toMatch(/workspace:|catalog:/)
+    const files = readdirSync(join(modules, '@kith', name), { recursive: true }) as string[]
+    expect(files.filter((file) => /tsbuildinfo|\.test\.|(^|\/)node_modules/.test(file))).toEqual([])
+    expect(files).toContain('README.md')
+  })
+
+  it.each(packages)('@kith/%s can be imported by every entry it declares', (name) => {
+    const { exports } = manifestOf(join(modules, '@kith', name))
+    const entries = Object.keys(exports).filter((it) => it !== './package.json')
+    const lines = entries.map(
+      (it) => `console.log(Object.keys(await import('@kith/${name}${it.slice(1)}')).length)`,
+    )
+    const script = join(project, `import-${name}.mjs`)
+    writeFileSync(script, lines.join('\n'))
+    const counts = run(project, [script]).trim().split('\n')
+    expect(counts).toHaveLength(entries.length)
+    for (const count of counts) expect(Number(count)).toBeGreaterThan(0)
+  })
+
+  it('the command answers', () => {
+    const bin = join(modules, '@kith/cli/bin/kith.js')
+    expect(run(project, [bin, '--version'])).toMatch(/^\d+\.\d+\.\d+/)
+    expect(run(project, [bin, '--help'])).toContain('agent')
+  })
+
+  it('an agent starts, keeps a record on disk from its worker, and stops', () => {
+    const script = join(project, 'agent.mjs')
+    writeFileSync(
+      script,
+      `import { createAgent } from '@kith/agent'
+      const agent = createAgent({ name: 'packed', data: ${JSON.stringify(join(project, 'data'))} })
+      await agent.start()
+      const { first } = await agent.log.append({ value: new TextEncoder().encode('x') })
+      await agent.stop()
+      console.log(first)`,
+    )
+    expect(run(project, [script]).trim()).toBe('1')
+  })
+})
