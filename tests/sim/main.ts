@@ -1,0 +1,83 @@
+/**
+ * `npm run sim`: the scenarios of the simulator by hand. Without arguments it lists them; with
+ * `--scenario NAME --seed N` it replays one seed and shows all that happens; with `--seeds COUNT`
+ * it runs many. A file takes part by exporting `scenarios`, a record of name to scenario.
+ */
+import { globSync, readFileSync } from 'node:fs'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import { runSeeds, type Scenario, type Scenarios } from '@kith/sim'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const places = ['tests/sim/**/*.ts', 'packages/*/test/**/*.ts']
+const usage = 'npm run sim -- --scenario NAME (--seed N | --seeds COUNT [--first N])'
+
+/** All scenarios there are, by name. Only files that export some are loaded. */
+async function findScenarios(): Promise<Map<string, Scenario>> {
+  const found = new Map<string, Scenario>()
+  for (const file of globSync(places, { cwd: root }).toSorted()) {
+    const text = readFileSync(`${root}/${file}`, 'utf8')
+    if (file.includes('node_modules') || !/^export const scenarios\b/m.test(text)) continue
+    const module = (await import(pathToFileURL(`${root}/${file}`).href)) as { scenarios: Scenarios }
+    for (const [name, scenario] of Object.entries(module.scenarios)) {
+      if (found.has(name)) throw new Error(`two scenarios are named ${name}, one in ${file}`)
+      found.set(name, scenario)
+    }
+  }
+  return found
+}
+
+/** A whole number of at least `least`, or a refusal that names the flag. */
+function whole(flag: string, text: string, least: number): number {
+  const value = Number(text)
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value
+  throw new Error(`--${flag} must be a whole number of at least ${least}, got ${text}`)
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+function printCounters(counters: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(counters)) print(`  ${name.padEnd(24)} ${count}`)
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      scenario: { type: 'string' },
+      seed: { type: 'string' },
+      seeds: { type: 'string' },
+      first: { type: 'string', default: '1' },
+    },
+  })
+  const scenarios = await findScenarios()
+  const name = values.scenario ?? ''
+  const scenario = scenarios.get(name)
+  const count = Number(values.seed !== undefined) + Number(values.seeds !== undefined)
+  if (!scenario || count !== 1) {
+    print(`${usage}\nscenarios:\n${[...scenarios.keys()].map((it) => `  ${it}`).join('\n')}`)
+    if (process.argv.length > 2) process.exitCode = 2
+    return
+  }
+  const startedAt = performance.now()
+  if (values.seed !== undefined) {
+    const report = await scenario(whole('seed', values.seed, 0), { note: print })
+    printCounters(report.counters ?? {})
+    if (report.digest !== undefined) print(`  digest ${report.digest}`)
+  } else {
+    const seeds = whole('seeds', values.seeds ?? '', 1)
+    const first = whole('first', values.first, 0)
+    const { counters } = await runSeeds({ name, scenario, seeds, first })
+    printCounters(counters)
+    print(`${seeds} seeds from ${first} on hold`)
+  }
+  print(`${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
+}
+
+await main().catch((cause: unknown) => {
+  process.stderr.write(
+    `${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}\n`,
+  )
+  process.exitCode = 1
+})
