@@ -1,0 +1,10 @@
+/** Proves the clauses of docs/protocol/transport.md for TCP, over IPv4, IPv6 and TLS. */
+import { runConformance, streamTransportCases } from '@kith/testkit'
+import { describe, it } from 'vitest'
+import { openTcp, testTls } from './subject.ts'
+
+const runner = { describe, it }
+const absent = { silent: 'the system answers for every loopback address; see black-hole.test.ts' }
+runConformance('tcp', streamTransportCases, runner, () => openTcp(), { absent })
+runConformance('tcp6', streamTransportCases, runner, () => openTcp({ host: '::1' }), { absent })
+runConformance('tls', streamTransportCases, runner, () => openTcp({ tls: testTls() }))
