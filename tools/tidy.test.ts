@@ -36,15 +36,17 @@ const table: readonly Rule[] = [
     title: 'error codes, their fragments and the index are one set',
     problems: rules.errorProblems,
     planted: {
-      'packages/log/src/errors.ts': "export type LogErrorCode = 'ERR_LOG_A' | 'ERR_LOG_B'",
+      'packages/log/src/errors.ts':
+        "/** x */\nexport type LogErrorCode =\n  // why\n  | 'ERR_LOG_A'\n  /** why */\n  | 'ERR_LOG_B'\n\nconst other = 'ERR_SIM_A'",
       'packages/log/src/x.ts': "throw new LogError('ERR_LOG_LOST', 'x')",
       'packages/sim/src/errors.ts': "export type SimErrorCode = 'ERR_SIM_A'",
       'docs/errors/log.md':
         '| `ERR_LOG_A` | a | no | | wait |\n| `ERR_LOG_C` | a | no | no | wait |',
-      'docs/errors.md': 'nothing',
+      'docs/errors.md': '[gone](errors/gone.md)',
     },
-    // B has no row, C no code, A an empty cell, log is not in the index, sim has no fragment, LOST.
-    count: 6,
+    // B has no row, C no code, A an empty cell, log is not in the index, sim has no fragment, LOST,
+    // and the index names what does not exist.
+    count: 7,
   },
   {
     title: 'packages export names one by one',
@@ -60,6 +62,7 @@ const table: readonly Rule[] = [
     title: 'no module has state',
     problems: rules.stateProblems,
     planted: {
+      'packages/log/src/main.ts': 'let opened = 0',
       'packages/log/src/a.ts': 'let opened = 0\nexport function a(): void {\n  let b = 1\n}\n',
     },
     count: 1,

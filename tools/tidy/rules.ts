@@ -11,11 +11,14 @@ const packageSource = /^packages\/[^/]+\/src\/.*\.ts$/
 const testFile = /^(?:(?:packages|apps)\/[^/]+\/test|tests|bench)\/.*\.ts$/
 const anyCode = /\.(?:ts|mts|js|mjs)$/
 
-/** Clauses a SPEC.md declares: an id that opens a line, a list item, a heading or a table row. */
+/** Clauses a SPEC.md or docs/protocol declares: an id that opens a line, a list item, a heading or a table row. */
 function declaredClauses(files: Files): Map<string, string> {
   const declared = new Map<string, string>()
   const opening = new RegExp(`^(?:[\\s|#*\`\\-]|\\d+\\.)*(${clauseId})\\b`, 'gm')
-  for (const [name, text] of filesIn(files, /^packages\/[^/]+\/SPEC\.md$/)) {
+  for (const [name, text] of filesIn(
+    files,
+    /^(?:packages\/[^/]+\/SPEC|docs\/protocol\/[^/]+)\.md$/,
+  )) {
     for (const match of text.matchAll(opening)) {
       const id = match[1] ?? ''
       declared.set(declared.has(id) ? `${id} twice` : id, name)
@@ -31,7 +34,8 @@ function testedClauses(files: Files): Map<string, string> {
     `(?:\\(|\\bid:|\\[)\\s*['"\`]((?:${clauseId}(?:\\s*[,&/+]\\s*|\\s+(?:and\\s+)?)?)+)`,
     'g',
   )
-  const places = /^(?:(?:packages|apps)\/[^/]+\/test|tests|packages\/testkit\/src)\/.*\.ts$/
+  const places =
+    /^(?:(?:packages|apps)\/[^/]+\/test\/.*\.test|tests\/.*\.test|packages\/testkit\/src\/.*)\.ts$/
   for (const [name, text] of filesIn(files, places)) {
     for (const match of text.matchAll(title)) {
       for (const id of match[1]?.match(new RegExp(clauseId, 'g')) ?? []) tested.set(id, name)
@@ -55,6 +59,15 @@ export function clauseProblems(files: Files): string[] {
   return problems
 }
 
+/** The members of its `XErrorCode` union; a file may name codes of other packages elsewhere. */
+function ownCodes(text: string): Set<string> {
+  const union = /\btype \w*ErrorCode\s*=([\s|]*'ERR_[A-Z0-9_]+'|\s*\/\/.*|\s*\/\*[^]*?\*\/)+/.exec(
+    text,
+  )
+  const codes = (union?.[0] ?? text).matchAll(/'(ERR_[A-Z0-9_]+)'/g)
+  return new Set([...codes].map((match) => match[1] ?? ''))
+}
+
 /** House rule 21: the codes in `src/errors.ts`, their fragments and the index are one set. */
 export function errorProblems(files: Files): string[] {
   const problems: string[] = []
@@ -63,7 +76,7 @@ export function errorProblems(files: Files): string[] {
   for (const [name, text] of filesIn(files, /^packages\/[^/]+\/src\/errors\.ts$/)) {
     const short = name.split('/')[1] ?? ''
     const fragmentName = `docs/errors/${short}.md`
-    const codes = new Set([...text.matchAll(/'(ERR_[A-Z0-9_]+)'/g)].map((match) => match[1] ?? ''))
+    const codes = ownCodes(text)
     for (const code of codes) all.add(code)
     const fragment = files.get(fragmentName)
     if (codes.size === 0) continue
@@ -73,6 +86,9 @@ export function errorProblems(files: Files): string[] {
     }
     if (!index.includes(`errors/${short}.md`)) problems.push(`docs/errors.md: no ${fragmentName}`)
     problems.push(...fragmentProblems(fragmentName, fragment, codes))
+  }
+  for (const [, link = ''] of index.matchAll(/\(errors\/([\w-]+\.md)\)/g)) {
+    if (!files.has(`docs/errors/${link}`)) problems.push(`docs/errors.md: ${link} does not exist`)
   }
   const families = new Set([...all].map((code) => code.split('_')[1]))
   for (const [name, text] of filesIn(files, source)) {
@@ -114,9 +130,13 @@ export function surfaceProblems(files: Files): string[] {
   })
 }
 
+/** The first file of a process or of a thread: nobody imports it, so its state is nobody else's. */
+const program = /\/(?:main|[a-z-]+-thread)\.ts$/
+
 /** House rule 13: state belongs to the object that a factory made. */
 export function stateProblems(files: Files): string[] {
-  return filesIn(files, packageSource).flatMap(([name, text]) =>
+  const modules = filesIn(files, packageSource).filter(([name]) => !program.test(name))
+  return modules.flatMap(([name, text]) =>
     [...stripped(text).matchAll(/^(?:export )?(?:let|var) \w+/gm)].map(
       ([found]) => `${name}: ${found}: state of a module is shared by everybody who imports it`,
     ),
