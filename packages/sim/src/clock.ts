@@ -34,7 +34,10 @@ export interface VirtualClock extends Clock {
 export interface VirtualClockOptions {
   /** Wall time at virtual zero, milliseconds since 1970; default 2026-01-01T00:00:00Z. */
   readonly wallStartMs?: number
-  /** Timers that may run without time passing before it counts as an endless loop; default 1 000 000. */
+  /**
+   * Timers that may run without time passing before it counts as an endless loop; default 1 000
+   * 000.
+   */
   readonly instantTimersMax?: number
 }
 

@@ -59,7 +59,9 @@ export class Endpoint implements Place {
     return this.packets !== undefined || this.requests !== undefined || this.accept !== undefined
   }
 
-  /** Runs `action` in this process: now, after a pause, or never. False where the queue was full. */
+  /**
+   * Runs `action` in this process: now, after a pause, or never. False where the queue was full.
+   */
   deliver(life: number, action: () => void): boolean {
     if (life !== this.life) return true
     if (!this.paused) {

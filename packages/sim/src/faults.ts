@@ -3,7 +3,9 @@ import { describeProblems } from '@kith/interface'
 import type { OptionProblem } from '@kith/interface'
 import { SimError } from './errors.ts'
 
-/** How one direction between two addresses behaves. Chances are from 0 to 1, times in milliseconds. */
+/**
+ * How one direction between two addresses behaves. Chances are from 0 to 1, times in milliseconds.
+ */
 export interface LinkFaults {
   /** Time on the way that everything takes; default 1. */
   readonly latencyMs: number
@@ -13,11 +15,15 @@ export interface LinkFaults {
   readonly straggler: number
   /** Default 100. */
   readonly stragglerMs: number
-  /** Chance that a packet is lost, and that a segment of a stream has to be sent again; default 0. */
+  /**
+   * Chance that a packet is lost, and that a segment of a stream has to be sent again; default 0.
+   */
   readonly loss: number
   /** Chance that a packet arrives twice, the copy after a delay of its own; default 0. */
   readonly duplicate: number
-  /** Chance that a packet is held back by up to `reorderMs`, so that later ones pass it; default 0. */
+  /**
+   * Chance that a packet is held back by up to `reorderMs`, so that later ones pass it; default 0.
+   */
   readonly reorder: number
   /** Default 20. */
   readonly reorderMs: number
@@ -37,7 +43,9 @@ export const calmLink: LinkFaults = Object.freeze({
   corrupt: 0,
 })
 
-/** Each counts what really happened, so that a scenario can assert that it tested what it claims. */
+/**
+ * Each counts what really happened, so that a scenario can assert that it tested what it claims.
+ */
 export interface NetworkStats {
   packetsSent: number
   packetsDelivered: number

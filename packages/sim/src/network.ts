@@ -139,7 +139,9 @@ export class SimNetwork {
     })
   }
 
-  /** The clock for everything that runs at this address now: give it to a runtime as its `clock`. */
+  /**
+   * The clock for everything that runs at this address now: give it to a runtime as its `clock`.
+   */
   clockAt(address: Address): Clock {
     return this.#endpoint(address).clock()
   }

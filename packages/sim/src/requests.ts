@@ -1,6 +1,8 @@
-/** Whole messages over simulated streams, for cores that do no I/O: connect, send, maybe an answer. */
+/**
+ * Whole messages over simulated streams, for cores that do no I/O: connect, send, maybe an answer.
+ */
 import type { CancelTimer, TransportFailure } from '@kith/interface'
-import type { Endpoint, SimReply } from './endpoint.ts'
+import type { Connection, Endpoint, SimReply } from './endpoint.ts'
 import type { Links } from './links.ts'
 
 export interface RequestOptions {
@@ -16,7 +18,9 @@ export type RequestOutcome =
   | { readonly kind: 'end' }
   | { readonly kind: 'failed'; readonly reason: TransportFailure }
 
-/** Opens a connection: `done` gets the life that took it, or why not, unless `wanted` ends first. */
+/**
+ * Opens a connection: `done` gets the life that took it, or why not, unless `wanted` ends first.
+ */
 export function dial(
   links: Links,
   from: Endpoint,
@@ -53,46 +57,82 @@ export function sendRequest(
   options: RequestOptions,
   done: (outcome: RequestOutcome) => void,
 ): CancelTimer {
-  const { stats, trace, clock } = links
-  const { life } = from
-  const message = bytes.slice()
-  stats.requestsSent += 1
-  stats.bytesSent += message.length
-  let open = true
-  const wanted = (): boolean => open && from.life === life
-  const connection = {
-    cut(): void {
-      stats.reset += 1
-      links.carry(to, from, wanted, () => settle({ kind: 'failed', reason: 'reset' }))
-    },
+  const request = new PendingRequest(links, from, to, done)
+  request.begin(bytes.slice(), options)
+  return () => request.close()
+}
+
+class PendingRequest implements Connection {
+  readonly #links: Links
+  readonly #from: Endpoint
+  readonly #to: Endpoint
+  readonly #life: number
+  readonly #done: (outcome: RequestOutcome) => void
+  readonly #wanted = (): boolean => this.#open && this.#from.life === this.#life
+  #open = true
+  #stopTimer: CancelTimer = () => {}
+
+  constructor(links: Links, from: Endpoint, to: Endpoint, done: (outcome: RequestOutcome) => void) {
+    this.#links = links
+    this.#from = from
+    this.#to = to
+    this.#life = from.life
+    this.#done = done
   }
-  const close = (): void => {
-    open = false
-    stopTimer()
-    to.connections.delete(connection)
-  }
-  const settle = (outcome: RequestOutcome): void => {
-    from.deliver(life, () => {
-      if (!wanted()) return
-      close()
-      if (outcome.kind === 'failed') trace.add(clock.now(), 'fail', to, from)
-      else trace.add(clock.now(), 'reply', to, from, 'bytes' in outcome ? outcome.bytes : undefined)
-      if (outcome.kind === 'reply') stats.requestsAnswered += 1
-      done(outcome)
+
+  begin(message: Uint8Array, options: RequestOptions): void {
+    const { stats } = this.#links
+    const [from, to] = [this.#from, this.#to]
+    stats.requestsSent += 1
+    stats.bytesSent += message.length
+    this.#stopTimer = from.after(this.#life, options.timeoutMs ?? 10_000, () => {
+      if (!this.#open) return
+      stats.requestsTimedOut += 1
+      this.#settle({ kind: 'failed', reason: 'timeout' })
+    })
+    const listens = (): boolean => to.requests?.request !== undefined
+    dial(this.#links, from, to, listens, this.#wanted, (callee) => {
+      if (callee === undefined) this.#settle({ kind: 'failed', reason: 'refused' })
+      else {
+        const expectReply = options.expectReply ?? true
+        const arrive = (): void => this.#arrive(callee, message, expectReply)
+        this.#links.carry(from, to, this.#wanted, arrive)
+      }
     })
   }
-  const stopTimer = from.after(life, options.timeoutMs ?? 10_000, () => {
-    if (!open) return
-    stats.requestsTimedOut += 1
-    settle({ kind: 'failed', reason: 'timeout' })
-  })
-  const replyTo = (callee: number): SimReply => {
+
+  close(): void {
+    this.#open = false
+    this.#stopTimer()
+    this.#to.connections.delete(this)
+  }
+
+  /** The process at the far end died: its system says so. */
+  cut(): void {
+    this.#links.stats.reset += 1
+    this.#return({ kind: 'failed', reason: 'reset' })
+  }
+
+  #arrive(callee: number, message: Uint8Array, expectReply: boolean): void {
+    const [from, to] = [this.#from, this.#to]
+    if (to.life !== callee) {
+      this.cut()
+      return
+    }
+    this.#links.trace.add(this.#links.clock.now(), 'request', from, to, message)
+    to.connections.add(this)
+    if (!expectReply) this.#settle({ kind: 'end' })
+    const reply = this.#replyTo(callee)
+    to.deliver(callee, () => to.requests?.request?.(from.address, message, reply))
+  }
+
+  #replyTo(callee: number): SimReply {
     let answered = false
     const answer = (outcome: RequestOutcome): void => {
-      if (answered || to.life !== callee) return
+      if (answered || this.#to.life !== callee) return
       answered = true
-      if (outcome.kind === 'failed') stats.reset += 1
-      links.carry(to, from, wanted, () => settle(outcome))
+      if (outcome.kind === 'failed') this.#links.stats.reset += 1
+      this.#return(outcome)
     }
     return {
       send: (reply) => answer({ kind: 'reply', bytes: reply.slice() }),
@@ -100,26 +140,21 @@ export function sendRequest(
       fail: () => answer({ kind: 'failed', reason: 'reset' }),
     }
   }
-  const arrive = (callee: number): void => {
-    if (to.life !== callee) {
-      connection.cut()
-      return
-    }
-    trace.add(clock.now(), 'request', from, to, message)
-    to.connections.add(connection)
-    if (options.expectReply === false) settle({ kind: 'end' })
-    to.deliver(callee, () => to.requests?.request?.(from.address, message, replyTo(callee)))
+
+  #return(outcome: RequestOutcome): void {
+    this.#links.carry(this.#to, this.#from, this.#wanted, () => this.#settle(outcome))
   }
-  dial(
-    links,
-    from,
-    to,
-    () => to.requests?.request !== undefined,
-    wanted,
-    (callee) => {
-      if (callee === undefined) settle({ kind: 'failed', reason: 'refused' })
-      else links.carry(from, to, wanted, () => arrive(callee))
-    },
-  )
-  return close
+
+  #settle(outcome: RequestOutcome): void {
+    this.#from.deliver(this.#life, () => {
+      if (!this.#wanted()) return
+      this.close()
+      const { stats, trace, clock } = this.#links
+      const bytes = outcome.kind === 'reply' ? outcome.bytes : undefined
+      const kind = outcome.kind === 'failed' ? 'fail' : 'reply'
+      trace.add(clock.now(), kind, this.#to, this.#from, bytes)
+      if (outcome.kind === 'reply') stats.requestsAnswered += 1
+      this.#done(outcome)
+    })
+  }
 }

@@ -1,4 +1,6 @@
-/** What happened on the network: a digest of all of it, and listeners for those who want to read it. */
+/**
+ * What happened on the network: a digest of all of it, and listeners for those who want to read it.
+ */
 import { crc32 } from 'node:zlib'
 import type { Address, Unsubscribe } from '@kith/interface'
 

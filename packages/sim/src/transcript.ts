@@ -40,7 +40,8 @@ export class Transcript {
   }
 
   /**
-   * Compares with a golden file. With `KITH_UPDATE=1` in the environment, or `update`, it writes the
+   * Compares with a golden file. With `KITH_UPDATE=1` in the environment, or `update`, it writes
+   * the
    * file instead, to be read in review. A missing file is a difference.
    */
   expectGolden(file: string, update: boolean = process.env['KITH_UPDATE'] === '1'): void {

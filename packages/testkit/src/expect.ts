@@ -40,7 +40,9 @@ export function expectBytes(actual: Uint8Array, expected: Uint8Array, what: stri
   }
 }
 
-/** The rejection of `promise`, which must be a `KithError` whose `details.reason` is one of these. */
+/**
+ * The rejection of `promise`, which must be a `KithError` whose `details.reason` is one of these.
+ */
 export async function expectReason(
   promise: Promise<unknown>,
   reasons: readonly string[],

@@ -118,7 +118,7 @@ const stopping: readonly Case[] = [
     run: (subject) =>
       withParties(subject, 2, async (a, b) => {
         const attempt = a.transport.connect(b.address).then(
-          (stream) => void stream.destroy(),
+          (stream) => stream.destroy(),
           (cause: unknown) => cause,
         )
         await a.transport.stop()

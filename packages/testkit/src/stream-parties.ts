@@ -11,6 +11,8 @@ export interface StreamTransportSubject {
   errorsLogged(): number
   /** An address that neither accepts nor refuses; feature `silent`. */
   silentAddress?(): Promise<Address> | Address
+  /** Frees what `silentAddress` and the rest of the subject keep open. */
+  [Symbol.asyncDispose]?(): PromiseLike<void>
 }
 
 export interface StreamParty {

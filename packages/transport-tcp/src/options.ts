@@ -37,7 +37,9 @@ export interface TcpOptions {
    * default 2 000. Less sheds idle connections sooner, more is kinder to slow links.
    */
   readonly firstByteTimeoutMs?: number
-  /** Milliseconds without a byte either way until a stream breaks; default 60 000, 0 means never. */
+  /**
+   * Milliseconds without a byte either way until a stream breaks; default 60 000, 0 means never.
+   */
   readonly idleTimeoutMs?: number
 }
 

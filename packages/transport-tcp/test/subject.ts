@@ -23,7 +23,7 @@ export function testContext(onError: () => void = () => {}): PluginContext {
   return { clock: systemClock, random: systemRandom(), logger }
 }
 
-export function openTcp(options: TcpOptions = {}): StreamTransportSubject & AsyncDisposable {
+export function openTcp(options: TcpOptions = {}): StreamTransportSubject {
   let errors = 0
   const context = testContext(() => (errors += 1))
   const held: Socket[] = []
@@ -32,7 +32,9 @@ export function openTcp(options: TcpOptions = {}): StreamTransportSubject & Asyn
     clock: systemClock,
     open: (port = 0) => tcpTransport({ ...options, port })(context),
     errorsLogged: () => errors,
-    /** Somebody who accepts connections and never says a word: with TLS, no handshake ends there. */
+    /**
+     * Somebody who accepts connections and never says a word: with TLS, no handshake ends there.
+     */
     async silentAddress() {
       await new Promise<void>((resolve) => void mute.listen(0, '127.0.0.1', resolve))
       return { host: '127.0.0.1', port: (mute.address() as AddressInfo).port }

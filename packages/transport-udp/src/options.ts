@@ -6,7 +6,8 @@ import { UdpError } from './errors.ts'
 
 export interface UdpOptions {
   /**
-   * The IPv4 or IPv6 literal to listen on; default `127.0.0.1`. `::` takes IPv4 too, where the system
+   * The IPv4 or IPv6 literal to listen on; default `127.0.0.1`. `::` takes IPv4 too, where the
+   * system
    * allows it.
    */
   readonly host?: string
