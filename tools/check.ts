@@ -50,7 +50,13 @@ const steps: readonly Step[] = [
   tool('lint', 'oxlint with types', 'oxlint', '--type-aware', '--deny-warnings', '--quiet'),
   { name: 'types', title: 'cores, tests, bench, apps and tools compile', run: checkTypes },
   { name: 'layers', title: `import rules over at least ${modulesMin} modules`, run: checkLayers },
-  tool('unused', 'knip finds no dead file, export or dependency', 'knip', '--no-progress'),
+  tool(
+    'unused',
+    'knip finds no dead file, export or dependency',
+    'knip',
+    '--no-progress',
+    '--no-config-hints',
+  ),
   tool('manifests', 'sherif finds the manifests alike', 'sherif', '--fail-on-warnings'),
   tool('api', 'the reports in etc/ are current', 'node', 'tools/api.ts', '--check'),
   tool(
