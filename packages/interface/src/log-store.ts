@@ -1,6 +1,6 @@
 /**
- * Where a log keeps its rows. A store is plain: it persists what it is told, all of one change set or
- * nothing, and gives it back or says that it is damaged. Every decision is made above it. Two
+ * Where a log keeps its rows. A store is plain: it persists what it is told, all of one change set
+ * or nothing, and gives it back or says that it is damaged. Every decision is made above it. Two
  * implementations: SQLite and memory (`@kith/log`). The clauses are LOG-20 to LOG-29.
  */
 import type { Chain, LogId, OriginId, OriginStatus } from './log.ts'
@@ -30,6 +30,8 @@ export interface StoredOrigin {
   readonly status: OriginStatus
   /** Bytes of the batches held. */
   readonly bytes: number
+  /** Records of it this log ever stored: over all origins they add up to the next offset. */
+  readonly records: number
   /** Why the status is what it is; empty for a live origin. */
   readonly why: string
   readonly changedAt: number
@@ -121,7 +123,7 @@ export interface StoreState {
   readonly cursors: readonly StoredCursor[]
   readonly producers: readonly StoredProducer[]
   readonly peers: readonly StoredPeer[]
-  /** One past the last record. */
+  /** One past the last record, by the last batch that is there and whole; 0 for none. */
   readonly nextOffset: number
   readonly damage: readonly StoreDamage[]
 }
@@ -160,15 +162,16 @@ export interface LogStore {
   readonly durable: boolean
   readonly statements: boolean
   /**
-   * Takes the writer lock and recovers. Throws `ERR_LOG_LOCKED` where another writer, in this process
-   * or another, has the store open. Everything committed before is durable once this returned.
+   * Takes the writer lock and recovers. Throws `ERR_LOG_LOCKED` where another writer, in this
+   * process or another, has the store open. Everything committed before is durable once this
+   * returned.
    */
   open(): StoreState
   /**
    * All or nothing; with `flush` on the medium when it returns, and with it everything committed
-   * before. Throws `ERR_LOG_STORE_FULL` or `ERR_LOG_STATEMENT` when nothing was stored and the store
-   * stays usable. After any other error the store must be opened again before it can be trusted.
-   * Keeps no reference to the bytes after it returned, unless the store is not durable.
+   * before. Throws `ERR_LOG_STORE_FULL` or `ERR_LOG_STATEMENT` when nothing was stored and the
+   * store stays usable. After any other error the store must be opened again before it can be
+   * trusted. Keeps no reference to the bytes after it returned, unless the store is not durable.
    */
   commit(changes: StoreChanges, flush: boolean): void
   /** A reader of what is committed; valid until closed or the store is. */

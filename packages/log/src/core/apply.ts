@@ -59,6 +59,6 @@ export function decideApply(
   if (chain === undefined) {
     return { outcome: 'fork', why: `the chain at sequence ${entry.next} is another one` }
   }
-  const next: StoredOrigin = { ...entry, next: end, chain, bytes: entry.bytes + bytes.length }
-  return { outcome: 'applied', entry: next }
+  const totals = { bytes: entry.bytes + bytes.length, records: entry.records + header.count }
+  return { outcome: 'applied', entry: { ...entry, ...totals, next: end, chain } }
 }

@@ -86,6 +86,7 @@ export function newOrigin(
     chain: originChain(origin, digests),
     status: 'live',
     bytes: 0,
+    records: 0,
     why: '',
     changedAt: now,
   }

@@ -1,6 +1,7 @@
 /** Named consumers' places: durable, compare-and-set, with the user's own statements (LOG-30, LOG-31). */
 import type { LogStatement, StoredCursor } from '@kith/interface'
 import { LogError } from '../errors.ts'
+import { copyBytes } from '../wire/bytes.ts'
 import { mustRun, refuseDamaged } from './parts.ts'
 import type { LogParts } from './parts.ts'
 
@@ -92,6 +93,7 @@ async function commitCursor(
       'this store runs no statements; they need a log in a directory',
     )
   }
+  checkStatements(statements)
   const before = readCursor(parts, name)
   if (revision !== undefined && revision !== before.revision) {
     throw new LogError(
@@ -111,12 +113,35 @@ async function commitCursor(
     changedAt: clock.wallNow(),
   }
   if (statements.length > 0) {
-    await writer.runExclusive(statements, (transaction) => transaction.cursors.push(row))
+    await writer.runExclusive(ownedCopies(statements), (transaction) =>
+      transaction.cursors.push(row),
+    )
   } else {
     writer.current(0).cursors.push(row)
     await writer.join()
   }
   return { next, revision: row.revision }
+}
+
+/** Transaction control and the log's own tables are not the caller's. */
+const forbidden =
+  /\bkith_|^\s*(begin|commit|end|rollback|savepoint|release|pragma|attach|detach|vacuum|reindex)\b/i
+
+function checkStatements(statements: readonly LogStatement[]): void {
+  const index = statements.findIndex(({ sql }) => typeof sql !== 'string' || forbidden.test(sql))
+  if (index < 0) return
+  throw new LogError(
+    'ERR_LOG_OPTIONS',
+    `statements[${index}].sql must not control transactions or name tables of the log (kith_*)`,
+  )
+}
+
+/** Byte parameters as copies: a view of a pooled buffer would take its whole slab to the writer. */
+function ownedCopies(statements: readonly LogStatement[]): readonly LogStatement[] {
+  return statements.map(({ sql, params = [] }) => ({
+    sql,
+    params: params.map((value) => (value instanceof Uint8Array ? copyBytes(value) : value)),
+  }))
 }
 
 function checkName(name: string): void {

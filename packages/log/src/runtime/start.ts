@@ -22,11 +22,13 @@ import type { LogState } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { memoryStore } from '../store/memory.ts'
+import { createSqliteStore } from '../store/sqlite/store.ts'
 import { openInline } from './backend.ts'
 import type { BackendHandlers, OpenBackend } from './backend.ts'
 import { setOrigin } from './parts.ts'
 import type { LogEvents, LogParts } from './parts.ts'
 import { BatchReads } from './reads.ts'
+import { openWorker } from './worker-backend.ts'
 import { LogWriter } from './writer.ts'
 
 export interface StartPorts {
@@ -47,7 +49,7 @@ export async function startParts(options: ResolvedOptions, ports: StartPorts): P
     done: (buffers) => writer?.done(buffers),
     failed: (cause) => writer?.failed(cause),
   }
-  const { backend, state } = await openBackend(options, handlers)
+  const { backend, state } = await openBackend(options, digests, handlers)
   try {
     const fresh = state.meta === undefined
     const initial = initialState(state, clock.wallNow(), newId)
@@ -65,7 +67,7 @@ export async function startParts(options: ResolvedOptions, ports: StartPorts): P
     })
     const reads = new BatchReads(backend.reader, digests, options.cacheBytesMax)
     writer.attach(backend, reads)
-    const damage = [...state.damage, ...checkEnds(initial, reads)]
+    const damage = [...state.damage, ...checkEnds(initial, state, reads)]
     const own = initial.origins.get(initial.meta.origin)
     const history = own !== undefined && own.next > 1
     const gate = startGate(options, history, initial.meta.clean, clock.now())
@@ -84,9 +86,15 @@ export async function startParts(options: ResolvedOptions, ports: StartPorts): P
   }
 }
 
-function openBackend(options: ResolvedOptions, handlers: BackendHandlers): Promise<OpenBackend> {
-  const store = options.store ?? memoryStore()
-  return Promise.resolve(openInline(store(), handlers))
+async function openBackend(
+  options: ResolvedOptions,
+  digests: Digests,
+  handlers: BackendHandlers,
+): Promise<OpenBackend> {
+  const { directory, store = memoryStore(), writer } = options
+  if (directory === undefined) return openInline(store(), handlers)
+  if (writer === 'worker') return await openWorker(directory, digests, handlers)
+  return openInline(createSqliteStore({ directory, digests }), handlers)
 }
 
 function sixteenBytes(random: Random | undefined): Uint8Array {
@@ -114,7 +122,8 @@ function initialState(state: StoreState, now: number, newId: () => OriginId): Lo
   for (const list of holes.values()) list.sort((a, b) => a.from - b.from)
   return {
     meta,
-    nextOffset: state.nextOffset,
+    // By the rows, not by the last batch, which may be the one that is damaged.
+    nextOffset: state.origins.reduce((sum, { records }) => sum + records, 0),
     origins: new Map(state.origins.map((row) => [row.origin, row])),
     holes,
     cursors: new Map(state.cursors.map((row) => [row.name, row])),
@@ -144,11 +153,16 @@ async function markOpen(parts: LogParts, fresh: boolean): Promise<void> {
 }
 
 /** Every origin's last batch must be the one that its row speaks of. */
-function checkEnds(state: LogState, reads: BatchReads): readonly StoreDamage[] {
+function checkEnds(state: LogState, stored: StoreState, reads: BatchReads): readonly StoreDamage[] {
   const damage: StoreDamage[] = []
   for (const entry of state.origins.values()) {
     const reason = endProblem(state, entry, reads)
     if (reason !== undefined) damage.push({ table: 'origin', key: entry.origin, reason })
+  }
+  const lost = stored.nextOffset !== state.nextOffset && stored.nextOffset > 0
+  if (damage.length === 0 && lost) {
+    const reason = `the rows count ${state.nextOffset} records, the batches ${stored.nextOffset}`
+    damage.push({ table: 'origin', key: '', reason })
   }
   const own = state.meta.origin
   if (state.origins.size > 0 && !state.origins.has(own)) {

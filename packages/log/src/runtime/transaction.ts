@@ -169,8 +169,8 @@ export class OpenTransaction {
       return placed
     })
     const chain = sealed.at(-1)?.chain ?? entry.chain
-    this.origins.set(origin, { ...entry, next: entry.next + count, chain, bytes })
     const next = entry.next + count
+    this.origins.set(origin, { ...entry, next, chain, bytes, records: entry.records + count })
     return { batches, commit: { origin, first: entry.next, next, offset, count, local: true } }
   }
 

@@ -1,0 +1,82 @@
+/** The thread that owns the SQLite store: carries out one transaction after another. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { invariant } from '@kith/interface'
+import { createSqliteStore } from '../store/sqlite/store.ts'
+import { placeBatches } from './backend.ts'
+import { plainError } from './thread-messages.ts'
+import type { FromWriter, ThreadData, ToWriter } from './thread-messages.ts'
+
+invariant(parentPort, 'this file is the entry of a worker thread')
+const port = parentPort
+const { directory } = workerData as ThreadData
+const store = createSqliteStore({ directory, checkpoints: 'managed' })
+
+function answer(message: FromWriter, moved: readonly ArrayBuffer[] = []): void {
+  port.postMessage(message, [...moved])
+}
+
+/** Transactions up to this epoch build on one that failed. */
+let failedEpoch = -1
+
+function commit({ epoch, transaction }: Extract<ToWriter, { kind: 'commit' }>): void {
+  if (epoch <= failedEpoch) return
+  const { changes, batches, buffers, flush } = transaction
+  try {
+    store.commit({ ...changes, batches: placeBatches(batches, buffers) }, flush)
+  } catch (cause) {
+    const error = plainError(cause)
+    if (error.code === 'ERR_LOG_STORE_FULL') failedEpoch = epoch
+    else if (error.code !== 'ERR_LOG_STATEMENT') failedEpoch = Infinity
+    answer({ kind: 'failed', epoch, error })
+    return
+  }
+  answer({ kind: 'done', epoch, buffers, walBytes: store.walBytes }, buffers)
+}
+
+function restartWal(): void {
+  try {
+    store.restartWal()
+  } catch {
+    // Everything committed stays in the write-ahead log; the next commit meets what is wrong.
+  }
+  answer({ kind: 'restarted', walBytes: store.walBytes })
+}
+
+function inspect(): void {
+  try {
+    answer({ kind: 'inspected', damage: store.inspect() })
+  } catch (cause) {
+    const reason = `the file cannot be inspected: ${plainError(cause).message}`
+    answer({ kind: 'inspected', damage: [{ table: 'file', key: '', reason }] })
+  }
+}
+
+function close(): void {
+  store.close()
+  answer({ kind: 'closed' })
+  port.close()
+}
+
+port.on('message', (message: ToWriter) => {
+  switch (message.kind) {
+    case 'commit':
+      commit(message)
+      break
+    case 'restartWal':
+      restartWal()
+      break
+    case 'inspect':
+      inspect()
+      break
+    case 'close':
+      close()
+      break
+  }
+})
+
+try {
+  answer({ kind: 'opened', state: store.open() })
+} catch (cause) {
+  answer({ kind: 'openFailed', error: plainError(cause) })
+  port.close()
+}

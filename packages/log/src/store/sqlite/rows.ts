@@ -1,0 +1,199 @@
+/** Rows of the small tables to and from what the contract calls them, and their checksums. */
+import { fromHex, invariant, toHex } from '@kith/interface'
+import type {
+  Digests,
+  OriginStatus,
+  StoredCursor,
+  StoredHole,
+  StoredMeta,
+  StoredOrigin,
+  StoredPeer,
+  StoredProducer,
+} from '@kith/interface'
+import { writeU32 } from '../../wire/bytes.ts'
+import { utf8Bytes } from '../../wire/text.ts'
+
+/** What SQLite gives for a column of ours; anything else fails the checksum. */
+export type Value = string | number | Uint8Array | null | bigint
+
+export function bytesOf(hex: string): Uint8Array {
+  const bytes = fromHex(hex)
+  invariant(bytes !== undefined, 'an id or chain is hex')
+  return bytes
+}
+
+const tags = { null: 0, number: 1, text: 2, blob: 3, other: 4 } as const
+
+/** CRC-32 over the values, each with its type and length, so that none can pass for another. */
+export function rowCrc(values: readonly Value[], digests: Digests): number {
+  let crc = 0
+  for (const value of values) crc = valueCrc(value, crc, digests)
+  return crc
+}
+
+function valueCrc(value: Value, seed: number, digests: Digests): number {
+  const head = new Uint8Array(9)
+  if (typeof value === 'number') {
+    head[0] = tags.number
+    new DataView(head.buffer).setFloat64(1, value, true)
+    return digests.crc32(head, seed)
+  }
+  if (value === null || typeof value === 'bigint') {
+    head[0] = value === null ? tags.null : tags.other
+    return digests.crc32(head, seed)
+  }
+  const bytes = typeof value === 'string' ? utf8Bytes(value) : value
+  head[0] = typeof value === 'string' ? tags.text : tags.blob
+  writeU32(head, 1, bytes.length)
+  return digests.crc32(bytes, digests.crc32(head, seed))
+}
+
+export function originValues(id: number, row: StoredOrigin): readonly Value[] {
+  return [
+    id,
+    bytesOf(row.origin),
+    row.member,
+    row.floor,
+    row.next,
+    bytesOf(row.chain),
+    row.status,
+    row.bytes,
+    row.records,
+    row.why,
+    row.changedAt,
+  ]
+}
+
+export function readOrigin(values: readonly Value[]): StoredOrigin {
+  const [, origin, member, floor, next, chain, status, bytes, records, why, changedAt] = values
+  return {
+    origin: toHex(origin as Uint8Array),
+    member: member as string,
+    floor: floor as number,
+    next: next as number,
+    chain: toHex(chain as Uint8Array),
+    status: status as OriginStatus,
+    bytes: bytes as number,
+    records: records as number,
+    why: why as string,
+    changedAt: changedAt as number,
+  }
+}
+
+export function holeValues(id: number, originId: number, row: StoredHole): readonly Value[] {
+  return [id, originId, row.from, row.to, bytesOf(row.chain), row.why, row.at]
+}
+
+export function readHole(values: readonly Value[], origin: string): StoredHole {
+  const [, , from, to, chain, why, at] = values
+  return {
+    origin,
+    from: from as number,
+    to: to as number,
+    chain: toHex(chain as Uint8Array),
+    why: why as string,
+    at: at as number,
+  }
+}
+
+export function cursorValues(id: number, row: StoredCursor): readonly Value[] {
+  return [id, row.name, row.next, row.revision, row.changedAt]
+}
+
+export function readCursor(values: readonly Value[]): StoredCursor {
+  const [, name, next, revision, changedAt] = values
+  return {
+    name: name as string,
+    next: next as number,
+    revision: revision as number,
+    changedAt: changedAt as number,
+  }
+}
+
+export function producerValues(id: number, row: StoredProducer): readonly Value[] {
+  return [id, row.id, row.answers, row.usedAt]
+}
+
+export function readProducer(values: readonly Value[]): StoredProducer {
+  const [, name, answers, usedAt] = values
+  return {
+    id: name as string,
+    answers: plainBytes(answers as Uint8Array),
+    usedAt: usedAt as number,
+  }
+}
+
+export function peerValues(id: number, row: StoredPeer): readonly Value[] {
+  return [id, bytesOf(row.logId), row.acked, row.seenAt]
+}
+
+export function readPeer(values: readonly Value[]): StoredPeer {
+  const [, logId, acked, seenAt] = values
+  return {
+    logId: toHex(logId as Uint8Array),
+    acked: plainBytes(acked as Uint8Array),
+    seenAt: seenAt as number,
+  }
+}
+
+export interface TableCounts {
+  readonly origin: number
+  readonly hole: number
+  readonly cursor: number
+  readonly producer: number
+  readonly peer: number
+}
+
+export interface MetaRow {
+  readonly meta: StoredMeta
+  readonly counts: TableCounts
+}
+
+export function metaValues(
+  id: number,
+  format: number,
+  { meta, counts }: MetaRow,
+): readonly Value[] {
+  return [
+    id,
+    format,
+    bytesOf(meta.logId),
+    bytesOf(meta.origin),
+    meta.clean ? 1 : 0,
+    meta.createdAt,
+    meta.rotatedAt,
+    meta.rotationOwed,
+    counts.origin,
+    counts.hole,
+    counts.cursor,
+    counts.producer,
+    counts.peer,
+  ]
+}
+
+export function readMeta(values: readonly Value[]): MetaRow {
+  const [, , logId, own, clean, createdAt, rotatedAt, rotationOwed, ...counts] = values
+  const [origin, hole, cursor, producer, peer] = counts as number[]
+  return {
+    meta: {
+      logId: toHex(logId as Uint8Array),
+      origin: toHex(own as Uint8Array),
+      clean: clean === 1,
+      createdAt: createdAt as number,
+      rotatedAt: rotatedAt as number,
+      rotationOwed: rotationOwed as string,
+    },
+    counts: {
+      origin: origin ?? 0,
+      hole: hole ?? 0,
+      cursor: cursor ?? 0,
+      producer: producer ?? 0,
+      peer: peer ?? 0,
+    },
+  }
+}
+
+/** The driver gives Buffers; a plain view behaves the same in every environment. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

@@ -1,0 +1,420 @@
+/** The SQLite store (LOG-20 to LOG-28): one file, one writer, every transaction all or nothing. */
+import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import type {
+  Digests,
+  LogStatement,
+  LogStore,
+  LogStoreFactory,
+  StoreChanges,
+  StoredBatch,
+  StoreDamage,
+  StoredMeta,
+} from '@kith/interface'
+import { nodeDigests } from '@kith/interface/node'
+import { LogError } from '../../errors.ts'
+import { openDatabase, sqliteCode } from './driver.ts'
+import type { Database, Statement } from './driver.ts'
+import { loadRows } from './load.ts'
+import type { LoadedRows } from './load.ts'
+import { batchCrc, openSqliteReader } from './reader.ts'
+import {
+  bytesOf,
+  cursorValues,
+  holeValues,
+  metaValues,
+  originValues,
+  peerValues,
+  producerValues,
+  rowCrc,
+} from './rows.ts'
+import type { Value } from './rows.ts'
+import {
+  batchColumns,
+  FORMAT,
+  metaColumns,
+  PAGE_BYTES,
+  prepareSchema,
+  smallTableNames,
+  smallTables,
+} from './schema.ts'
+import type { SmallTable } from './schema.ts'
+
+export interface SqliteStoreOptions {
+  readonly directory: string
+  /**
+   * Who copies the write-ahead log into the file: `automatic`, within a commit now and then (default),
+   * or `managed`, where the caller does with `checkpoint`.
+   */
+  readonly checkpoints?: 'automatic' | 'managed'
+  readonly digests?: Digests
+}
+
+export interface SqliteStore extends LogStore {
+  /** Starts the write-ahead log over where everything in it is copied already. */
+  restartWal(): void
+  /** Bytes written to the write-ahead log since it was started over, roughly. */
+  readonly walBytes: number
+}
+
+/** A write-ahead log that grew beyond this is cut back when it is started over. */
+const WAL_KEPT_BYTES = 64 * 1024 * 1024
+
+export function databasePath(directory: string): string {
+  return join(directory, 'log.db')
+}
+
+/** A store in `directory`, which is made where missing. */
+export function sqliteStore(options: SqliteStoreOptions): LogStoreFactory {
+  return () => createSqliteStore(options)
+}
+
+export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
+  const { directory, checkpoints = 'automatic', digests = nodeDigests } = options
+  const path = databasePath(directory)
+  let session: Session | undefined
+  const mustBeOpen = (): Session => {
+    if (session !== undefined) return session
+    throw new LogError('ERR_LOG_CLOSED', `the store in ${directory} is not open`)
+  }
+  return {
+    durable: true,
+    statements: true,
+    get walBytes() {
+      return session?.walBytes ?? 0
+    },
+    open() {
+      makeDirectory(directory)
+      const lock = takeLock(directory)
+      try {
+        const db = openForWriting(path, checkpoints)
+        const loaded = loadRows(db, digests)
+        session = new Session(db, lock, digests, loaded)
+        const damage = [...loaded.state.damage, ...fileDamage(db, path)]
+        return { ...loaded.state, damage }
+      } catch (cause) {
+        lock.close()
+        throw openError(cause, path)
+      }
+    },
+    commit: (changes, flush) => mustBeOpen().commit(changes, flush),
+    reader: () => openSqliteReader(path, digests),
+    inspect: () => mustBeOpen().inspect(),
+    restartWal: () => mustBeOpen().restartWal(),
+    close() {
+      session?.close()
+      session = undefined
+    },
+  }
+}
+
+/** Makes the directory and syncs every parent that got a new entry, so that it outlives a power cut. */
+function makeDirectory(directory: string): void {
+  try {
+    const made = mkdirSync(directory, { recursive: true })
+    if (made === undefined) return
+    const top = dirname(resolve(made))
+    for (let path = resolve(directory); path !== top; path = dirname(path)) syncPath(dirname(path))
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : String(cause)
+    throw new LogError('ERR_LOG_DIRECTORY', `cannot use the directory ${directory}: ${text}`, {
+      cause,
+    })
+  }
+}
+
+function syncPath(path: string): void {
+  const descriptor = openSync(path, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** The lock is an open transaction on a database beside the log: the system frees it on death. */
+function takeLock(directory: string): Database {
+  const path = join(directory, 'writer.lock')
+  let lock: Database | undefined
+  try {
+    lock = openDatabase(path, { timeout: 0 })
+    lock.exec('BEGIN EXCLUSIVE')
+    return lock
+  } catch (cause) {
+    lock?.close()
+    if (!sqliteCode(cause).startsWith('SQLITE_BUSY')) throw openError(cause, path)
+    throw new LogError(
+      'ERR_LOG_LOCKED',
+      `another writer, in this process or another, has the log in ${directory} open`,
+      { cause, details: { directory } },
+    )
+  }
+}
+
+function openForWriting(path: string, checkpoints: 'automatic' | 'managed'): Database {
+  const db = openDatabase(path, { timeout: 5_000 })
+  try {
+    // Takes effect for a new file only.
+    db.pragma(`page_size=${PAGE_BYTES}`)
+    db.pragma('cell_size_check=ON')
+    prepareSchemaWithWal(db, path)
+    db.pragma('synchronous=FULL')
+    // Old row contents are overwritten, so that a damaged pointer cannot bring one back.
+    db.pragma('secure_delete=ON')
+    db.pragma(`wal_autocheckpoint=${checkpoints === 'automatic' ? 1_000 : 0}`)
+    // What a crash left in the write-ahead log is written anew and synced before it is served: a flush
+    // that failed before may have left it readable, yet not on the disk.
+    db.pragma('wal_checkpoint(TRUNCATE)')
+    db.pragma(`journal_size_limit=${WAL_KEPT_BYTES}`)
+    return db
+  } catch (cause) {
+    db.close()
+    throw cause
+  }
+}
+
+function prepareSchemaWithWal(db: Database, path: string): void {
+  const mode = db.pragma('journal_mode=WAL', { simple: true })
+  if (mode !== 'wal') {
+    throw new LogError(
+      'ERR_LOG_DIRECTORY',
+      `${path} cannot use a write-ahead log (SQLite stays in mode ${String(mode)}): the file ` +
+        'system must be a local one',
+    )
+  }
+  db.pragma('synchronous=FULL')
+  prepareSchema(db, path)
+}
+
+function openError(cause: unknown, path: string): unknown {
+  if (cause instanceof LogError) return cause
+  const code = sqliteCode(cause)
+  const text = cause instanceof Error ? cause.message : String(cause)
+  const damaged = code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB'
+  if (damaged || code === 'SQLITE_ERROR') {
+    return new LogError('ERR_LOG_CORRUPT', `${path} is damaged: ${text}`, { cause })
+  }
+  if (code === 'SQLITE_FULL') {
+    return new LogError('ERR_LOG_STORE_FULL', `no space to open ${path}: ${text}`, { cause })
+  }
+  return new LogError('ERR_LOG_DIRECTORY', `cannot open ${path}: ${text}`, { cause })
+}
+
+/** A header that speaks of another length would have new pages written over old ones. */
+function fileDamage(db: Database, path: string): readonly StoreDamage[] {
+  const pages = db.pragma('page_count', { simple: true }) as number
+  const size = db.pragma('page_size', { simple: true }) as number
+  const length = statSync(path).size
+  if (pages * size === length) return []
+  const reason = `the file has ${length} bytes, its header speaks of ${pages} pages of ${size}`
+  return [{ table: 'file', key: '', reason }]
+}
+
+/** An open store. */
+class Session {
+  walBytes = 0
+  private readonly db: Database
+  private readonly lock: Database
+  private readonly digests: Digests
+  private readonly ids: Record<SmallTable, Map<string, number>>
+  private readonly nextIds: Record<SmallTable, number>
+  private readonly counts: Record<SmallTable, number>
+  private meta: StoredMeta | undefined
+  /** Takes back what the transaction under way noted in memory. */
+  private undo: (() => void)[] = []
+  private synchronous: 'FULL' | 'NORMAL' = 'FULL'
+  private readonly insertBatch: Statement
+  private readonly putMeta: Statement
+  private readonly touch: Statement
+  private readonly put: Record<SmallTable, Statement>
+  private readonly remove: Record<SmallTable, Statement>
+
+  constructor(db: Database, lock: Database, digests: Digests, loaded: LoadedRows) {
+    this.db = db
+    this.lock = lock
+    this.digests = digests
+    this.meta = loaded.state.meta
+    this.nextIds = { ...loaded.nextIds }
+    this.counts = { ...loaded.counts }
+    const perTable = <Result>(make: (name: SmallTable) => Result): Record<SmallTable, Result> =>
+      Object.fromEntries(smallTableNames.map((name) => [name, make(name)])) as Record<
+        SmallTable,
+        Result
+      >
+    this.ids = perTable((name) => new Map(loaded.ids[name]))
+    this.insertBatch = prepareInsert(db, 'INSERT', 'kith_batch', batchColumns)
+    this.putMeta = prepareInsert(db, 'INSERT OR REPLACE', 'kith_meta', metaColumns)
+    this.touch = db.prepare('UPDATE kith_meta SET id = id WHERE id = 1')
+    this.put = perTable((name) => {
+      const { table, columns } = smallTables[name]
+      return prepareInsert(db, 'INSERT OR REPLACE', table, columns)
+    })
+    this.remove = perTable((name) =>
+      db.prepare(`DELETE FROM ${smallTables[name].table} WHERE id = ?`),
+    )
+  }
+
+  commit(changes: StoreChanges, flush: boolean): void {
+    this.setSynchronous(flush ? 'FULL' : 'NORMAL')
+    this.undo = []
+    try {
+      this.db.exec('BEGIN IMMEDIATE')
+      this.write(changes, flush)
+      this.db.exec('COMMIT')
+    } catch (cause) {
+      for (const revert of this.undo.reverse()) revert()
+      throw this.commitError(cause)
+    }
+    if (changes.meta !== undefined) this.meta = changes.meta
+  }
+
+  /** What a failed transaction means; it is rolled back wherever the store can go on. */
+  private commitError(cause: unknown): unknown {
+    const code = sqliteCode(cause)
+    const text = cause instanceof Error ? cause.message : String(cause)
+    try {
+      if (this.db.inTransaction) this.db.exec('ROLLBACK')
+    } catch (failed) {
+      return failed
+    }
+    if (code !== 'SQLITE_FULL') return cause
+    return new LogError('ERR_LOG_STORE_FULL', `no space for the transaction: ${text}`, { cause })
+  }
+
+  private setSynchronous(mode: 'FULL' | 'NORMAL'): void {
+    if (this.synchronous === mode) return
+    this.db.pragma(`synchronous=${mode}`)
+    this.synchronous = mode
+  }
+
+  private write(changes: StoreChanges, flush: boolean): void {
+    const counts = { ...this.counts }
+    const { walBytes } = this
+    for (const row of changes.origins ?? []) {
+      this.putRow('origin', row.origin, (id) => originValues(id, row))
+    }
+    for (const batch of changes.batches ?? []) this.writeBatch(batch)
+    for (const row of changes.holes ?? []) {
+      const origin = this.ids.origin.get(row.origin) ?? 0
+      this.putRow('hole', `${origin}:${row.from}`, (id) => holeValues(id, origin, row))
+    }
+    for (const row of changes.cursors ?? []) {
+      this.putRow('cursor', row.name, (id) => cursorValues(id, row))
+    }
+    for (const id of changes.producersRemoved ?? []) this.removeRow('producer', id)
+    for (const row of changes.producers ?? []) {
+      this.putRow('producer', row.id, (id) => producerValues(id, row))
+    }
+    for (const logId of changes.peersRemoved ?? []) this.removeRow('peer', logId)
+    for (const row of changes.peers ?? []) {
+      this.putRow('peer', row.logId, (id) => peerValues(id, row))
+    }
+    for (const statement of changes.statements ?? []) this.runStatement(statement)
+    const counted = smallTableNames.some((name) => counts[name] !== this.counts[name])
+    const meta = changes.meta ?? this.meta
+    if (meta !== undefined && (counted || changes.meta !== undefined)) this.writeMeta(meta)
+    // An empty transaction would not reach the disk, and a flush is what was asked for.
+    else if (flush && this.walBytes === walBytes) this.touch.run()
+  }
+
+  private writeMeta(meta: StoredMeta): void {
+    for (const id of [1, 2]) {
+      const values = metaValues(id, FORMAT, { meta, counts: this.counts })
+      this.putMeta.run(...values, rowCrc(values, this.digests))
+      this.walBytes += PAGE_BYTES / 2
+    }
+  }
+
+  private putRow(table: SmallTable, key: string, values: (id: number) => readonly Value[]): void {
+    const row = values(this.ids[table].get(key) ?? this.addId(table, key))
+    this.put[table].run(...row, rowCrc(row, this.digests))
+    this.walBytes += PAGE_BYTES
+  }
+
+  private addId(table: SmallTable, key: string): number {
+    const id = this.nextIds[table]
+    this.nextIds[table] += 1
+    this.counts[table] += 1
+    this.ids[table].set(key, id)
+    this.undo.push(() => {
+      this.ids[table].delete(key)
+      this.counts[table] -= 1
+      this.nextIds[table] = id
+    })
+    return id
+  }
+
+  private removeRow(table: SmallTable, key: string): void {
+    const id = this.ids[table].get(key)
+    if (id === undefined) return
+    this.remove[table].run(id)
+    this.walBytes += PAGE_BYTES
+    this.ids[table].delete(key)
+    this.counts[table] -= 1
+    this.undo.push(() => {
+      this.ids[table].set(key, id)
+      this.counts[table] += 1
+    })
+  }
+
+  private writeBatch(batch: StoredBatch): void {
+    const values = [
+      batch.offset,
+      this.ids.origin.get(batch.origin) ?? 0,
+      batch.first,
+      batch.count,
+      batch.storedAt,
+      bytesOf(batch.previousChain),
+      bytesOf(batch.chain),
+      batch.bytes,
+    ]
+    this.insertBatch.run(...values, batchCrc(values, batch.bytes, this.digests))
+    this.walBytes += batch.bytes.length + PAGE_BYTES
+  }
+
+  private runStatement({ sql, params = [] }: LogStatement): void {
+    try {
+      const statement = this.db.prepare<unknown[]>(sql)
+      if (statement.reader) statement.all(...params)
+      else statement.run(...params)
+      if (this.db.inTransaction) return
+    } catch (cause) {
+      const code = sqliteCode(cause)
+      if (/^SQLITE_(FULL|IOERR|CORRUPT|NOTADB)/.test(code)) throw cause
+      const text = cause instanceof Error ? cause.message : String(cause)
+      throw new LogError('ERR_LOG_STATEMENT', `a statement failed, nothing was stored: ${text}`, {
+        cause,
+        details: { sql },
+      })
+    }
+    throw new Error(`a statement ended the transaction: ${sql}`)
+  }
+
+  restartWal(): void {
+    this.db.pragma('wal_checkpoint(RESTART)')
+    this.walBytes = 0
+  }
+
+  inspect(): readonly StoreDamage[] {
+    const found = this.db.pragma('integrity_check(100)') as { integrity_check: string }[]
+    return found
+      .filter(({ integrity_check: text }) => text !== 'ok')
+      .map(({ integrity_check: reason }) => ({ table: 'file', key: '', reason }))
+  }
+
+  close(): void {
+    this.db.close()
+    this.lock.close()
+  }
+}
+
+function prepareInsert(
+  db: Database,
+  verb: string,
+  table: string,
+  columns: readonly string[],
+): Statement {
+  const names = [...columns, 'crc'].join(', ')
+  const marks = [...columns, 'crc'].map(() => '?').join(', ')
+  return db.prepare<unknown[]>(`${verb} INTO ${table}(${names}) VALUES(${marks})`)
+}
