@@ -146,6 +146,10 @@ function resumePast(parts: LogParts, entry: StoredOrigin, from: number): BatchRu
   const hole = holes.find((one) => from >= one.from && from < one.to)
   if (hole !== undefined) return { kind: 'gap', resume: hole.to, chainBefore: hole.chain }
   if (from >= entry.floor) return undefined
+  // Where all of it was dropped only the end is left, and its chain.
+  if (entry.floor === entry.next) {
+    return { kind: 'gap', resume: entry.next, chainBefore: entry.chain }
+  }
   const row = parts.reads.atSequence(entry.origin, entry.floor)
   if (row?.batch.first !== entry.floor) throw missing(entry.origin, entry.floor)
   return { kind: 'gap', resume: entry.floor, chainBefore: row.batch.previousChain }
