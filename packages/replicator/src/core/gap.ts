@@ -18,12 +18,14 @@ export function considerGap(
   ahead: readonly Session[],
 ): Session | undefined {
   const { state, now } = turn
-  view.gapSince ??= now
+  if (view.gapSince === undefined) {
+    view.gapSince = now
+    view.gapPatient = false
+  }
   if (view.recording) return undefined
   const silent = ahead.find((session) => session.gaps.get(origin)?.asked !== next)
   if (silent !== undefined) return silent
-  const patient = now >= view.gapSince + state.tuning.gapPatienceMs
-  if (!patient && !allHeard(state, origin, next)) return undefined
+  if (!view.gapPatient && !allHeard(state, origin, next)) return undefined
   const answer = nearest(ahead.map((session) => session.gaps.get(origin)))
   if (answer !== undefined) settleGap(turn, origin, view, answer)
   return undefined
@@ -75,7 +77,7 @@ export function onGapRecorded(turn: Turn, origin: OriginId): void {
 
 /** When patience with unheard members ends. */
 export function gapDeadline(state: State, view: OriginView): number | undefined {
-  if (view.gapSince === undefined || view.recording || view.haltedAt !== undefined) return undefined
+  if (view.gapSince === undefined || view.gapPatient) return undefined
   return view.gapSince + state.tuning.gapPatienceMs
 }
 

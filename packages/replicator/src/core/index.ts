@@ -2,6 +2,8 @@
  * The pure machine, for people with their own event loop.
  * @packageDocumentation
  */
+export { createCodec } from '../wire/codec.ts'
+export type { ChainRequest, Codec, Decoded, FetchRequest } from '../wire/codec.ts'
 export { lagOf } from './lag.ts'
 export type {
   Call,

@@ -84,6 +84,8 @@ export interface OriginView {
   /** The `next` we had then. */
   behindAt: number
   gapSince: number | undefined
+  /** Waited long enough for members that were not heard. */
+  gapPatient: boolean
   /** The sequence at which we halted, so that the event is told once. */
   haltedAt: number | undefined
   recording: boolean
@@ -223,6 +225,7 @@ export function originView(state: State, origin: OriginId): OriginView {
       behindSince: undefined,
       behindAt: 0,
       gapSince: undefined,
+      gapPatient: false,
       haltedAt: undefined,
       recording: false,
     }

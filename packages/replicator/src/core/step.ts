@@ -144,7 +144,9 @@ function onDeadline(turn: Turn): void {
   for (const session of state.sessions.values()) sessionDeadline(turn, session)
   for (const [origin, view] of state.origins) {
     const deadline = gapDeadline(state, view)
-    if (deadline !== undefined && now >= deadline) state.dirty.add(origin)
+    if (deadline === undefined || now < deadline) continue
+    view.gapPatient = true
+    state.dirty.add(origin)
   }
   for (const [origin, until] of state.waiting) {
     if (now < until) continue
