@@ -10,6 +10,7 @@ const processes = [
   'tests/serf-interop/**/*.test.ts',
   'tests/e2e/**/*.test.ts',
   'tests/dist-smoke/**/*.test.ts',
+  'tools/readme-examples.test.ts',
 ]
 
 export default defineConfig({

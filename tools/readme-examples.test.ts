@@ -5,7 +5,8 @@ import { type Example, examplesIn, readExamples, readmes } from './examples.ts'
 import { command, root } from './support/command.ts'
 import { publishedPackages } from './support/packages.ts'
 
-const limitMs = 20_000
+// They end within ten seconds on a quiet machine; this only ends one that hangs.
+const limitMs = 30_000
 
 // Inside `tests`, whose manifest names every package, so that imports resolve as in a user's project.
 mkdirSync(join(root, 'tests/.examples'), { recursive: true })
