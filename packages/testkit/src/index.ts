@@ -19,6 +19,8 @@ export {
   pass,
   within,
 } from './expect.ts'
+export { logStoreCases } from './log-store.ts'
+export type { LogStoreSubject } from './log-store.ts'
 export { packetTransportCases } from './packet-transport.ts'
 export type { PacketTransportSubject } from './packet-transport.ts'
 export type { StreamTransportSubject } from './stream-parties.ts'

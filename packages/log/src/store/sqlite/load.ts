@@ -8,7 +8,7 @@ import type {
   StoreState,
 } from '@kith/interface'
 import type { Database } from './driver.ts'
-import { readBatchRow } from './reader.ts'
+import { readBatchRow } from './batch-row.ts'
 import {
   readCursor,
   readHole,

@@ -1,49 +1,12 @@
 /** Reads batches over a connection of its own, one short transaction each. */
 import { toHex } from '@kith/interface'
 import type { Digests, LogStoreReader, OriginId, StoredBatchRead } from '@kith/interface'
-import { HEADER_BYTES } from '../../wire/batch.ts'
+import { readBatchRow } from './batch-row.ts'
 import { openDatabase } from './driver.ts'
 import type { Database, Statement } from './driver.ts'
 import { loadRows } from './load.ts'
-import { plainBytes, rowCrc } from './rows.ts'
 import type { Value } from './rows.ts'
 import { batchColumns } from './schema.ts'
-
-/** The columns a batch's checksum covers: all but the body, which has its own. */
-export function batchCrc(values: readonly Value[], bytes: Uint8Array, digests: Digests): number {
-  return rowCrc([...values.slice(0, -1), bytes.subarray(0, HEADER_BYTES), bytes.length], digests)
-}
-
-/** A row of `batchColumns` and its checksum. */
-export function readBatchRow(
-  row: readonly Value[],
-  originOf: (id: number) => OriginId | undefined,
-  digests: Digests,
-): StoredBatchRead {
-  const [offset, originId, first, count, storedAt, previous, chain, bytes, crc] = row
-  const at = Number(offset)
-  if (!(bytes instanceof Uint8Array) || !(previous instanceof Uint8Array)) {
-    return { ok: false, offset: at, reason: 'a column has another type' }
-  }
-  if (batchCrc(row.slice(0, -1), bytes, digests) !== crc) {
-    return { ok: false, offset: at, reason: 'the checksum of the row is wrong' }
-  }
-  const origin = originOf(Number(originId))
-  if (origin === undefined) return { ok: false, offset: at, reason: 'its origin has no row' }
-  return {
-    ok: true,
-    batch: {
-      offset: at,
-      origin,
-      first: first as number,
-      count: count as number,
-      storedAt: storedAt as number,
-      previousChain: toHex(previous),
-      chain: toHex(chain as Uint8Array),
-      bytes: plainBytes(bytes),
-    },
-  }
-}
 
 export function openSqliteReader(path: string, digests: Digests): LogStoreReader {
   const db = openDatabase(path, { readonly: true, fileMustExist: true, timeout: 1_000 })

@@ -13,11 +13,12 @@ import type {
 } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
 import { LogError } from '../../errors.ts'
+import { batchCrc } from './batch-row.ts'
 import { openDatabase, sqliteCode } from './driver.ts'
 import type { Database, Statement } from './driver.ts'
 import { loadRows } from './load.ts'
 import type { LoadedRows } from './load.ts'
-import { batchCrc, openSqliteReader } from './reader.ts'
+import { openSqliteReader } from './reader.ts'
 import {
   bytesOf,
   cursorValues,

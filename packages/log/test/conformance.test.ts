@@ -1,0 +1,18 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { logStoreCases, runConformance } from '@kith/testkit'
+import { describe, it } from 'vitest'
+import { memoryStore, sqliteStore } from '../src/index.ts'
+
+runConformance('memory store', logStoreCases, { describe, it }, () => ({ store: memoryStore() }), {
+  absent: { statements: 'there is no database to run them on' },
+})
+
+runConformance('sqlite store', logStoreCases, { describe, it }, () => {
+  const directory = mkdtempSync(join(tmpdir(), 'kith-log-'))
+  return {
+    store: sqliteStore({ directory }),
+    [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true }),
+  }
+})
