@@ -8,7 +8,8 @@ import { publishedPackages } from './support/packages.ts'
 // They end within ten seconds on a quiet machine; this only ends one that hangs.
 const limitMs = 30_000
 
-// Inside `tests`, whose manifest names every package, so that imports resolve as in a user's project.
+// Inside `tests`, whose manifest names every package, so that imports resolve as in a user's
+// project.
 mkdirSync(join(root, 'tests/.examples'), { recursive: true })
 const folder = mkdtempSync(join(root, 'tests/.examples/'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

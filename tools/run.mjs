@@ -51,7 +51,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGWINCH']) {
   })
 }
 
-/** Resolves with the exit code; with `capture`, what was printed is kept for the case of failure. */
+/**
+ * Resolves with the exit code; with `capture`, what was printed is kept for the case of failure.
+ */
 function run(command, args, { capture = false, alone = false } = {}) {
   return new Promise((resolve, reject) => {
     child = spawn(command, args, {

@@ -11,7 +11,10 @@ const packageSource = /^packages\/[^/]+\/src\/.*\.ts$/
 const testFile = /^(?:(?:packages|apps)\/[^/]+\/test|tests|bench)\/.*\.ts$/
 const anyCode = /\.(?:ts|mts|js|mjs)$/
 
-/** Clauses a SPEC.md or docs/protocol declares: an id that opens a line, a list item, a heading or a table row. */
+/**
+ * Clauses a SPEC.md or docs/protocol declares: an id that opens a line, a list item, a heading or a
+ * table row.
+ */
 function declaredClauses(files: Files): Map<string, string> {
   const declared = new Map<string, string>()
   const opening = new RegExp(`^(?:[\\s|#*\`\\-]|\\d+\\.)*(${clauseId})\\b`, 'gm')
@@ -234,7 +237,7 @@ export const sleepMsMax: number = 250
 
 export function sleepProblems(files: Files): string[] {
   const sleeps = [
-    /new Promise(?:<[^>]*>)?\(\(?(\w+)\)?\s*=>\s*(?:void\s+)?\{?\s*setTimeout\(\1,\s*(?<ms>[\d_]+)/g,
+    /new Promise[^(]*\(\(?(\w+)\)?\s*=>\s*(?:void\s+)?\{?\s*setTimeout\(\1,\s*(?<ms>[\d_]+)/g,
     /await\s+(?:sleep|delay|wait|pause|setTimeout)\(\s*(?<ms>[\d_]+)\s*[,)]/g,
   ]
   return filesIn(files, testFile).flatMap(([name, text]) =>

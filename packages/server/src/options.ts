@@ -16,7 +16,9 @@ export interface ServerLimits {
   readonly bodyBytesMax: number
   /** Bytes of all bodies held at a time; further uploads wait unread. Default 64 MiB. */
   readonly bodiesBytesMax: number
-  /** Bytes of one message of replication, which carries the vector of every origin. Default 32 MiB. */
+  /**
+   * Bytes of one message of replication, which carries the vector of every origin. Default 32 MiB.
+   */
   readonly replicationBytesMax: number
   /** Bytes of one JSON body. Default 64 KiB. */
   readonly jsonBytesMax: number

@@ -17,7 +17,9 @@ import type {
 
 export interface LogPort {
   append(records: readonly AppendRecord[], options?: AppendOptions): Promise<AppendResult>
-  /** Records from offset `from` on, at most `limit` of at most `bytesMax` bytes, and where to go on. */
+  /**
+   * Records from offset `from` on, at most `limit` of at most `bytesMax` bytes, and where to go on.
+   */
   read(options?: {
     from?: number
     limit?: number

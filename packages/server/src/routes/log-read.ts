@@ -11,7 +11,9 @@ const HEAD = {
   status: 200,
   headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' },
 }
-/** One read of the log while streaming: large enough to be quick, small enough to wait in memory. */
+/**
+ * One read of the log while streaming: large enough to be quick, small enough to wait in memory.
+ */
 const READ_RECORDS_MAX = 512
 const READ_BYTES_MAX = 1024 * 1024
 
