@@ -11,6 +11,7 @@ const processes = [
   'tests/e2e/**/*.test.ts',
   'tests/dist-smoke/**/*.test.ts',
   'tools/readme-examples.test.ts',
+  'tools/run.test.ts',
 ]
 
 export default defineConfig({
