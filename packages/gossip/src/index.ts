@@ -1,1 +1,17 @@
-export {}
+/**
+ * Cluster membership and failure detection: SWIM and Lifeguard on Serf's wire.
+ * @packageDocumentation
+ */
+export type { CoreStats, GossipEvent, JoinOutcome, ProbeReport } from './core/index.ts'
+export { GossipError } from './errors.ts'
+export type { GossipErrorCode, GossipErrorDetails } from './errors.ts'
+export { profiles, resolveOptions } from './options.ts'
+export type { GossipTimings, Profile } from './options.ts'
+export { createGossip } from './runtime/gossip.ts'
+export type {
+  Gossip,
+  GossipEvents,
+  GossipOptions,
+  GossipStats,
+  GossipWarning,
+} from './runtime/types.ts'

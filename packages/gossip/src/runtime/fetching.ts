@@ -1,0 +1,98 @@
+/** Asking an extension of another member over a stream: a few at a time, each within its time. */
+import type { Address, Clock, StreamTransport } from '@kith/interface'
+import { GossipError } from '../errors.ts'
+import { encodeStream } from '../wire/codec.ts'
+import type { FetchMessage } from '../wire/message.ts'
+import { ask, reasonOf } from './exchange.ts'
+
+const runningMax = 16
+const waitingMax = 4096
+
+export interface Fetcher {
+  /** Rejects with `ERR_GOSSIP_FETCH_FAILED`, or `ERR_GOSSIP_ABORTED` where the caller did. */
+  fetch(
+    to: Address,
+    message: FetchMessage,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<Uint8Array>
+}
+
+export function createFetcher(streams: StreamTransport, clock: Clock): Fetcher {
+  return new QueuedFetcher(streams, clock)
+}
+
+class QueuedFetcher implements Fetcher {
+  readonly #streams: StreamTransport
+  readonly #clock: Clock
+  readonly #waiting = new Set<() => void>()
+  #running = 0
+
+  constructor(streams: StreamTransport, clock: Clock) {
+    this.#streams = streams
+    this.#clock = clock
+  }
+
+  async fetch(
+    to: Address,
+    message: FetchMessage,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const deadline = this.#clock.now() + timeoutMs
+    try {
+      await this.#turn(deadline, signal)
+      try {
+        return await this.#fetch(to, message, deadline, signal)
+      } finally {
+        this.#running -= 1
+        const [next] = this.#waiting
+        next?.()
+      }
+    } catch (cause) {
+      const code = signal.aborted ? 'ERR_GOSSIP_ABORTED' : 'ERR_GOSSIP_FETCH_FAILED'
+      const what = `fetching ${message.extension} from ${message.node}`
+      throw new GossipError(code, `${what} failed: ${reasonOf(to, cause)}`, { cause })
+    }
+  }
+
+  async #fetch(
+    to: Address,
+    message: FetchMessage,
+    deadline: number,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const options = { streams: this.#streams, clock: this.#clock, deadline, signal }
+    const step = await ask(to, encodeStream(message), options)
+    if (step.kind !== 'message') throw new Error('the answer was cut off or malformed')
+    if (step.message.kind !== 'fetchReply') throw new Error('the answer was not to a fetch')
+    if (step.message.refused) throw new Error(`refused: ${step.message.text.slice(0, 200)}`)
+    return step.message.body
+  }
+
+  /** Resolves when this fetch may run, having counted it. */
+  #turn(deadline: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      signal.throwIfAborted()
+      if (this.#waiting.size >= waitingMax) throw new Error('too many fetches are waiting')
+      const end = (settle: () => void): void => {
+        this.#waiting.delete(go)
+        cancel()
+        signal.removeEventListener('abort', abort)
+        settle()
+      }
+      const go = (): void =>
+        end(() => {
+          this.#running += 1
+          resolve()
+        })
+      const abort = (): void => end(() => reject(signal.reason as Error))
+      const cancel = this.#clock.after(Math.max(0, deadline - this.#clock.now()), () =>
+        end(() => reject(new Error('too many fetches run'))),
+      )
+      signal.addEventListener('abort', abort, { once: true })
+      if (this.#running < runningMax) go()
+      else this.#waiting.add(go)
+    })
+  }
+}

@@ -1,0 +1,471 @@
+/** One member of a cluster, running: the core, its two transports, and everybody who listens. */
+import { createEmitter, formatAddress } from '@kith/interface'
+import type {
+  Address,
+  GossipExtension,
+  Member,
+  MemberEvent,
+  MembershipHandler,
+  Unsubscribe,
+} from '@kith/interface'
+import { nodeDigests } from '@kith/interface/node'
+import {
+  broadcastBytesMax,
+  coreStats,
+  createState,
+  member,
+  members,
+  tagsProblem,
+} from '../core/index.ts'
+import type { Command, GossipEvent, JoinOutcome, Output, State } from '../core/index.ts'
+import { GossipError, optionsError } from '../errors.ts'
+import { encodeStream } from '../wire/codec.ts'
+import type { AnyStreamMessage } from '../wire/codec.ts'
+import { bind } from './bind.ts'
+import type { Bound } from './bind.ts'
+import { createEngine } from './engine.ts'
+import type { Engine } from './engine.ts'
+import { createExchanges, isForCore } from './exchanges.ts'
+import type { Exchanges } from './exchanges.ts'
+import { createExtensions } from './extensions.ts'
+import type { Extensions } from './extensions.ts'
+import { createFetcher } from './fetching.ts'
+import type { Fetcher } from './fetching.ts'
+import { createIncoming } from './incoming.ts'
+import type { Incoming } from './incoming.ts'
+import { isWildcard, resolveGossipOptions, seedProblems } from './options.ts'
+import type { ResolvedGossipOptions } from './options.ts'
+import { resolveSeeds } from './resolve.ts'
+import { keepJoining } from './seeds.ts'
+import type { Gossip, GossipEvents, GossipOptions, GossipStats, GossipWarning } from './types.ts'
+
+/** A member that is not started yet. Throws `ERR_GOSSIP_OPTIONS` or `ERR_GOSSIP_TRANSPORT_MISSING`. */
+export function createGossip(options: GossipOptions = {}): Gossip {
+  return new RunningGossip(resolveGossipOptions(options))
+}
+
+const fetchTimeoutMsDefault = 10_000
+type Settle = (outcome: JoinOutcome | undefined, error?: GossipError) => void
+
+/** What exists from `start` on. */
+interface Running {
+  readonly state: State
+  readonly engine: Engine
+  readonly bound: Bound
+  readonly exchanges: Exchanges
+  readonly fetcher: Fetcher
+}
+
+class RunningGossip implements Gossip {
+  readonly #options: ResolvedGossipOptions
+  readonly #emitter
+  readonly #handlers = new Set<MembershipHandler>()
+  readonly #extensions: Extensions
+  readonly #incoming: Incoming
+  readonly #counters = new Map<string, number>()
+  readonly #pending = new Map<number, Settle>()
+  readonly #abort = new AbortController()
+  #nextId = 1
+  #phase: 'new' | 'starting' | 'running' | 'left' | 'stopped' = 'new'
+  #running: Running | undefined
+  #known: Set<string> | undefined
+  #stopped: Promise<void> | undefined
+  #stopSeeds: () => void = () => {}
+
+  constructor(options: ResolvedGossipOptions) {
+    this.#options = options
+    const { clock, logger } = options.context
+    this.#emitter = createEmitter<GossipEvents>((cause) => {
+      logger.error({ err: cause }, 'a listener of gossip threw')
+    })
+    this.#extensions = createExtensions({
+      added: (name) => this.#command({ kind: 'extend', name }),
+      removed: (name) => this.#command({ kind: 'retract', name }),
+      failed: (name, cause) => this.#warn({ kind: 'extensionFailed', name, cause }),
+    })
+    this.#incoming = createIncoming({
+      clock,
+      streamTimeoutMs: options.timings.streamTimeoutMs,
+      signal: this.#abort.signal,
+      count: (kind, by) => this.#count(kind, by),
+      answer: (message, from) => this.#answer(message, from),
+    })
+  }
+
+  get address(): Address {
+    return this.#require().state.address
+  }
+
+  get self(): Member {
+    const { state } = this.#require()
+    const self = member(state, state.name)
+    if (self === undefined) throw notRunning('has not announced itself')
+    return self
+  }
+
+  members(): readonly Member[] {
+    return this.#running === undefined ? [] : members(this.#running.state)
+  }
+
+  member(name: string): Member | undefined {
+    return this.#running === undefined ? undefined : member(this.#running.state, name)
+  }
+
+  subscribe(handler: MembershipHandler): Unsubscribe {
+    // Wrapped so that one handler subscribed twice is two subscriptions.
+    const entry: MembershipHandler = { memberChanged: (event) => handler.memberChanged(event) }
+    this.#handlers.add(entry)
+    return () => void this.#handlers.delete(entry)
+  }
+
+  on<Kind extends keyof GossipEvents>(
+    kind: Kind,
+    listener: (event: GossipEvents[Kind]) => void,
+  ): Unsubscribe {
+    return this.#emitter.on(kind, listener)
+  }
+
+  async start(signal?: AbortSignal): Promise<void> {
+    if (this.#phase !== 'new') throw notRunning(`cannot start, it is ${this.#phase}`)
+    signal?.throwIfAborted()
+    this.#phase = 'starting'
+    const signals = signal === undefined ? [] : [signal]
+    try {
+      const bound = await this.#bind(AbortSignal.any([this.#abort.signal, ...signals]))
+      if (this.#phase === 'starting') return this.#launch(bound)
+      await Promise.all([bound.packets.stop(), bound.streams.stop()])
+      throw notRunning('was stopped while it started')
+    } catch (cause) {
+      this.#phase = 'stopped'
+      throw cause
+    }
+  }
+
+  async #bind(signal: AbortSignal): Promise<Bound> {
+    const { packets, streams, context } = this.#options
+    const bound = await bind({
+      packets,
+      streams,
+      context,
+      signal,
+      packetHandlers: {
+        packet: (from, bytes) => this.#packet(from, bytes),
+        sendFailed: (to) => this.#running?.engine.run({ kind: 'sendFailed', to }),
+      },
+      streamHandlers: {
+        stream: (stream) => {
+          if (this.#phase === 'running' || this.#phase === 'left') this.#incoming.take(stream)
+          else stream.destroy()
+        },
+      },
+    })
+    const unreachable = this.#options.advertise === undefined && isWildcard(bound.address.host)
+    if (!unreachable && !signal.aborted) return bound
+    await Promise.all([bound.packets.stop(), bound.streams.stop()])
+    signal.throwIfAborted()
+    const want = 'given where packets are bound to a wildcard'
+    throw optionsError([{ field: 'advertise', got: bound.address.host, want }]) ?? new Error(want)
+  }
+
+  #launch(bound: Bound): void {
+    const { name, advertise, tags, timings, seeds, context } = this.#options
+    const { clock, random } = context
+    const port =
+      advertise === undefined || advertise.port === 0 ? bound.address.port : advertise.port
+    const address = { host: advertise?.host ?? bound.address.host, port }
+    const state = createState({ name, address, tags, timings, digests: nodeDigests }, random)
+    const engine = createEngine({
+      state,
+      clock,
+      execute: (output) => this.#execute(output),
+      broken: (cause) => {
+        context.logger.error({ err: cause }, 'gossip made a mistake and stops')
+        void this.stop()
+      },
+    })
+    const { streams } = bound
+    const exchanges = createExchanges({
+      streams,
+      clock,
+      signal: this.#abort.signal,
+      run: (input) => engine.run(input),
+      count: (kind, by) => this.#count(kind, by),
+    })
+    this.#phase = 'running'
+    this.#running = { state, engine, bound, exchanges, fetcher: createFetcher(streams, clock) }
+    this.#command({ kind: 'start' })
+    for (const extension of this.#extensions.names)
+      this.#command({ kind: 'extend', name: extension })
+    if (seeds.length > 0) this.#stopSeeds = this.#keepJoining()
+  }
+
+  #keepJoining(): () => void {
+    const { seeds, context } = this.#options
+    const { clock, random } = context
+    const join = (): Promise<number> =>
+      this.join(seeds).catch((cause: unknown) => {
+        const failures = cause instanceof GossipError ? (cause.details?.failures ?? []) : []
+        if (this.#phase === 'running') this.#warn({ kind: 'seedsUnreachable', failures })
+        throw cause
+      })
+    const alone = (): boolean =>
+      !this.members().some(({ name, status }) => status === 'alive' && name !== this.#options.name)
+    return keepJoining({ clock, random, join, alone })
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    await this.#stopped
+  }
+
+  async #stop(): Promise<void> {
+    this.#phase = 'stopped'
+    this.#abort.abort(notRunning('was stopped'))
+    this.#stopSeeds()
+    this.#running?.engine.stop()
+    for (const settle of this.#pending.values()) settle(undefined, notRunning('was stopped'))
+    this.#pending.clear()
+    this.#running?.exchanges.close()
+    const bound = this.#running?.bound
+    await Promise.all([bound?.packets.stop(), bound?.streams.stop()])
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async join(addresses: readonly string[]): Promise<number> {
+    const { state } = this.#requireActive()
+    const error = optionsError(seedProblems(addresses))
+    if (error !== undefined) throw error
+    if (addresses.length === 0) return 0
+    const found = await resolveSeeds(addresses, state.address.port)
+    const none: JoinOutcome = { joined: 0, failures: [] }
+    const outcome =
+      found.addresses.length === 0
+        ? none
+        : ((await this.#ask((id) => ({ kind: 'join', id, addresses: found.addresses }))) ?? none)
+    if (outcome.joined > 0) return outcome.joined
+    const failures = [...found.failures, ...outcome.failures]
+    const message = `none of ${addresses.length} addresses could be joined: ${failures.join('; ')}`
+    throw new GossipError('ERR_GOSSIP_JOIN_FAILED', message.slice(0, 2000), {
+      details: { failures },
+    })
+  }
+
+  async setTags(tags: Readonly<Record<string, string>>): Promise<void> {
+    const problem = tagsProblem(tags)
+    const error = optionsError(problem === undefined ? [] : [problem])
+    if (error !== undefined) throw error
+    await this.#ask((id) => ({ kind: 'setTags', id, tags: { ...tags } }))
+  }
+
+  async leave(): Promise<void> {
+    const { engine } = this.#require()
+    this.#stopSeeds()
+    if (this.#phase === 'running') this.#phase = 'left'
+    await this.#settled((id) => engine.run({ kind: 'command', command: { kind: 'leave', id } }))
+  }
+
+  async forceLeave(name: string, options: { readonly prune?: boolean } = {}): Promise<void> {
+    const prune = options.prune ?? false
+    await this.#ask((id) => ({ kind: 'forceLeave', id, name, prune }))
+  }
+
+  extend(name: string, extension: GossipExtension): Unsubscribe {
+    return this.#extensions.extend(name, extension)
+  }
+
+  broadcastBytesMax(name: string): number {
+    return broadcastBytesMax(this.#require().state, name)
+  }
+
+  broadcast(name: string, bytes: Uint8Array): void {
+    this.#requireActive()
+    if (!this.#extensions.has(name)) {
+      throw new GossipError('ERR_GOSSIP_EXTENSION_NAME', `there is no extension ${name}`)
+    }
+    const max = this.broadcastBytesMax(name)
+    if (bytes.length > max) {
+      const message = `a broadcast of ${name} takes at most ${max} bytes, got ${bytes.length}`
+      throw new GossipError('ERR_GOSSIP_BROADCAST_TOO_LARGE', message)
+    }
+    this.#command({ kind: 'broadcast', name, bytes })
+  }
+
+  async fetch(
+    memberName: string,
+    name: string,
+    request: Uint8Array,
+    options: { timeoutMs?: number; signal?: AbortSignal } = {},
+  ): Promise<Uint8Array> {
+    const { state, fetcher } = this.#require()
+    const target = member(state, memberName)
+    if (target?.tags['kith.v'] === undefined || target.status !== 'alive') {
+      const message = `${memberName} is no living Kith member`
+      throw new GossipError('ERR_GOSSIP_MEMBER_UNKNOWN', message)
+    }
+    const message = {
+      kind: 'fetch',
+      extension: name,
+      from: state.name,
+      node: memberName,
+      request,
+    } as const
+    const signals = options.signal === undefined ? [] : [options.signal]
+    const signal = AbortSignal.any([this.#abort.signal, ...signals])
+    const timeoutMs = options.timeoutMs ?? fetchTimeoutMsDefault
+    this.#count('fetches')
+    return fetcher.fetch(target.address, message, timeoutMs, signal)
+  }
+
+  stats(): GossipStats {
+    const core = coreStats(this.#require().state)
+    const counters = { ...core.counters, ...Object.fromEntries(this.#counters) }
+    const { open: streamsOpen, heldBytes: streamBytesHeld } = this.#incoming
+    return { ...core, counters, streamsOpen, streamBytesHeld }
+  }
+
+  #require(): Running {
+    if (this.#running === undefined) throw notRunning(`is ${this.#phase}`)
+    return this.#running
+  }
+
+  #requireActive(): Running {
+    if (this.#phase === 'left') {
+      throw new GossipError('ERR_GOSSIP_LEFT', 'this member has left the cluster')
+    }
+    if (this.#phase !== 'running') throw notRunning(`is ${this.#phase}`)
+    return this.#require()
+  }
+
+  #command(command: Command): void {
+    this.#running?.engine.run({ kind: 'command', command })
+  }
+
+  /** Runs a command of this member while it is in the cluster, until the core says it is done. */
+  #ask(command: (id: number) => Command): Promise<JoinOutcome | undefined> {
+    const { engine } = this.#requireActive()
+    return this.#settled((id) => engine.run({ kind: 'command', command: command(id) }))
+  }
+
+  #settled(begin: (id: number) => void): Promise<JoinOutcome | undefined> {
+    if (this.#phase === 'stopped') throw notRunning('is stopped')
+    const id = this.#takeId()
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, (outcome, error) => {
+        this.#pending.delete(id)
+        if (error === undefined) resolve(outcome)
+        else reject(error)
+      })
+      begin(id)
+    })
+  }
+
+  #takeId(): number {
+    const id = this.#nextId
+    this.#nextId += 1
+    return id
+  }
+
+  #packet(from: Address, bytes: Uint8Array): void {
+    this.#count('packetsIn')
+    this.#count('bytesIn', bytes.length)
+    if (!this.#knownAddresses().has(formatAddress(from))) this.#count('packetsFromStrangers')
+    this.#running?.engine.run({ kind: 'packet', from, bytes })
+  }
+
+  #knownAddresses(): ReadonlySet<string> {
+    this.#known ??= new Set(this.members().map(({ address }) => formatAddress(address)))
+    return this.#known
+  }
+
+  #execute(output: Output): void {
+    switch (output.kind) {
+      case 'send':
+        this.#count('packetsOut')
+        this.#count('bytesOut', output.bytes.length)
+        return this.#running?.bound.packets.send(output.to, output.bytes)
+      case 'request':
+        return void this.#running?.exchanges.request(output)
+      case 'respond':
+        return this.#running?.exchanges.respond(output.id, output.bytes)
+      case 'collect': {
+        const states = this.#extensions.localStates()
+        return this.#running?.engine.run({ kind: 'collected', id: output.id, states })
+      }
+      case 'event':
+        return this.#event(output.event)
+      case 'extensionMessage':
+        return this.#extensions.deliver(output.name, output.bytes, output.from)
+      case 'extensionState':
+        return this.#extensions.merge(output.name, output.bytes, output.from)
+      case 'done':
+        return this.#pending.get(output.id)?.(output.join)
+    }
+  }
+
+  /** What to send back on a stream that somebody opened to us; undefined ends it. */
+  #answer(
+    message: AnyStreamMessage,
+    from: Address,
+  ): Promise<Uint8Array | undefined> | Uint8Array | undefined {
+    if (isForCore(message)) return this.#running?.exchanges.answer(message, from)
+    if (message.kind === 'fetch') {
+      this.#count('fetchesAnswered')
+      return encodeStream(this.#extensions.answerFetch(message, this.#options.name))
+    }
+    this.#count('stream.typeMisplaced')
+    return undefined
+  }
+
+  #event(event: GossipEvent): void {
+    const { logger } = this.#options.context
+    switch (event.kind) {
+      case 'suspect':
+        logger.info(event, `${JSON.stringify(event.name)} does not answer`)
+        return this.#emitter.emit('suspect', event)
+      case 'refute':
+        logger.info(event, 'others doubted this member, which is alive')
+        return this.#emitter.emit('refute', event)
+      case 'conflict':
+      case 'packetsBlocked':
+      case 'mergeRefused':
+      case 'paused':
+        return this.#warn(event)
+      default:
+        return this.#memberEvent(event)
+    }
+  }
+
+  #memberEvent(event: MemberEvent): void {
+    const { logger } = this.#options.context
+    this.#known = undefined
+    const { name, address, status } = event.member
+    // Names come from the network: quoted, so that they can forge no line of a log.
+    const where = formatAddress(address)
+    logger.info({ member: name, address: where, status }, `${event.kind} ${JSON.stringify(name)}`)
+    for (const handler of this.#handlers) {
+      try {
+        handler.memberChanged(event)
+      } catch (cause) {
+        logger.error({ err: cause }, 'a membership handler threw')
+      }
+    }
+    this.#emitter.emit(event.kind, event)
+  }
+
+  #warn(warning: GossipWarning): void {
+    this.#count(`warning.${warning.kind}`)
+    this.#options.context.logger.warn(warning, `gossip: ${warning.kind}`)
+    this.#emitter.emit('warning', warning)
+  }
+
+  #count(kind: string, by = 1): void {
+    this.#counters.set(kind, (this.#counters.get(kind) ?? 0) + by)
+  }
+}
+
+function notRunning(what: string): GossipError {
+  return new GossipError('ERR_GOSSIP_NOT_RUNNING', `this member ${what}`)
+}

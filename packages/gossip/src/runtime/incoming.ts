@@ -1,0 +1,113 @@
+/**
+ * Streams that others open to us: one message each, one answer, then the end. Bounded in number, in
+ * time and in the bytes that all of them hold together.
+ */
+import type { Address, ByteStream, Clock } from '@kith/interface'
+import type { AnyStreamMessage } from '../wire/codec.ts'
+import { encodeStream } from '../wire/codec.ts'
+import { finish, readMessage, withDeadline } from './exchange.ts'
+
+/** memberlist's own bound on exchanges at one time. */
+const streamsMax = 127
+/** Unfinished messages of all streams together. */
+const heldBytesMax = 33_554_432
+/** Somebody who connects and says nothing has this part of the time for a whole exchange. */
+const firstByteFraction = 4
+const firstByteMsMin = 1000
+
+export interface IncomingOptions {
+  readonly clock: Clock
+  readonly streamTimeoutMs: number
+  readonly signal: AbortSignal
+  readonly count: (kind: string, by?: number) => void
+  /** The bytes to answer with; undefined ends the stream without a word. */
+  readonly answer: (
+    message: AnyStreamMessage,
+    from: Address,
+  ) => Promise<Uint8Array | undefined> | Uint8Array | undefined
+}
+
+export interface Incoming {
+  take(stream: ByteStream): void
+  readonly open: number
+  readonly heldBytes: number
+}
+
+export function createIncoming(options: IncomingOptions): Incoming {
+  return new IncomingStreams(options)
+}
+
+class IncomingStreams implements Incoming {
+  readonly #options: IncomingOptions
+  #open = 0
+  #heldBytes = 0
+
+  constructor(options: IncomingOptions) {
+    this.#options = options
+  }
+
+  get open(): number {
+    return this.#open
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
+
+  take(stream: ByteStream): void {
+    const { count } = this.#options
+    if (this.#open >= streamsMax) {
+      count('streamsRefused')
+      stream.destroy()
+      return
+    }
+    count('streamsIn')
+    this.#open += 1
+    void this.#serve(stream)
+      // Broken, late or cut off by the far side: its own business, and counted.
+      .catch(() => count('streamsBroken'))
+      .finally(() => {
+        this.#open -= 1
+        stream.destroy()
+      })
+  }
+
+  async #serve(stream: ByteStream): Promise<void> {
+    const { clock, streamTimeoutMs, signal } = this.#options
+    const deadline = clock.now() + streamTimeoutMs
+    await withDeadline(stream, { clock, deadline, signal }, async () => {
+      const bytes = await this.#answer(stream)
+      if (bytes === undefined) return
+      await stream.write(bytes)
+      await finish(stream)
+    })
+  }
+
+  async #answer(stream: ByteStream): Promise<Uint8Array | undefined> {
+    const { answer, count } = this.#options
+    const step = await readMessage(this.#impatient(stream), (change) => {
+      this.#heldBytes += change
+      if (this.#heldBytes <= heldBytesMax) return
+      count('streamBytesFull')
+      stream.destroy()
+    })
+    if (step.kind === 'message') {
+      for (const { kind, count: times } of step.problems) count(`stream.${kind}`, times)
+      return answer(step.message, stream.remote)
+    }
+    if (step.kind !== 'failed') return undefined
+    count(`stream.${step.problem.kind}`)
+    return step.reply === undefined ? undefined : encodeStream({ kind: 'error', text: step.reply })
+  }
+
+  /** Reads from the stream and destroys it where its first byte takes too long. */
+  #impatient(stream: ByteStream): Pick<ByteStream, 'read'> {
+    const { clock, streamTimeoutMs, count } = this.#options
+    const patience = Math.max(firstByteMsMin, streamTimeoutMs / firstByteFraction)
+    const cancel = clock.after(patience, () => {
+      count('streamsSilent')
+      stream.destroy()
+    })
+    return { read: () => stream.read().finally(cancel) }
+  }
+}

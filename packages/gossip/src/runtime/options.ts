@@ -1,0 +1,135 @@
+/** The options of `createGossip` with their defaults, every problem reported at once. */
+import { hostname } from 'node:os'
+import { isIP } from 'node:net'
+import { parseAddress, silentLogger } from '@kith/interface'
+import type {
+  Address,
+  OptionProblem,
+  PacketTransportFactory,
+  PluginContext,
+  Random,
+  StreamTransportFactory,
+} from '@kith/interface'
+import { systemClock, systemRandom } from '@kith/interface/node'
+import { tagsProblem } from '../core/index.ts'
+import { GossipError, optionsError } from '../errors.ts'
+import { nameProblem, resolveOptions } from '../options.ts'
+import type { GossipTimings } from '../options.ts'
+import type { GossipOptions } from './types.ts'
+
+/** Seeds one member may be configured with. */
+const seedsMax = 1024
+
+export interface ResolvedGossipOptions {
+  readonly name: string
+  readonly packets: PacketTransportFactory
+  readonly streams: StreamTransportFactory
+  readonly advertise: Address | undefined
+  readonly seeds: readonly string[]
+  readonly tags: Readonly<Record<string, string>>
+  readonly timings: GossipTimings
+  readonly context: PluginContext
+}
+
+const optionNames: ReadonlySet<string> = new Set([
+  'name',
+  'packets',
+  'streams',
+  'advertise',
+  'join',
+  'tags',
+  'profile',
+  'overrides',
+  'context',
+])
+
+export function resolveGossipOptions(options: GossipOptions): ResolvedGossipOptions {
+  const problems = unknownOptions(options)
+  const { advertise, join = [], tags = {} } = options
+  const timings = resolveTimings(options, problems)
+  const context = { clock: systemClock, logger: silentLogger, ...options.context }
+  const random = context.random ?? systemRandom()
+  const name = options.name ?? defaultName(random)
+  const found = [nameProblem(name), tagsProblem(tags), advertiseProblem(advertise)]
+  problems.push(...found.filter((problem) => problem !== undefined), ...seedProblems(join))
+  const error = optionsError(problems)
+  if (error !== undefined) throw error
+  const { packets, streams } = requireTransports(options)
+  const seeds = Object.freeze([...join])
+  const resolved = { name, packets, streams, advertise, seeds, timings }
+  return { ...resolved, tags: { ...tags }, context: { ...context, random } }
+}
+
+function unknownOptions(options: GossipOptions): OptionProblem[] {
+  return Object.keys(options)
+    .filter((field) => !optionNames.has(field))
+    .map((field) => ({ field, got: 'a value', want: 'left out: it is not an option' }))
+}
+
+function resolveTimings(options: GossipOptions, problems: OptionProblem[]): GossipTimings {
+  try {
+    return resolveOptions(options.profile, options.overrides)
+  } catch (cause) {
+    if (!(cause instanceof GossipError)) throw cause
+    problems.push(...(cause.details?.problems ?? []))
+    return resolveOptions()
+  }
+}
+
+// The host's name is for humans; the suffix is what makes two members of one host differ.
+function defaultName(random: Random): string {
+  const host = hostname()
+    .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+    .slice(0, 60)
+  return `${host || 'member'}-${random.uint32().toString(16).padStart(8, '0')}`
+}
+
+function advertiseProblem(advertise: Address | undefined): OptionProblem | undefined {
+  if (advertise === undefined) return undefined
+  const { host, port } = advertise
+  const usable = isIP(host) !== 0 && !isWildcard(host)
+  if (!usable) {
+    return { field: 'advertise.host', got: String(host), want: 'an IP literal, no wildcard' }
+  }
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return undefined
+  return { field: 'advertise.port', got: String(port), want: 'an integer from 0 to 65535' }
+}
+
+export function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::'
+}
+
+/** What is wrong with addresses to join, for the options and for `join`. */
+export function seedProblems(seeds: readonly string[]): OptionProblem[] {
+  const want = 'a list of at most 1,024 of "host:port", "host" or "name/host:port"'
+  if (!Array.isArray(seeds) || seeds.length > seedsMax) {
+    return [{ field: 'join', got: typeof seeds, want }]
+  }
+  return seeds.flatMap((seed, index) => {
+    if (typeof seed === 'string' && parseSeed(seed, 7946) !== undefined) return []
+    return [{ field: `join[${index}]`, got: String(seed).slice(0, 60), want: 'host:port' }]
+  })
+}
+
+/** An address, which may stand behind `name/` as Serf writes it. */
+export function parseSeed(seed: string, defaultPort: number): Address | undefined {
+  const address = parseAddress(seed.slice(seed.lastIndexOf('/') + 1), defaultPort)
+  return address !== undefined && address.port > 0 ? address : undefined
+}
+
+function requireTransports(options: GossipOptions): {
+  readonly packets: PacketTransportFactory
+  readonly streams: StreamTransportFactory
+} {
+  const { packets, streams } = options
+  if (packets !== undefined && streams !== undefined) return { packets, streams }
+  const missing = packets === undefined ? 'packets' : 'streams'
+  const fix =
+    packets === undefined
+      ? "packets: udpTransport() from '@kith/transport-udp'"
+      : "streams: tcpTransport() from '@kith/transport-tcp'"
+  throw new GossipError(
+    'ERR_GOSSIP_TRANSPORT_MISSING',
+    `gossip opens no sockets by itself and ${missing} was not given; pass ${fix}`,
+  )
+}
