@@ -26,7 +26,7 @@ const tasks = {
   prove: { run: ['tools/prove.ts'] },
   check: { run: ['tools/check.ts'], build: false },
   api: { run: ['tools/api.ts'] },
-  bench: { run: ['bench/src/main.ts'] },
+  bench: { run: ['tools/bench.ts'] },
   sim: { run: [source, 'tests/sim/main.ts'], build: false },
 }
 

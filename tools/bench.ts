@@ -1,0 +1,62 @@
+/**
+ * `npm run bench [-- area ...]`: every program `bench/<area>/<name>.ts`, one after another, on the
+ * built packages. A program prints its figures and exits with 1 where it misses a bound. Figures
+ * from a machine that does other work are marked, because they say little.
+ */
+import { globSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { command } from './support/command.ts'
+
+/** Share of the processors that others may use before figures are marked as loaded. */
+const loadMax = 0.15
+/** How long to wait for a quiet machine before measuring anyway. */
+const quietWaitMs = 20_000
+
+/** Share of all processor time that was used within the last second. */
+async function machineLoad(): Promise<number> {
+  const read = (): { idle: number; total: number } => {
+    let [idle, total] = [0, 0]
+    for (const { times } of cpus()) {
+      idle += times.idle
+      total += times.user + times.nice + times.sys + times.irq + times.idle
+    }
+    return { idle, total }
+  }
+  const before = read()
+  await sleep(1000)
+  const after = read()
+  return 1 - (after.idle - before.idle) / (after.total - before.total)
+}
+
+async function waitForQuiet(): Promise<number> {
+  const startedAt = performance.now()
+  let load = await machineLoad()
+  while (load > loadMax && performance.now() - startedAt < quietWaitMs) load = await machineLoad()
+  return load
+}
+
+const areas = process.argv.slice(2)
+const programs = globSync('bench/*/*.ts', { exclude: ['bench/node_modules/**', 'bench/test/**'] })
+  .filter((file) => areas.length === 0 || areas.some((area) => file.startsWith(`bench/${area}`)))
+  .toSorted()
+if (programs.length === 0) {
+  process.stderr.write(`no program bench/<area>/<name>.ts matches ${areas.join(', ')}\n`)
+  process.exitCode = 2
+}
+const missed: string[] = []
+let quiet = true
+for (const program of programs) {
+  const load = await waitForQuiet()
+  const percent = `${(load * 100).toFixed(0)} %`
+  if (load > loadMax) quiet = false
+  const mark = load > loadMax ? `LOADED: others use ${percent}` : `quiet: others use ${percent}`
+  process.stdout.write(`\n${program} (${mark})\n`)
+  const { code } = await command(process.execPath, [program], { inherit: true })
+  if (code !== 0) missed.push(program)
+}
+if (programs.length > 0) {
+  const verdict = missed.length > 0 ? `missed a bound: ${missed.join(', ')}` : 'every bound was met'
+  process.stdout.write(`\n${verdict}${quiet ? '' : ' (on a loaded machine)'}\n`)
+  if (missed.length > 0) process.exitCode = 1
+}
