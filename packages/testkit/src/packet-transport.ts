@@ -90,7 +90,7 @@ async function sendUntilReceived(
   for (let attempt = 0; attempt < 20; attempt += 1) {
     from.transport.send(to.address, bytes)
     try {
-      const all = await to.packets.take(before + 1, 'a packet', 500)
+      const all = await to.packets.take(before + 1, 'a packet', 200)
       return all[before] as Packet
     } catch {
       await pass(clock, 1)
@@ -263,7 +263,7 @@ const packets: readonly ConformanceCase<PacketTransportSubject>[] = [
         const count = seen.items.length
         for (let attempt = 0; attempt < 20 && seen.items.length === count; attempt += 1) {
           transport.send(address, Uint8Array.of(first))
-          await seen.take(count + 1, 'a packet', 500).catch(() => {})
+          await seen.take(count + 1, 'a packet', 100).catch(() => {})
         }
       }
       await transport.stop()

@@ -101,7 +101,7 @@ const stopping: readonly Case[] = [
       withParties(subject, 2, async (a, b) => {
         const pairs: [ByteStream, ByteStream][] = []
         for (let index = 0; index < 5; index += 1) pairs.push(await connected(a, b))
-        const reads = pairs.map(([near]) => outcome(near.read()))
+        const reads = pairs.slice(1).map(([near]) => outcome(near.read()))
         const [, stuck] = pairs[0] as [ByteStream, ByteStream]
         const write = outcome(fill(stuck))
         await within(subject.clock, 1_000, a.transport.stop(), 'stop with open streams')

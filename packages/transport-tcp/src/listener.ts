@@ -13,7 +13,7 @@ export interface ListenerStats {
   connectionsRefused: number
   /** Destroyed because nothing came within `firstByteTimeoutMs`. */
   connectionsSilent: number
-  /** TLS handshakes that failed. */
+  /** TLS handshakes that failed, those cut off for their silence included. */
   handshakesFailed: number
   /** Errors of the listening socket. */
   socketErrors: number

@@ -29,7 +29,10 @@ export class TcpStream implements ByteStream {
     })
     socket.on('error', (cause) => this.#break(streamError(reasonOf(cause), remote, cause)))
     socket.on('close', () => this.#break(streamError('reset', remote)))
-    socket.on('timeout', () => this.destroy(streamError('timeout', remote)))
+    socket.on('timeout', () => {
+      this.#break(streamError('timeout', remote))
+      socket.destroy()
+    })
     socket.setTimeout(idleTimeoutMs)
   }
 

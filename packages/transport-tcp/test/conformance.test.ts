@@ -4,7 +4,7 @@ import { describe, it } from 'vitest'
 import { openTcp, testTls } from './subject.ts'
 
 const runner = { describe, it }
-const absent = { silent: 'the system answers for every loopback address; see black-hole.test.ts' }
+const absent = { silent: 'the system answers for every loopback address; see limits.test.ts' }
 runConformance('tcp', streamTransportCases, runner, () => openTcp(), { absent })
 runConformance('tcp6', streamTransportCases, runner, () => openTcp({ host: '::1' }), { absent })
 runConformance('tls', streamTransportCases, runner, () => openTcp({ tls: testTls() }))
