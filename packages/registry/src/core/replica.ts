@@ -3,8 +3,8 @@
  * it: in any order, any number of times, without bringing back what the owner removed (REG-3).
  *
  * `floor` is the version up to which everything is known. Above it live the pieces that arrived:
- * entries with their own version, tombstones of removals, and the parts seen of each version. An id
- * that is unknown here is obsolete at or below `barrier`.
+ * entries with their own version, tombstones of removals, and the parts seen of each version. Of an
+ * id that is not live here, no change at or below `barrier` is believed: it may have gone since.
  */
 import type { ServiceInstance } from '@kith/interface'
 import { instancesWireMax, ownerBytesMax } from '../wire/limits.ts'
@@ -107,6 +107,12 @@ export function forget(replica: Replica): readonly Change[] {
   return changes
 }
 
+/** Said before the owner left, heard after: that too brings nothing back. */
+export function forgetUpTo(replica: Replica, version: number): void {
+  replica.top = Math.max(replica.top, version)
+  replica.barrier = replica.top
+}
+
 function clear(replica: Replica): readonly Change[] {
   const changes: Change[] = []
   for (const { instance } of replica.entries.values()) {
@@ -134,7 +140,7 @@ export function applyDelta(replica: Replica, delta: Delta, limits: MergeLimits):
     if (entry.kind === 'remove') merge.remove(id, delta.version)
     else if (entry.kind === 'large') merge.missing = true
     // Below the barrier nobody remembers whether this id was removed since.
-    else if (held === undefined && delta.version <= replica.barrier) merge.missing = true
+    else if (held?.instance === undefined && delta.version <= replica.barrier) merge.missing = true
     else merge.put(id, delta.version, entry)
   }
   if (!merge.missing) collect(replica, delta)
@@ -175,7 +181,8 @@ function placeListed(replica: Replica, merge: Merge, entry: Entry, version: numb
     const newer = held.version > version
     const same = held.version === stated && held.instance !== undefined && !replica.mismatch
     if (newer || same) return
-  } else if (stated <= replica.barrier && version < replica.barrier) {
+  }
+  if (held?.instance === undefined && stated <= replica.barrier && version < replica.barrier) {
     merge.missing = true
     return
   }

@@ -10,6 +10,7 @@ import {
   type Change,
   createReplica,
   forget,
+  forgetUpTo,
   type Merged,
   type Replica,
   replicaHash,
@@ -33,6 +34,7 @@ export function replicaFor(state: State, header: Header, now: number): Replica |
   const left = state.view.get(header.member)?.status === 'left'
   const replica = state.replicas.get(header.member)
   if (replica === undefined) return left ? stale(state) : adopt(state, header, now)
+  if (left && header.epoch === replica.epoch) forgetUpTo(replica, header.version)
   if (header.epoch < replica.epoch || (left && header.epoch === replica.epoch)) return stale(state)
   if (header.epoch > replica.epoch) {
     account(state, replica, () => beginEpoch(replica, header.epoch))

@@ -246,7 +246,12 @@ function checkCheck(
     kind: kind.kind,
     passive: kind.passive === true,
     intervalMs,
-    timeoutMs: whole('timeoutMs', Math.min(5_000, intervalMs), 10, 86_400_000),
+    timeoutMs: whole(
+      'timeoutMs',
+      intervalMs < 5_000 ? Math.max(10, intervalMs) : 5_000,
+      10,
+      86_400_000,
+    ),
     successThreshold: whole('successThreshold', 1, 1, 1_000),
     failureThreshold: whole('failureThreshold', 1, 1, 1_000),
     initialStatus: (check['initialStatus'] ?? 'critical') as CheckStatus,
