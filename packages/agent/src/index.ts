@@ -1,1 +1,10 @@
-export {}
+/**
+ * All of Kith in one object: a member of a cluster inside your process.
+ * @packageDocumentation
+ */
+export { createAgent } from './agent.ts'
+export type { Agent } from './agent.ts'
+export { AgentError } from './errors.ts'
+export type { AgentErrorCode, AgentErrorDetails } from './errors.ts'
+export type { AgentOptions, AgentProfile } from './options.ts'
+export type { AgentContext, AgentPlugin, AgentPluginStop } from './plugin.ts'

@@ -1,0 +1,22 @@
+/** What the agent itself refuses; errors of its parts pass through as they are. */
+import { KithError, type KithErrorOptions, type OptionProblem } from '@kith/interface'
+
+export type AgentErrorCode = 'ERR_AGENT_OPTIONS' | 'ERR_AGENT_STATE' | 'ERR_AGENT_PLUGIN'
+
+export interface AgentErrorDetails {
+  /** Everything that is wrong with the options. */
+  readonly problems?: readonly OptionProblem[]
+  /** The plugin that failed. */
+  readonly plugin?: string
+}
+
+export class AgentError extends KithError<AgentErrorCode, AgentErrorDetails> {
+  constructor(
+    code: AgentErrorCode,
+    message: string,
+    options: KithErrorOptions<AgentErrorDetails> = {},
+  ) {
+    super(code, message, options)
+    this.name = 'AgentError'
+  }
+}

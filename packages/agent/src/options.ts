@@ -1,0 +1,236 @@
+/** Options of an agent, checked all at once before anything starts. */
+import { createHash } from 'node:crypto'
+import { isIP } from 'node:net'
+import { hostname } from 'node:os'
+import { resolve as resolvePath } from 'node:path'
+import {
+  type Address,
+  describeProblems,
+  type Logger,
+  type OptionProblem,
+  parseAddress,
+  type Random,
+  showValue,
+  silentLogger,
+} from '@kith/interface'
+import { systemRandom } from '@kith/interface/node'
+import type { ServiceDefinition } from '@kith/registry'
+import { AgentError } from './errors.ts'
+import type { AgentPlugin } from './plugin.ts'
+
+export type AgentProfile = 'lan' | 'wan' | 'local'
+
+export interface AgentOptions {
+  /** 1 to 128 of `[A-Za-z0-9._-]`, unique in the cluster. Default: the host name and a suffix. */
+  readonly name?: string
+  /** Where gossip listens, `host:port`. Default 127.0.0.1 with a free port. */
+  readonly bind?: string | Address
+  /** Where others reach our gossip. Default: where it listens. */
+  readonly advertise?: string | Address
+  /** Members to join: `host:port` or `name/host:port`. Tried again until one answers. */
+  readonly join?: readonly string[]
+  /** Where the HTTP interface listens. Default 127.0.0.1 with a free port. */
+  readonly http?: string | Address
+  /** Where others reach it. Default: where it listens; for a wildcard the advertised gossip host. */
+  readonly httpAdvertise?: string | Address
+  /** A directory for the log. Absent: a memory log, which ends with the process. */
+  readonly data?: string
+  /** Told to all members; names that begin with `kith.` are the agent's own. */
+  readonly tags?: Readonly<Record<string, string>>
+  /** Pace of probes and gossip. Default lan. */
+  readonly profile?: AgentProfile
+  /** Allows addresses other than loopback, although nothing is encrypted. Default false. */
+  readonly insecurePlaintext?: boolean
+  /** Registered at the start. */
+  readonly services?: readonly ServiceDefinition[]
+  /** Members of another cluster id are refused as sources of records. Default `kith`. */
+  readonly clusterId?: string
+  readonly plugins?: readonly AgentPlugin[]
+  readonly logger?: Logger
+}
+
+export interface ResolvedAgentOptions {
+  readonly name: string
+  readonly bind: Address
+  readonly advertise: Address | undefined
+  readonly join: readonly string[]
+  readonly http: Address
+  readonly httpAdvertise: Address | undefined
+  readonly data: string | undefined
+  readonly tags: Readonly<Record<string, string>>
+  readonly profile: AgentProfile
+  readonly services: readonly ServiceDefinition[]
+  readonly clusterId: string
+  readonly plugins: readonly AgentPlugin[]
+  readonly logger: Logger
+}
+
+const namePattern = /^[A-Za-z0-9._-]{1,128}$/
+const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
+  'name',
+  'bind',
+  'advertise',
+  'join',
+  'http',
+  'httpAdvertise',
+  'data',
+  'tags',
+  'profile',
+  'insecurePlaintext',
+  'services',
+  'clusterId',
+  'plugins',
+  'logger',
+])
+
+/** Fills in defaults; throws `ERR_AGENT_OPTIONS` that names everything that is wrong. */
+export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions {
+  const problems: OptionProblem[] = []
+  for (const field of Object.keys(options).filter((key) => !knownOptions.has(key))) {
+    const got = showValue((options as Record<string, unknown>)[field])
+    problems.push({ field, got, want: 'absent (the name is not known here)' })
+  }
+  const anyPort = { host: '127.0.0.1', port: 0 }
+  const read = (field: AddressField, anyPortFits: boolean): Address | undefined =>
+    readAddress(field, options[field], anyPortFits, problems)
+  const resolved: ResolvedAgentOptions = {
+    name: options.name ?? defaultName(options.data, systemRandom()),
+    bind: read('bind', true) ?? anyPort,
+    advertise: read('advertise', true),
+    http: read('http', true) ?? anyPort,
+    httpAdvertise: read('httpAdvertise', true),
+    join: options.join ?? [],
+    data: options.data,
+    tags: options.tags ?? {},
+    profile: options.profile ?? 'lan',
+    services: options.services ?? [],
+    clusterId: options.clusterId ?? 'kith',
+    plugins: options.plugins ?? [],
+    logger: options.logger ?? silentLogger,
+  }
+  checkPlain(resolved, problems)
+  checkLists(resolved, problems)
+  if (options.insecurePlaintext !== true) checkLoopback(resolved, problems)
+  if (problems.length > 0) {
+    throw new AgentError('ERR_AGENT_OPTIONS', describeProblems(problems), { details: { problems } })
+  }
+  return Object.freeze(resolved)
+}
+
+type AddressField = 'bind' | 'advertise' | 'http' | 'httpAdvertise'
+
+function readAddress(
+  field: AddressField,
+  given: string | Address | undefined,
+  anyPortFits: boolean,
+  problems: OptionProblem[],
+): Address | undefined {
+  if (given === undefined) return undefined
+  const address = typeof given === 'string' ? parseAddress(given) : given
+  const port: unknown = address?.port
+  const fits = Number.isInteger(port) && (port as number) <= 65_535
+  if (address && fits && typeof address.host === 'string' && address.host !== '') {
+    if ((port as number) > 0 || (port === 0 && anyPortFits)) return address
+  }
+  problems.push({ field, got: showValue(given), want: 'host:port with a port from 0 to 65535' })
+  return undefined
+}
+
+function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): void {
+  const { name, data, profile, clusterId, bind, advertise } = options
+  if (isWildcard(bind.host) && (advertise === undefined || isWildcard(advertise.host))) {
+    const want = 'host:port that others reach, because bind is every address of this machine'
+    problems.push({ field: 'advertise', got: showValue(advertise), want })
+  }
+  if (isIP(bind.host) === 0) {
+    problems.push({ field: 'bind', got: showValue(bind.host), want: 'an IP address with a port' })
+  }
+  if (!namePattern.test(name)) {
+    problems.push({ field: 'name', got: showValue(name), want: '1 to 128 of A-Z a-z 0-9 . _ -' })
+  }
+  if (data !== undefined && (typeof data !== 'string' || data === '')) {
+    problems.push({ field: 'data', got: showValue(data), want: 'the path of a directory' })
+  }
+  if (!['lan', 'wan', 'local'].includes(profile)) {
+    problems.push({ field: 'profile', got: showValue(profile), want: '"lan", "wan" or "local"' })
+  }
+  if (typeof clusterId !== 'string' || !namePattern.test(clusterId)) {
+    const want = '1 to 128 of A-Z a-z 0-9 . _ -'
+    problems.push({ field: 'clusterId', got: showValue(clusterId), want })
+  }
+}
+
+function checkLists(options: ResolvedAgentOptions, problems: OptionProblem[]): void {
+  for (const [at, seed] of options.join.entries()) {
+    const address =
+      typeof seed === 'string' ? parseAddress(seed.slice(seed.indexOf('/') + 1)) : undefined
+    if (!address || address.port === 0) {
+      const want = 'host:port or name/host:port with a port from 1 to 65535'
+      problems.push({ field: `join[${at}]`, got: showValue(seed), want })
+    }
+  }
+  for (const [tag, value] of Object.entries(options.tags)) {
+    const field = `tags.${tag}`
+    if (tag === '' || tag.startsWith('kith.')) {
+      problems.push({
+        field,
+        got: showValue(value),
+        want: 'a name that does not begin with "kith."',
+      })
+    } else if (typeof value !== 'string') {
+      problems.push({ field, got: showValue(value), want: 'text' })
+    }
+  }
+  for (const [at, { service, port }] of options.services.entries()) {
+    if (typeof service !== 'string' || service === '') {
+      const field = `services[${at}].service`
+      problems.push({ field, got: showValue(service), want: 'the name of a service' })
+    }
+    if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+      const field = `services[${at}].port`
+      problems.push({ field, got: showValue(port), want: 'an integer from 1 to 65535' })
+    }
+  }
+  for (const [at, plugin] of options.plugins.entries()) {
+    if (typeof plugin?.name === 'string' && typeof plugin.setup === 'function') continue
+    problems.push({
+      field: `plugins[${at}]`,
+      got: showValue(plugin),
+      want: '{ name, setup(context) }',
+    })
+  }
+}
+
+function checkLoopback(options: ResolvedAgentOptions, problems: OptionProblem[]): void {
+  for (const field of ['bind', 'http'] as const) {
+    const { host, port } = options[field]
+    if (isLoopback(host)) continue
+    const want = 'a loopback address unless insecurePlaintext is set: nothing is encrypted'
+    problems.push({ field, got: showValue(`${host}:${port}`), want })
+  }
+}
+
+/** True where only this machine can reach the host. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
+}
+
+/** True for an address that means "every address of this machine". */
+export function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || /^[0:]*$/.test(host)
+}
+
+/**
+ * The host's name with a suffix: of the data directory where there is one, so that a restarted
+ * member keeps its name, else random, so that two agents of one process differ.
+ */
+function defaultName(data: string | undefined, random: Random): string {
+  const suffix =
+    typeof data === 'string'
+      ? createHash('sha256').update(resolvePath(data)).digest('hex').slice(0, 8)
+      : random.uint32().toString(16).padStart(8, '0')
+  const host = hostname()
+    .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+    .slice(0, 100)
+  return `${host === '' ? 'member' : host}-${suffix}`
+}

@@ -1,0 +1,241 @@
+/** The parts of one agent: how each is made, what it is given, and how it is stopped. */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createGossip, type Gossip } from '@kith/gossip'
+import {
+  type Address,
+  formatAddress,
+  type Logger,
+  type Member,
+  parseAddress,
+} from '@kith/interface'
+import { createLog, type Log } from '@kith/log'
+import { createRegistry, type Registry } from '@kith/registry'
+import { createReplicator, type Replicator } from '@kith/replicator'
+import { createReplicationHandler, httpSource } from '@kith/replicator/http'
+import { createServer, type Server } from '@kith/server'
+import { tcpTransport } from '@kith/transport-tcp'
+import { udpTransport } from '@kith/transport-udp'
+import { AgentError } from './errors.ts'
+import { flatten } from './figures.ts'
+import { isLoopback, isWildcard, type ResolvedAgentOptions } from './options.ts'
+import type { AgentContext, AgentPluginStop } from './plugin.ts'
+import { agentVersion } from './version.ts'
+
+export interface Parts {
+  readonly log: Log
+  readonly server: Server
+  readonly gossip: Gossip
+  readonly registry: Registry
+  readonly replicator: Replicator
+  readonly httpAddress: Address
+  /** In order of start: the last one is stopped first. */
+  readonly stops: readonly Stop[]
+}
+
+export interface Stop {
+  readonly name: string
+  readonly stop: () => Promise<void>
+}
+
+/** Where a member's HTTP interface is told to the others. */
+const HTTP_TAG = 'kith.http'
+const PART_STOP_TIMEOUT_MS = 5_000
+
+/** Starts everything in order; where one part fails, those before it are stopped again. */
+export async function startParts(
+  options: ResolvedAgentOptions,
+  signal: AbortSignal,
+  stopping: AbortSignal,
+): Promise<Parts> {
+  const stops: Stop[] = []
+  try {
+    return await assemble(options, signal, stopping, stops)
+  } catch (cause) {
+    await stopAll(stops, options.logger)
+    throw cause
+  }
+}
+
+export async function stopParts({ stops }: Parts, logger: Logger): Promise<void> {
+  await stopAll(stops, logger)
+}
+
+async function stopAll(stops: readonly Stop[], logger: Logger): Promise<void> {
+  for (const { name, stop } of stops.toReversed()) {
+    try {
+      await bounded(stop(), PART_STOP_TIMEOUT_MS, `stopping ${name}`)
+    } catch (cause) {
+      // The others are stopped all the same: half a stop would keep the process alive.
+      logger.error({ cause, part: name }, 'a part did not stop as it should')
+    }
+  }
+}
+
+async function assemble(
+  options: ResolvedAgentOptions,
+  signal: AbortSignal,
+  stopping: AbortSignal,
+  stops: Stop[],
+): Promise<Parts> {
+  const { name, logger } = options
+  const log = await startLog(options, signal, stops)
+  const server = createServer({ ...options.http, logger })
+  stops.push({ name: 'server', stop: () => server.stop() })
+  const httpAddress = await server.start()
+  signal.throwIfAborted()
+  const gossip = await startGossip(options, httpAddress, signal, stops)
+  const registry = createRegistry({
+    membership: gossip,
+    extensions: gossip,
+    member: name,
+    logger,
+    ...(options.data === undefined ? {} : { directory: options.data }),
+  })
+  stops.push({ name: 'registry', stop: () => registry.stop() })
+  await registry.start(signal)
+  const replicator = createReplicator({
+    log,
+    member: name,
+    clusterId: options.clusterId,
+    membership: gossip,
+    source: sourceOf,
+    expectMembers: options.join.length > 0,
+    logger,
+  })
+  const handler = createReplicationHandler({ source: replicator.local })
+  stops.push({ name: 'replicator', stop: () => replicator.stop() })
+  await replicator.start(signal)
+  server.bind({
+    member: name,
+    version: agentVersion(),
+    log,
+    membership: gossip,
+    registry,
+    replication: handler,
+    lag: () => replicator.lag(),
+    unready: () => unready(gossip, stopping),
+    counters: () => ({
+      ...flatten('gossip', gossip.stats()),
+      ...flatten('registry', registry.stats()),
+      ...flatten('replicator', replicator.status()),
+      ...flatten('log', log.status()),
+    }),
+  })
+  const parts = { log, server, gossip, registry, replicator, httpAddress, stops }
+  for (const service of options.services) await registry.register(service)
+  await setUpPlugins(options, parts, stopping, stops)
+  return parts
+}
+
+async function startLog(
+  { name, data, join: seeds, logger }: ResolvedAgentOptions,
+  signal: AbortSignal,
+  stops: Stop[],
+): Promise<Log> {
+  if (data !== undefined) await mkdir(data, { recursive: true })
+  const log = createLog({
+    member: name,
+    logger,
+    gate: seeds.length > 0 ? 'wait' : 'open',
+    ...(data === undefined ? {} : { directory: join(data, 'log') }),
+  })
+  stops.push({ name: 'log', stop: () => log.stop() })
+  await log.start(signal)
+  return log
+}
+
+async function startGossip(
+  options: ResolvedAgentOptions,
+  httpAddress: Address,
+  signal: AbortSignal,
+  stops: Stop[],
+): Promise<Gossip> {
+  const { name, bind, advertise, logger } = options
+  const told = toldHttpAddress(options, httpAddress)
+  const gossip = createGossip({
+    name,
+    packets: udpTransport({ ...bind }),
+    streams: tcpTransport({ ...bind }),
+    join: options.join,
+    profile: options.profile,
+    tags: { ...options.tags, ...(told === undefined ? {} : { [HTTP_TAG]: formatAddress(told) }) },
+    context: { logger },
+    ...(advertise === undefined ? {} : { advertise }),
+  })
+  stops.push({ name: 'gossip', stop: () => gossip.stop() })
+  await gossip.start(signal)
+  return gossip
+}
+
+/**
+ * Where others should ask for our records; undefined where only this machine can reach us although
+ * gossip reaches further: a loopback address would lead each of them to itself.
+ */
+export function toldHttpAddress(
+  { httpAdvertise, advertise, bind, logger }: ResolvedAgentOptions,
+  bound: Address,
+): Address | undefined {
+  if (httpAdvertise) return { ...httpAdvertise, port: httpAdvertise.port || bound.port }
+  const gossipHost = (advertise ?? bind).host
+  if (isWildcard(bound.host)) return { host: gossipHost, port: bound.port }
+  if (isLoopback(bound.host) && !isLoopback(gossipHost)) {
+    const text = 'the HTTP interface is on loopback: no other member can copy our records'
+    logger.warn({ http: formatAddress(bound), gossip: gossipHost }, text)
+    return undefined
+  }
+  return bound
+}
+
+function sourceOf(member: Member): ReturnType<typeof httpSource> | undefined {
+  const address = parseAddress(member.tags[HTTP_TAG] ?? '')
+  // A tag is whatever another member says: what is no address is no source.
+  return address && address.port > 0 ? httpSource({ address }) : undefined
+}
+
+function unready(gossip: Gossip, stopping: AbortSignal): string | undefined {
+  if (stopping.aborted) return 'the member is stopping'
+  const { status } = gossip.self
+  return status === 'alive' ? undefined : `the member is ${status}`
+}
+
+async function setUpPlugins(
+  options: ResolvedAgentOptions,
+  parts: Parts,
+  signal: AbortSignal,
+  stops: Stop[],
+): Promise<void> {
+  const { gossip, log, registry, replicator } = parts
+  const { name, logger } = options
+  const shared = { name, membership: gossip, extensions: gossip, log, registry, replicator, signal }
+  for (const plugin of options.plugins) {
+    const context: AgentContext = { ...shared, logger }
+    let stop: AgentPluginStop | void
+    try {
+      stop = await plugin.setup(context)
+    } catch (cause) {
+      const text = `the plugin ${plugin.name} failed to set up: ${(cause as Error).message}`
+      throw new AgentError('ERR_AGENT_PLUGIN', text, { cause, details: { plugin: plugin.name } })
+    }
+    if (stop) stops.push({ name: `plugin ${plugin.name}`, stop: async () => stop() })
+  }
+}
+
+/** Rejects where the work takes longer; the work itself may still end later. */
+export async function bounded<Value>(
+  work: Promise<Value>,
+  timeoutMs: number,
+  what: string,
+): Promise<Value> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new AgentError('ERR_AGENT_STATE', `${what} took longer than ${timeoutMs} ms`))
+    }, timeoutMs)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

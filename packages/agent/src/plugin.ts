@@ -1,0 +1,30 @@
+/** How something of your own runs inside an agent, with its parts in hand. */
+import type { ExtensionHost, Logger, MembershipView } from '@kith/interface'
+import type { Log } from '@kith/log'
+import type { Registry } from '@kith/registry'
+import type { Replicator } from '@kith/replicator'
+
+export interface AgentContext {
+  readonly name: string
+  readonly membership: MembershipView
+  /** Side data between members; take a name of your own. */
+  readonly extensions: ExtensionHost
+  readonly log: Log
+  readonly registry: Registry
+  readonly replicator: Replicator
+  readonly logger: Logger
+  /** Aborts when the agent begins to stop. */
+  readonly signal: AbortSignal
+}
+
+export interface AgentPlugin {
+  /** Names the plugin in errors and log lines. */
+  readonly name: string
+  /**
+   * Called once all parts run. What it returns is called when the agent stops, before any part
+   * does, within 5 s. A rejection fails the start with `ERR_AGENT_PLUGIN`.
+   */
+  setup(context: AgentContext): Promise<AgentPluginStop | void> | AgentPluginStop | void
+}
+
+export type AgentPluginStop = () => Promise<void> | void

@@ -1,0 +1,200 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { formatAddress } from '@kith/interface'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
+
+const agents: Agent[] = []
+const folders: string[] = []
+
+function agent(options: AgentOptions = {}): Agent {
+  const made = createAgent({ profile: 'local', ...options })
+  agents.push(made)
+  return made
+}
+
+async function folder(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'kith-agent-'))
+  folders.push(path)
+  return path
+}
+
+afterEach(async () => {
+  await Promise.all(agents.splice(0).map((each) => each.stop()))
+  await Promise.all(folders.splice(0).map((path) => rm(path, { recursive: true })))
+})
+
+async function get<Answer>(member: Agent, path: string): Promise<Answer> {
+  const answer = await fetch(`http://${formatAddress(member.httpAddress)}${path}`)
+  expect(answer.status, path).toBe(200)
+  return (await answer.json()) as Answer
+}
+
+describe('an agent without options', () => {
+  it('is a working member on loopback, and two of them do not collide', async () => {
+    const [a, b] = [agent(), agent()]
+    await Promise.all([a.start(), b.start()])
+    expect(a.gossip.address.host).toBe('127.0.0.1')
+    expect(a.gossip.address.port).not.toBe(b.gossip.address.port)
+    expect(a.gossip.self.tags['kith.http']).toBe(formatAddress(a.httpAddress))
+    const { offset } = await a.log.append({ value: new Uint8Array([1]) })
+    expect(offset).toBe(0)
+    const status = await get<{ member: string; ready: boolean }>(a, '/v1/status')
+    expect(status).toMatchObject({ member: a.name, ready: true, members: { alive: 1 } })
+    expect(b.gossip.members()).toHaveLength(1)
+  })
+
+  it('gives its parts once it runs, and says so before', async () => {
+    const a = agent()
+    expect(() => a.log).toThrow(expect.objectContaining({ code: 'ERR_AGENT_STATE' }))
+    await a.start()
+    await expect(a.start()).rejects.toMatchObject({ code: 'ERR_AGENT_STATE' })
+    await Promise.all([a.stop(), a.stop()])
+    await expect(fetch(`http://${formatAddress(a.httpAddress)}/livez`)).rejects.toThrow()
+  })
+
+  it('counts what its parts do', async () => {
+    const a = agent()
+    await a.start()
+    const answer = await fetch(`http://${formatAddress(a.httpAddress)}/metrics`)
+    const text = await answer.text()
+    for (const name of [
+      'kith_gossip_',
+      'kith_registry_',
+      'kith_replicator_',
+      'kith_log_records 0',
+    ]) {
+      expect(text).toContain(name)
+    }
+  })
+})
+
+describe('two agents', () => {
+  it('see each other, resolve services, copy records, and part without a failure', async () => {
+    const a = agent({ name: 'a', services: [{ service: 'web', port: 80 }] })
+    await a.start()
+    const b = agent({ name: 'b', join: [formatAddress(a.gossip.address)] })
+    await b.start()
+    for await (const [instance] of b.registry.watch('web')) {
+      if (instance?.member === 'a') break
+    }
+    await a.log.append([{ value: Buffer.from('one') }, { value: Buffer.from('two') }])
+    const values: string[] = []
+    for await (const { value } of b.log.tail()) {
+      values.push(Buffer.from(value).toString())
+      if (values.length === 2) break
+    }
+    expect(values).toEqual(['one', 'two'])
+    const events: string[] = []
+    b.gossip.subscribe({ memberChanged: ({ kind }) => void events.push(kind) })
+    await a.stop()
+    expect(b.gossip.member('a')?.status).toBe('left')
+    expect(events).not.toContain('fail')
+    expect(b.registry.resolve('web')).toEqual([])
+  })
+
+  it('waits for nobody: a seed that comes later is joined then', async () => {
+    const data = await folder()
+    const free = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => free.once('listening', resolve))
+    const { port } = free.address() as AddressInfo
+    await new Promise((resolve) => free.close(resolve))
+    const b = agent({ name: 'b', join: [`127.0.0.1:${port}`], data })
+    await b.start()
+    expect(b.gossip.members()).toHaveLength(1)
+    const a = agent({ name: 'a', bind: `127.0.0.1:${port}` })
+    const joined = new Promise<void>((resolve) => {
+      b.gossip.on('join', ({ member }) => {
+        if (member.name === 'a') resolve()
+      })
+    })
+    await a.start()
+    await joined
+  })
+})
+
+describe('a restart', () => {
+  it('finds the records of the data directory again', async () => {
+    const data = await folder()
+    const first = agent({ data })
+    await first.start()
+    await first.log.append({ value: Buffer.from('kept') })
+    await first.stop()
+    const second = agent({ data })
+    await second.start()
+    const { records } = await second.log.read()
+    expect(records.map(({ value }) => Buffer.from(value).toString())).toEqual(['kept'])
+    expect(second.name).toBe(first.name)
+  })
+
+  it('is refused while another agent has the directory', async () => {
+    const data = await folder()
+    await agent({ data }).start()
+    await expect(agent({ data }).start()).rejects.toMatchObject({ code: 'ERR_LOG_LOCKED' })
+  })
+})
+
+describe('a start that fails', () => {
+  it('stops what was started, so that it can be tried again', async () => {
+    const data = await folder()
+    const other = agent()
+    await other.start()
+    const http = formatAddress(other.httpAddress)
+    await expect(agent({ data, http }).start()).rejects.toMatchObject({ code: 'ERR_SERVER_LISTEN' })
+    await expect(agent({ data }).start()).resolves.toBeUndefined()
+  })
+
+  it('ends with the reason of its signal', async () => {
+    const stop = AbortSignal.abort(new Error('enough'))
+    await expect(agent().start(stop)).rejects.toThrow('enough')
+  })
+
+  it('is ended by stop', async () => {
+    const a = agent()
+    const started = a.start()
+    const stopped = a.stop()
+    await Promise.allSettled([started])
+    await stopped
+    await expect(a.start()).rejects.toMatchObject({ code: 'ERR_AGENT_STATE' })
+  })
+})
+
+describe('plugins', () => {
+  it('get the running parts, and end first', async () => {
+    const order: string[] = []
+    const a = agent({
+      name: 'host',
+      plugins: [
+        {
+          name: 'one',
+          async setup({ name, membership, registry, log, signal }) {
+            order.push(`${name} ${membership.self.status}`)
+            await registry.register({ service: 'of-plugin', port: 1 })
+            signal.addEventListener('abort', () => order.push('told'))
+            return () => void order.push(`stopped, log ${log.status().gate}`)
+          },
+        },
+        { name: 'two', setup: () => () => void order.push('two stopped') },
+      ],
+    })
+    await a.start()
+    expect(a.registry.resolve('of-plugin')).toHaveLength(1)
+    await a.stop()
+    expect(order).toEqual(['host alive', 'told', 'two stopped', 'stopped, log open'])
+  })
+
+  it('that fail are named, and nothing stays open', async () => {
+    const data = await folder()
+    const setup = (): never => {
+      throw new Error('no')
+    }
+    await expect(agent({ data, plugins: [{ name: 'bad', setup }] }).start()).rejects.toMatchObject({
+      code: 'ERR_AGENT_PLUGIN',
+      message: 'the plugin bad failed to set up: no',
+    })
+    await expect(agent({ data }).start()).resolves.toBeUndefined()
+  })
+})

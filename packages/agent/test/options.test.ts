@@ -1,0 +1,133 @@
+import { silentLogger } from '@kith/interface'
+import { describe, expect, it } from 'vitest'
+import { createAgent } from '../src/index.ts'
+import { flatten } from '../src/figures.ts'
+import { resolveAgentOptions } from '../src/options.ts'
+import { toldHttpAddress } from '../src/parts.ts'
+
+interface Thrown {
+  readonly code: string
+  readonly details: { readonly problems: readonly { readonly field: string }[] }
+}
+
+function thrownBy(run: () => unknown): Thrown {
+  try {
+    run()
+  } catch (cause) {
+    return cause as Thrown
+  }
+  throw new Error('nothing was thrown')
+}
+
+describe('options', () => {
+  it('name everything that is wrong at once', () => {
+    const wrong = {
+      name: 'a b',
+      bind: 'nowhere',
+      http: '127.0.0.1:70000',
+      join: ['127.0.0.1:0', 'x/127.0.0.1:1'],
+      profile: 'fast',
+      data: '',
+      tags: { 'kith.v': '1', role: 5 },
+      plugins: [{ name: 'x' }],
+      encrypt: 'key',
+    } as never
+    const cause = thrownBy(() => createAgent(wrong))
+    expect(cause.code).toBe('ERR_AGENT_OPTIONS')
+    expect(cause.details.problems.map(({ field }) => field).toSorted()).toEqual([
+      'bind',
+      'data',
+      'encrypt',
+      'http',
+      'join[0]',
+      'name',
+      'plugins[0]',
+      'profile',
+      'tags.kith.v',
+      'tags.role',
+    ])
+  })
+
+  it.each([
+    { bind: '0.0.0.0:7946', advertise: '10.0.0.1:7946' },
+    { bind: '10.0.0.1:7946' },
+    { http: '0.0.0.0:80' },
+    { http: '[::]:80' },
+  ])('refuses %j unless plaintext is allowed', (options) => {
+    expect(() => createAgent(options)).toThrow(
+      /must be a loopback address unless insecurePlaintext/,
+    )
+    expect(() => createAgent({ ...options, insecurePlaintext: true })).not.toThrow()
+  })
+
+  it('asks for an address that others reach where every address is bound', () => {
+    const options = { bind: '0.0.0.0:7946', insecurePlaintext: true }
+    expect(() => createAgent(options)).toThrow(/advertise must be host:port that others reach/)
+  })
+
+  it('make names that differ, and one that a restart keeps where there is data', () => {
+    expect(createAgent().name).not.toBe(createAgent().name)
+    expect(createAgent({ data: 'here' }).name).toBe(createAgent({ data: './here' }).name)
+    expect(createAgent({ data: 'here' }).name).not.toBe(createAgent({ data: 'there' }).name)
+  })
+
+  it('do not write into what they were given', () => {
+    const options = Object.freeze({ tags: Object.freeze({ role: 'web' }) })
+    expect(() => createAgent(options)).not.toThrow()
+  })
+})
+
+describe('the address told for HTTP', () => {
+  const told = (options: object, host: string): unknown =>
+    toldHttpAddress(resolveAgentOptions({ insecurePlaintext: true, ...options }), {
+      host,
+      port: 80,
+    })
+
+  it('is where it listens', () => {
+    expect(told({}, '127.0.0.1')).toEqual({ host: '127.0.0.1', port: 80 })
+    expect(told({ bind: '10.0.0.1:1' }, '10.0.0.2')).toEqual({ host: '10.0.0.2', port: 80 })
+  })
+
+  it('is the advertised gossip host for a wildcard', () => {
+    const options = { bind: '0.0.0.0:1', advertise: '10.0.0.9:1' }
+    expect(told(options, '0.0.0.0')).toEqual({ host: '10.0.0.9', port: 80 })
+    expect(told({ bind: '10.0.0.1:1' }, '::')).toEqual({ host: '10.0.0.1', port: 80 })
+  })
+
+  it('is what the options say, with the port that was bound for port 0', () => {
+    expect(told({ httpAdvertise: '10.0.0.3:0' }, '127.0.0.1')).toEqual({
+      host: '10.0.0.3',
+      port: 80,
+    })
+    expect(told({ httpAdvertise: '10.0.0.3:81' }, '0.0.0.0')).toEqual({
+      host: '10.0.0.3',
+      port: 81,
+    })
+  })
+
+  it('is kept back, with a warning, where it would lead others to themselves', () => {
+    const warnings: (string | undefined)[] = []
+    const warn = (_fields: object, text?: string): void => void warnings.push(text)
+    const logger = { ...silentLogger, warn }
+    expect(told({ bind: '10.0.0.1:1', logger }, '127.0.0.1')).toBeUndefined()
+    expect(warnings).toHaveLength(1)
+  })
+})
+
+describe('figures', () => {
+  it('are flat, in snake case, and only numbers', () => {
+    const stats = {
+      packetsIn: 3,
+      queue: { depthMax: 4, open: true },
+      name: 'x',
+      list: [1],
+      map: new Map(),
+    }
+    expect(flatten('gossip', stats)).toEqual({
+      gossip_packets_in: 3,
+      gossip_queue_depth_max: 4,
+      gossip_queue_open: 1,
+    })
+  })
+})

@@ -1,0 +1,157 @@
+/** `kith agent`: one member in this process, until it is told to leave. */
+import { hostname } from 'node:os'
+import { type Agent, type AgentOptions, createAgent } from '@kith/agent'
+import { type Address, formatAddress } from '@kith/interface'
+import { Command, Option } from 'commander'
+import { type AgentLines, createAgentLines } from '../agent-lines.ts'
+import {
+  type AgentConfig,
+  type LogFormat,
+  logFormats,
+  type LogLevel,
+  logLevels,
+  type Profile,
+  profiles,
+  readConfig,
+} from '../config.ts'
+import {
+  addAddress,
+  addressFlag,
+  addService,
+  addTag,
+  type ServiceFlag,
+  textFlag,
+} from '../flags.ts'
+import type { Io } from '../io.ts'
+
+interface AgentFlags {
+  readonly node?: string
+  readonly bind?: Address
+  readonly advertise?: Address
+  readonly join?: string[]
+  readonly http?: Address
+  readonly httpAdvertise?: Address
+  readonly data?: string
+  readonly tag?: Record<string, string>
+  readonly insecurePlaintext?: true
+  readonly profile?: Profile
+  readonly service?: ServiceFlag[]
+  readonly config?: string
+  readonly logLevel?: LogLevel
+  readonly logFormat?: LogFormat
+}
+
+const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const
+
+export function agentCommand(io: Io, done: (code: number) => void): Command {
+  const anyPort = addressFlag({ anyPort: true })
+  const nameFlag = textFlag('1 to 128 of A-Z a-z 0-9 . _ -', (text) => /^[\w.-]{1,128}$/.test(text))
+  return new Command('agent')
+    .description('run a member of a cluster; Ctrl-C leaves it')
+    .option('--node <name>', 'the name of this member; default: the name of the host', nameFlag)
+    .option('--bind <host:port>', 'where gossip listens; default 127.0.0.1:7946', anyPort)
+    .option('--advertise <host:port>', 'where others reach it; default: where it listens', anyPort)
+    .option('--join <host:port>', 'a member to join (again for more)', addAddress)
+    .option('--http <host:port>', 'where HTTP listens; default 127.0.0.1:7947', anyPort)
+    .option('--http-advertise <host:port>', 'where others reach it', anyPort)
+    .option('--data <dir>', 'where the log is kept; default: in memory only')
+    .option('--tag <name=value>', 'tell all members something (again for more)', addTag)
+    .option('--insecure-plaintext', 'allow addresses other than loopback; nothing is encrypted')
+    .addOption(new Option('--profile <profile>', 'pace; default lan').choices(profiles))
+    .option('--service <name:port>', 'register a service (again for more)', addService)
+    .option('--config <file>', 'JSON with the same settings; flags win over it')
+    .addOption(new Option('--log-level <level>', 'default info').choices(logLevels))
+    .addOption(new Option('--log-format <format>', 'default pretty').choices(logFormats))
+    .action(async (flags: AgentFlags) => {
+      const config = flags.config === undefined ? {} : await readConfig(flags.config)
+      const format = flags.logFormat ?? config.logFormat ?? 'pretty'
+      const lines = createAgentLines(io, format, flags.logLevel ?? config.logLevel ?? 'info')
+      done(await runAgent(mergeOptions(flags, config), lines, io))
+    })
+}
+
+/** Flags win over the file, the file over the defaults of the command. */
+function mergeOptions(flags: AgentFlags, config: AgentConfig): AgentOptions {
+  const merged: { [Name in keyof AgentOptions]?: AgentOptions[Name] | undefined } = {
+    name: flags.node ?? config.node ?? hostName(),
+    bind: flags.bind ?? config.bind ?? '127.0.0.1:7946',
+    http: flags.http ?? config.http ?? '127.0.0.1:7947',
+    advertise: flags.advertise ?? config.advertise,
+    httpAdvertise: flags.httpAdvertise ?? config.httpAdvertise,
+    join: flags.join ?? config.join,
+    data: flags.data ?? config.data,
+    tags: flags.tag ?? config.tags,
+    profile: flags.profile ?? config.profile,
+    insecurePlaintext: flags.insecurePlaintext ?? config.insecurePlaintext,
+    services: flags.service ?? (config.services as AgentOptions['services']),
+  }
+  return Object.fromEntries(
+    Object.entries(merged).filter(([, value]) => value !== undefined),
+  ) as AgentOptions
+}
+
+function hostName(): string {
+  return (
+    hostname()
+      .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+      .slice(0, 128) || 'member'
+  )
+}
+
+/** Runs until a signal; the first leaves the cluster, a second ends at once. */
+async function runAgent(options: AgentOptions, lines: AgentLines, io: Io): Promise<number> {
+  const agent = createAgent({ ...options, logger: lines.logger })
+  const starting = new AbortController()
+  let leave: (() => void) | undefined
+  const asked = new Promise<void>((resolve) => {
+    leave = resolve
+  })
+  let signals = 0
+  const unsubscribe = io.onSignal((signal) => {
+    signals += 1
+    // Whoever asks twice does not want to wait: the others will find out by themselves.
+    if (signals > 1) io.exit(128 + signalNumbers[signal])
+    starting.abort(new Error(`stopped by ${signal}`))
+    leave?.()
+  })
+  // Timers of the parts keep no process alive, so that this one must.
+  const alive = setInterval(() => {}, 2 ** 30)
+  try {
+    await start(agent, options, lines, starting.signal)
+    await asked
+    lines.logger.info({}, 'leaving the cluster; a second signal stops at once')
+    return 0
+  } catch (cause) {
+    lines.release()
+    if (signals > 0) return 0
+    throw cause
+  } finally {
+    await agent.stop()
+    clearInterval(alive)
+    unsubscribe()
+  }
+}
+
+async function start(
+  agent: Agent,
+  options: AgentOptions,
+  lines: AgentLines,
+  signal: AbortSignal,
+): Promise<void> {
+  if (options.data === undefined) {
+    lines.logger.warn({}, 'no data directory: the log is in memory and ends with this process')
+  }
+  await agent.start(signal)
+  lines.ready({
+    node: agent.name,
+    gossip: formatAddress(agent.gossip.address),
+    http: formatAddress(agent.httpAddress),
+    rpc: null,
+    pid: process.pid,
+  })
+  // Both in one turn, so that no change falls between what is and what comes.
+  for (const member of agent.gossip.members()) lines.member({ kind: 'join', member })
+  agent.gossip.subscribe({ memberChanged: (event) => lines.member(event) })
+  agent.gossip.on('suspect', (event) => lines.event('suspect', { ...event }))
+  agent.gossip.on('refute', (event) => lines.event('refute', { ...event }))
+}

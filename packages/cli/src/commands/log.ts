@@ -1,0 +1,139 @@
+/** `kith log`: append to, read and check the log of an agent. */
+import type { OriginState } from '@kith/interface'
+import { Command } from 'commander'
+import { CliError, exitCodes } from '../errors.ts'
+import { integerFlag } from '../flags.ts'
+import { createHttpCaller } from '../http.ts'
+import { type Io, painter, printable, table, write } from '../io.ts'
+import { type QueryFlags, queryOptions } from '../query.ts'
+import { appendCommand } from './log-append.ts'
+
+export function logCommand(io: Io, done: (code: number) => void): Command {
+  return new Command('log')
+    .description('append to, read and check the log')
+    .addCommand(appendCommand(io))
+    .addCommand(readCommand(io))
+    .addCommand(tailCommand(io))
+    .addCommand(statusCommand(io))
+    .addCommand(verifyCommand(io, done))
+}
+
+interface ReadFlags extends QueryFlags {
+  readonly from?: number
+  readonly limit?: number
+}
+
+const offsetFlag = integerFlag(0, Number.MAX_SAFE_INTEGER)
+const countFlag = integerFlag(1, Number.MAX_SAFE_INTEGER)
+
+function readCommand(io: Io): Command {
+  const command = new Command('read')
+    .description('print the records stored now: their values, or all of them as JSON lines')
+    .option('--from <offset>', 'where to begin; default: the beginning', offsetFlag)
+    .option('--limit <count>', 'at most so many', countFlag)
+  return queryOptions(command, io).action((flags: ReadFlags) => printRecords(flags, io))
+}
+
+function tailCommand(io: Io): Command {
+  const command = new Command('tail')
+    .description('print new records as they come, until Ctrl-C')
+    .option('--from <offset>', 'where to begin; default: after the last record', offsetFlag)
+    .option('--limit <count>', 'end after so many', countFlag)
+  return queryOptions(command, io).action(async (flags: ReadFlags) => {
+    const stop = new AbortController()
+    const unsubscribe = io.onSignal(() => stop.abort())
+    try {
+      await printRecords(flags, io, stop.signal)
+    } catch (cause) {
+      if (!stop.signal.aborted) throw cause
+    } finally {
+      unsubscribe()
+    }
+  })
+}
+
+async function printRecords(flags: ReadFlags, io: Io, follow?: AbortSignal): Promise<void> {
+  await using caller = createHttpCaller(flags.httpAddr)
+  const { limit, format } = flags
+  const from = flags.from ?? (follow ? 'latest' : 0)
+  const query = { from, limit, ...(follow ? { follow: true } : {}) }
+  const options = { query, ...(follow ? { signal: follow } : {}) }
+  for await (const line of caller.lines('/v1/log/records', options)) {
+    if (line === '') continue
+    await write(io.stdout, format === 'json' ? `${line}\n` : valueOf(line, io))
+  }
+}
+
+function valueOf(line: string, io: Io): string | Uint8Array {
+  const { value, valueBase64 } = parseRecord(line)
+  // A pipe gets the bytes as they are, a terminal nothing it would obey.
+  if (value !== undefined) return `${io.stdout.isTTY === true ? printable(value) : value}\n`
+  if (io.stdout.isTTY === true) return `base64:${valueBase64 ?? ''}\n`
+  return Buffer.concat([Buffer.from(valueBase64 ?? '', 'base64'), Buffer.from('\n')])
+}
+
+function parseRecord(line: string): { value?: string; valueBase64?: string } {
+  try {
+    return JSON.parse(line) as { value?: string; valueBase64?: string }
+  } catch (cause) {
+    throw new CliError('ERR_CLI_ANSWER', 'the agent sent a line that is no JSON', { cause })
+  }
+}
+
+interface StatusAnswer {
+  readonly logId: string
+  readonly durable: boolean
+  readonly records: number
+  readonly bytes: number
+  readonly next: number
+  readonly origins: readonly (OriginState & { readonly lag: number | 'unknown' })[]
+}
+
+function statusCommand(io: Io): Command {
+  const command = new Command('status').description('what the log holds of each origin')
+  return queryOptions(command, io).action(async (flags: QueryFlags) => {
+    await using caller = createHttpCaller(flags.httpAddr)
+    const status = await caller.json<StatusAnswer>('/v1/log/status')
+    const json = `${JSON.stringify(status, undefined, 2)}\n`
+    await write(io.stdout, flags.format === 'json' ? json : statusText(status))
+  })
+}
+
+function statusText(status: StatusAnswer): string {
+  const kind = status.durable ? 'on disk' : 'in memory only'
+  const rows = status.origins.map(
+    ({ origin, member, floor, next, lag, chain, status: state, own }) => [
+      origin,
+      `${printable(member)}${own ? ' (own)' : ''}`,
+      String(floor),
+      String(next),
+      String(lag),
+      state,
+      chain.slice(0, 12),
+    ],
+  )
+  const head = ['ORIGIN', 'MEMBER', 'FLOOR', 'NEXT', 'LAG', 'STATUS', 'CHAIN']
+  const { logId, records, bytes } = status
+  return `log ${logId}, ${kind}: ${records} records, ${bytes} bytes\n${table([head, ...rows])}`
+}
+
+function verifyCommand(io: Io, done: (code: number) => void): Command {
+  const command = new Command('verify').description(
+    'check every checksum and chain; exits 1 when something is damaged',
+  )
+  return queryOptions(command, io).action(async (flags: QueryFlags) => {
+    await using caller = createHttpCaller(flags.httpAddr)
+    const report = await caller.json<{ ok: boolean }>('/v1/log/verify', {
+      method: 'POST',
+      timeoutMs: 3_600_000,
+    })
+    const paint = painter(io)
+    const verdict = report.ok ? paint('green', 'all is well') : paint('red', 'DAMAGED')
+    const text = `${verdict}\n${JSON.stringify(report, undefined, 2)}\n`
+    await write(
+      io.stdout,
+      flags.format === 'json' ? `${JSON.stringify(report, undefined, 2)}\n` : text,
+    )
+    if (!report.ok) done(exitCodes.failed)
+  })
+}

@@ -1,0 +1,134 @@
+/** The configuration file of `kith agent`: JSON whose every mistake is reported with its path. */
+import { readFile } from 'node:fs/promises'
+import { describeProblems, parseAddress, schemaProblems } from '@kith/interface'
+import * as z from 'zod'
+import { CliError } from './errors.ts'
+
+export const logLevels = ['debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof logLevels)[number]
+export const logFormats = ['pretty', 'json'] as const
+export type LogFormat = (typeof logFormats)[number]
+export const profiles = ['lan', 'wan', 'local'] as const
+export type Profile = (typeof profiles)[number]
+
+export interface ServiceConfig {
+  readonly service: string
+  readonly id?: string | undefined
+  readonly address?: string | undefined
+  readonly port: number
+  readonly tags?: string[] | undefined
+  readonly meta?: Record<string, string> | undefined
+  readonly checks?: { kind: string }[] | undefined
+}
+
+/** What the flags of `kith agent` say, as a file. */
+export interface AgentConfig {
+  readonly node?: string | undefined
+  readonly bind?: string | undefined
+  readonly advertise?: string | undefined
+  readonly join?: string[] | undefined
+  readonly http?: string | undefined
+  readonly httpAdvertise?: string | undefined
+  readonly data?: string | undefined
+  readonly tags?: Record<string, string> | undefined
+  readonly insecurePlaintext?: boolean | undefined
+  readonly profile?: Profile | undefined
+  readonly services?: ServiceConfig[] | undefined
+  readonly logLevel?: LogLevel | undefined
+  readonly logFormat?: LogFormat | undefined
+}
+
+const FILE_BYTES_MAX = 1024 * 1024
+
+function text(error: string) {
+  return z.string({ error }).min(1, { error })
+}
+
+function address(portFrom: 0 | 1) {
+  const error = `HOST:PORT with a port from ${portFrom} to 65535`
+  return z
+    .string({ error })
+    .refine((value) => (parseAddress(value)?.port ?? -1) >= portFrom, { error })
+}
+
+function seed() {
+  const error = 'HOST:PORT or NAME/HOST:PORT with a port from 1 to 65535'
+  return z
+    .string({ error })
+    .refine((value) => (parseAddress(value.slice(value.indexOf('/') + 1))?.port ?? 0) > 0, {
+      error,
+    })
+}
+
+function oneOf<const Values extends readonly [string, ...string[]]>(values: Values) {
+  return z.enum(values, { error: `one of ${values.join(', ')}` })
+}
+
+const texts = z.record(z.string(), z.string({ error: 'text' }), { error: 'an object of texts' })
+const portError = 'an integer from 1 to 65535'
+
+const service = z.strictObject(
+  {
+    service: text('the name of a service'),
+    id: text('text').optional(),
+    address: text('a host').optional(),
+    port: z
+      .int({ error: portError })
+      .min(1, { error: portError })
+      .max(65_535, { error: portError }),
+    tags: z.array(text('text'), { error: 'a list of texts' }).optional(),
+    meta: texts.optional(),
+    checks: z
+      .array(
+        z.looseObject({ kind: text('the kind of a check') }, { error: 'an object with a kind' }),
+        {
+          error: 'a list of checks',
+        },
+      )
+      .optional(),
+  },
+  { error: 'an object { service, port, ... }' },
+)
+
+const schema = z.strictObject(
+  {
+    node: text('a name').optional(),
+    bind: address(0).optional(),
+    advertise: address(0).optional(),
+    join: z.array(seed(), { error: 'a list of addresses' }).optional(),
+    http: address(0).optional(),
+    httpAdvertise: address(0).optional(),
+    data: text('the path of a directory').optional(),
+    tags: texts.optional(),
+    insecurePlaintext: z.boolean({ error: 'true or false' }).optional(),
+    profile: oneOf(profiles).optional(),
+    services: z.array(service, { error: 'a list of services' }).optional(),
+    logLevel: oneOf(logLevels).optional(),
+    logFormat: oneOf(logFormats).optional(),
+  },
+  { error: 'an object' },
+)
+
+/** Reads and checks the file; throws `ERR_CLI_CONFIG` that names the file and every problem in it. */
+export async function readConfig(path: string): Promise<AgentConfig> {
+  let json: unknown
+  try {
+    const bytes = await readFile(path)
+    if (bytes.length > FILE_BYTES_MAX) throw new Error(`it has more than ${FILE_BYTES_MAX} bytes`)
+    json = JSON.parse(bytes.toString('utf8'))
+  } catch (cause) {
+    throw new CliError('ERR_CLI_CONFIG', `cannot read ${path}: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
+  return parseConfig(json, path)
+}
+
+export function parseConfig(json: unknown, path: string): AgentConfig {
+  const result = schema.safeParse(json)
+  if (result.success) return result.data
+  const problems = schemaProblems(result.error.issues, json, 'the file')
+  throw new CliError('ERR_CLI_CONFIG', `${path}: ${describeProblems(problems)}`, {
+    details: { problems },
+  })
+}

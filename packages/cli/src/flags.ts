@@ -1,0 +1,79 @@
+/** Reading flags: each refusal names the flag and says what would be right. */
+import { type Address, parseAddress, showValue } from '@kith/interface'
+import { InvalidArgumentError } from 'commander'
+
+/** `HOST:PORT`; port 0 only where a free one may be picked. */
+export function addressFlag(options: { anyPort: boolean }): (text: string) => Address {
+  return (text) => {
+    const address = parseAddress(text)
+    if (address && (options.anyPort || address.port > 0)) return address
+    const ports = options.anyPort
+      ? 'a port from 0 (any free one) to 65535'
+      : 'a port from 1 to 65535'
+    return refuse(text, `HOST:PORT with ${ports}`)
+  }
+}
+
+export function integerFlag(from: number, to: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+    if (value >= from && value <= to) return value
+    return refuse(text, `an integer from ${from} to ${to}`)
+  }
+}
+
+export function textFlag(want: string, fits: (text: string) => boolean): (text: string) => string {
+  return (text) => (fits(text) ? text : refuse(text, want))
+}
+
+export function addAddress(text: string, earlier: readonly string[] = []): string[] {
+  // Serf's form NAME/HOST:PORT is taken as well: the name says who is expected there.
+  const slash = text.indexOf('/')
+  addressFlag({ anyPort: false })(text.slice(slash + 1))
+  if (slash === 0) refuse(text, 'HOST:PORT or NAME/HOST:PORT')
+  return [...earlier, text]
+}
+
+export function addTag(
+  text: string,
+  earlier: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const at = text.indexOf('=')
+  if (at < 1) refuse(text, 'NAME=VALUE')
+  return { ...earlier, [text.slice(0, at)]: text.slice(at + 1) }
+}
+
+export function addText(text: string, earlier: readonly string[] = []): string[] {
+  return [...earlier, text]
+}
+
+export interface ServiceFlag {
+  readonly service: string
+  readonly port: number
+}
+
+export function addService(text: string, earlier: readonly ServiceFlag[] = []): ServiceFlag[] {
+  const at = text.lastIndexOf(':')
+  const service = text.slice(0, Math.max(at, 0))
+  const digits = text.slice(at + 1)
+  const port = /^\d{1,5}$/.test(digits) ? Number(digits) : 0
+  if (service === '' || port < 1 || port > 65_535) {
+    refuse(text, 'NAME:PORT with a port from 1 to 65535')
+  }
+  return [...earlier, { service, port }]
+}
+
+/** `http://host:port` for what `--http-addr` or the environment named. */
+export function httpUrl(text: string): string {
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return new URL(text).origin
+  const address = parseAddress(text)
+  if (!address || address.port === 0) {
+    return refuse(text, 'HOST:PORT or a URL, as http://127.0.0.1:7947')
+  }
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host
+  return `http://${host}:${address.port}`
+}
+
+function refuse(text: string, want: string): never {
+  throw new InvalidArgumentError(`It must be ${want}, got ${showValue(text)}.`)
+}

@@ -1,0 +1,130 @@
+/** Asks one agent over HTTP. */
+import { Agent, type Dispatcher, request } from 'undici'
+import { CliError } from './errors.ts'
+
+export interface AskOptions {
+  readonly method?: 'GET' | 'POST'
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
+  readonly body?: Uint8Array | string
+  readonly type?: string
+  /** The whole answer must have come within this; default 30 000. */
+  readonly timeoutMs?: number
+}
+
+export interface HttpCaller extends AsyncDisposable {
+  readonly url: string
+  /** The JSON answer. Rejects with `ERR_CLI_UNREACHABLE`, `ERR_CLI_REFUSED` or `ERR_CLI_ANSWER`. */
+  json<Answer>(path: string, options?: AskOptions): Promise<Answer>
+  /** The lines of an answer as they come; without a bound on their time when `follow` is set. */
+  lines(path: string, options?: AskOptions & { signal?: AbortSignal }): AsyncGenerator<string>
+}
+
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024
+
+/** `address` is `host:port` or a URL. */
+export function createHttpCaller(url: string): HttpCaller {
+  const dispatcher = new Agent({ connectTimeout: 5000, keepAliveTimeout: 1000 })
+
+  async function ask(path: string, options: AskOptions & { signal?: AbortSignal }) {
+    const { method = 'GET', query = {}, body, type, signal } = options
+    const asked = new URL(path, url)
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) asked.searchParams.set(name, String(value))
+    }
+    try {
+      return await request(asked, {
+        method,
+        dispatcher,
+        headersTimeout: options.timeoutMs ?? 30_000,
+        bodyTimeout: signal ? 0 : 30_000,
+        ...(signal === undefined ? {} : { signal }),
+        ...(body === undefined ? {} : { body, headers: { 'content-type': type ?? '' } }),
+      })
+    } catch (cause) {
+      throw signal?.aborted ? cause : unreachable(url, cause)
+    }
+  }
+  async function accepted(path: string, options: AskOptions & { signal?: AbortSignal }) {
+    const answer = await ask(path, options)
+    if (answer.statusCode >= 400) throw await refusal(answer, url)
+    return answer
+  }
+
+  const caller: HttpCaller = {
+    url,
+    async json<Answer>(path: string, options: AskOptions = {}) {
+      const { body } = await accepted(path, options)
+      const text = await readText(body, url)
+      try {
+        return JSON.parse(text) as Answer
+      } catch (cause) {
+        throw new CliError('ERR_CLI_ANSWER', `${url} answered with something that is no JSON`, {
+          cause,
+        })
+      }
+    },
+    async *lines(path, options = {}) {
+      const { body } = await accepted(path, options)
+      let rest = ''
+      body.setEncoding('utf8')
+      try {
+        for await (const chunk of body) {
+          const parts = (rest + (chunk as string)).split('\n')
+          rest = parts.pop() ?? ''
+          yield* parts
+        }
+      } catch (cause) {
+        if (options.signal?.aborted) return
+        throw unreachable(url, cause)
+      }
+      if (rest !== '') yield rest
+    },
+    [Symbol.asyncDispose]: () => dispatcher.destroy(),
+  }
+  return caller
+}
+
+async function readText(body: AsyncIterable<Buffer>, url: string): Promise<string> {
+  const parts: Buffer[] = []
+  let bytes = 0
+  try {
+    for await (const part of body) {
+      bytes += part.length
+      if (bytes > ANSWER_BYTES_MAX) break
+      parts.push(part)
+    }
+  } catch (cause) {
+    throw unreachable(url, cause)
+  }
+  if (bytes > ANSWER_BYTES_MAX) {
+    const text = `${url} answered with more than ${ANSWER_BYTES_MAX} bytes`
+    throw new CliError('ERR_CLI_ANSWER', text)
+  }
+  return Buffer.concat(parts).toString('utf8')
+}
+
+async function refusal(answer: Dispatcher.ResponseData, url: string): Promise<CliError> {
+  const { statusCode: status } = answer
+  let problem: { detail?: unknown; code?: unknown } = {}
+  try {
+    problem = JSON.parse(await readText(answer.body, url)) as typeof problem
+  } catch {
+    // Whatever answered is no agent of ours; its status is all there is to say.
+  }
+  const { detail, code } = problem
+  const text =
+    typeof detail === 'string' ? detail : `${url} answered ${status}; is it an agent of Kith?`
+  return new CliError('ERR_CLI_REFUSED', typeof code === 'string' ? `${text} (${code})` : text, {
+    details: { status, ...(typeof code === 'string' ? { agentCode: code } : {}) },
+  })
+}
+
+function unreachable(url: string, cause: unknown): CliError {
+  const { code, message } = cause as { code?: string; message?: string }
+  return new CliError(
+    'ERR_CLI_UNREACHABLE',
+    `no agent answers at ${url} (${code ?? message ?? 'unknown reason'}); ` +
+      'start one with "kith agent", or name another with --http-addr or KITH_HTTP_ADDR',
+    { cause },
+  )
+}

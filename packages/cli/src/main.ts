@@ -1,0 +1,24 @@
+/** Where the command begins: the real streams, the real signals, the real exit code. */
+import { runCli } from './program.ts'
+
+// A reader that has seen enough (`kith log read | head`) is no failure.
+process.stdout.on('error', (cause: Error & { code?: string }) => {
+  if (cause.code === 'EPIPE') process.exit(0)
+  throw cause
+})
+
+const code = await runCli(process.argv.slice(2), {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+  exit: (exitCode) => process.exit(exitCode),
+  onSignal(listener) {
+    const signals = ['SIGINT', 'SIGTERM'] as const
+    for (const signal of signals) process.on(signal, listener)
+    return () => {
+      for (const signal of signals) process.off(signal, listener)
+    }
+  },
+})
+process.exitCode = code

@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest'
+import { fakeAgent, kith } from './support.ts'
+
+const members = [
+  {
+    name: 'ada',
+    host: '127.0.0.1',
+    port: 7946,
+    status: 'alive',
+    incarnation: 1,
+    tags: { role: 'web' },
+    protocol: { min: 2, max: 5, version: 5 },
+  },
+  { name: 'b\u001b[2Jn', host: '::1', port: 1, status: 'failed', incarnation: 2, tags: {} },
+]
+
+describe('members', () => {
+  it('prints what `serf members -format=json` prints', async () => {
+    await using agent = await fakeAgent(() => ({ members: members.slice(0, 1) }))
+    const run = await kith(['members', '--format', 'json', '--http-addr', agent.address])
+    // Byte for byte what Serf 0.9.4 prints for such a member.
+    expect(run.out).toBe(`{
+  "members": [
+    {
+      "name": "ada",
+      "addr": "127.0.0.1:7946",
+      "port": 7946,
+      "tags": {
+        "role": "web"
+      },
+      "status": "alive",
+      "protocol": {
+        "max": 5,
+        "min": 2,
+        "version": 5
+      }
+    }
+  ]
+}
+`)
+  })
+
+  it('prints a table in which a name cannot move the cursor', async () => {
+    await using agent = await fakeAgent(() => ({ members }))
+    const run = await kith(['members', '--http-addr', `http://${agent.address}/`])
+    expect(run.out.split('\n')).toEqual([
+      'ada          127.0.0.1:7946  alive   role=web',
+      'b\\u001b[2Jn  [::1]:1         failed',
+      '',
+    ])
+  })
+
+  it('colours only for a terminal that wants it', async () => {
+    await using agent = await fakeAgent(() => ({ members: [members[1]] }))
+    const args = ['members', '--http-addr', agent.address]
+    expect((await kith(args, { isTTY: true })).out).toContain('\u001b[31m')
+    expect((await kith(args, { isTTY: true, env: { NO_COLOR: '1' } })).out).not.toContain('\u001b')
+    expect((await kith(args)).out).not.toContain('\u001b')
+  })
+})
+
+const instance = {
+  service: 'web',
+  id: 'web-1',
+  member: 'ada',
+  address: '127.0.0.1',
+  port: 80,
+  tags: ['blue'],
+  meta: {},
+  checks: [],
+  status: 'passing',
+  version: 1,
+}
+
+describe('services', () => {
+  it('lists and resolves them', async () => {
+    await using agent = await fakeAgent(({ url }) =>
+      url === '/v1/services'
+        ? { services: [{ service: 'web', instances: 2 }] }
+        : { service: 'web', instances: [instance] },
+    )
+    const address = ['--http-addr', agent.address]
+    expect((await kith(['services', ...address])).out).toBe('web  2\n')
+    const args = ['resolve', 'web', '--tag', 'blue', '--tag', 'new', '--limit', '3', '--all']
+    expect((await kith([...args, ...address])).out).toBe('127.0.0.1:80  ada  web-1  passing\n')
+    const asked = new URL(agent.asked.at(-1)?.url ?? '', 'http://x')
+    expect(asked.searchParams.getAll('tag')).toEqual(['blue', 'new'])
+    expect(asked.searchParams.get('passing')).toBe('false')
+    const json = await kith(['resolve', 'web', '--format', 'json', ...address])
+    expect(JSON.parse(json.out)).toEqual({ service: 'web', instances: [instance] })
+  })
+
+  it('exits 1 when a service resolves nowhere', async () => {
+    await using agent = await fakeAgent(() => ({ service: 'web', instances: [] }))
+    const run = await kith(['resolve', 'web', '--http-addr', agent.address])
+    expect(run).toEqual({ code: 1, out: '', err: 'kith: no passing instance of web\n' })
+  })
+})
+
+describe('log read, tail, status and verify', () => {
+  const lines =
+    '{"offset":0,"value":"one\\u0007"}\n{"offset":1,"valueBase64":"/wA="}\n\n{"offset":2,"value":""}\n'
+
+  it('prints the values as they are, or safely on a terminal, or the lines', async () => {
+    await using agent = await fakeAgent((_asked, response) => void response.end(lines))
+    const args = ['log', 'read', '--from', '0', '--limit', '9', '--http-addr', agent.address]
+    expect((await kith(args)).out).toBe('one\u0007\n\ufffd\u0000\n\n')
+    expect((await kith(args, { isTTY: true })).out).toBe('one\\u0007\nbase64:/wA=\n\n')
+    expect((await kith([...args, '--format', 'json'])).out).toBe(lines.replace('\n\n', '\n'))
+    expect(agent.asked[0]?.url).toBe('/v1/log/records?from=0&limit=9')
+  })
+
+  it('follows until a signal, and ends well', async () => {
+    let interrupt: (() => void) | undefined
+    await using agent = await fakeAgent((_asked, response) => {
+      response.write('{"offset":7,"value":"new"}\n', () => interrupt?.())
+    })
+    const run = await kith(['log', 'tail', '--http-addr', agent.address], {
+      onStart: (io, signal) => {
+        interrupt = () => io.stdout.once('data', () => setImmediate(() => signal('SIGINT')))
+      },
+    })
+    expect(run).toMatchObject({ code: 0, out: 'new\n' })
+    expect(agent.asked[0]?.url).toBe('/v1/log/records?from=latest&follow=true')
+  })
+
+  it('shows each origin, and says that an unknown lag is unknown', async () => {
+    const origin = { origin: 'o'.repeat(32), member: 'ada', floor: 1, next: 9, status: 'live' }
+    const status = { logId: 'l'.repeat(32), durable: true, records: 8, bytes: 99, next: 8 }
+    await using agent = await fakeAgent(() => ({
+      ...status,
+      origins: [{ ...origin, chain: 'c'.repeat(64), own: false, holes: [], lag: 'unknown' }],
+    }))
+    const run = await kith(['log', 'status', '--http-addr', agent.address])
+    expect(run.out).toContain('on disk: 8 records, 99 bytes')
+    expect(run.out).toMatch(/ada\s+1\s+9\s+unknown\s+live\s+cccccccccccc\n/)
+  })
+
+  it('exits 1 when verify finds damage', async () => {
+    await using agent = await fakeAgent(() => ({ ok: false, damage: [{ table: 'batch' }] }))
+    const run = await kith(['log', 'verify', '--http-addr', agent.address])
+    expect(run.code).toBe(1)
+    expect(run.out).toContain('DAMAGED')
+    expect(agent.asked[0]).toMatchObject({ method: 'POST', url: '/v1/log/verify' })
+  })
+})
