@@ -1,0 +1,131 @@
+/** Five members on this machine: their directories, services and feeds, and their end. */
+import { rmSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type MemberProcess, startMember } from './process.ts'
+
+/** One place in the cluster; its process may come and go. */
+export interface Seat {
+  readonly name: string
+  readonly service: string
+  /** Undefined before its first start; the last one after it ended. */
+  process: MemberProcess | undefined
+  starts: number
+}
+
+export interface Cluster {
+  readonly folder: string
+  readonly seats: readonly Seat[]
+  seat(name: string): Seat
+  /** Starts the member, or starts it again: the same name, ports and data, the others as seeds. */
+  start(seat: Seat): Promise<MemberProcess>
+  /** Lets all members leave, then removes everything. Whoever does not leave in time is killed. */
+  stop(): Promise<void>
+  /** Ends everything at once, synchronously: for a second Ctrl-C and for crashes. */
+  abandon(): void
+}
+
+export const memberNames: readonly string[] = ['ada', 'ben', 'cleo', 'dan', 'eve']
+const LEAVE_TIMEOUT_MS = 20_000
+
+export async function createCluster(): Promise<Cluster> {
+  const folder = await mkdtemp(join(tmpdir(), 'kith-demo-'))
+  const seats: Seat[] = memberNames.map((name) => ({
+    name,
+    service: `${name}-desk`,
+    process: undefined,
+    starts: 0,
+  }))
+  const desks = new Map<string, Server>()
+  const started: MemberProcess[] = []
+
+  async function start(seat: Seat): Promise<MemberProcess> {
+    const desk = desks.get(seat.name) ?? (await openDesk(seat.name))
+    desks.set(seat.name, desk)
+    const { port } = desk.address() as AddressInfo
+    const file = join(folder, seat.name, 'agent.json')
+    await mkdir(join(folder, seat.name), { recursive: true })
+    await writeFile(file, JSON.stringify(configOf(seat, seats, folder, port), undefined, 2))
+    seat.process = await startMember(seat.name, ['--config', file])
+    seat.starts += 1
+    started.push(seat.process)
+    return seat.process
+  }
+  function killAll(): void {
+    // A paused process takes no other signal; the killing one it does.
+    for (const member of started) if (member.running()) member.kill('SIGKILL')
+  }
+
+  return {
+    folder,
+    seats,
+    seat: (name) => seats.find((seat) => seat.name === name) ?? fail(name),
+    start,
+    async stop() {
+      const running = started.filter((member) => member.running())
+      for (const member of running) {
+        member.kill('SIGTERM')
+        member.kill('SIGCONT')
+      }
+      const left = Promise.all(running.map(({ exited }) => exited))
+      const late = new Promise<void>((resolve) => setTimeout(resolve, LEAVE_TIMEOUT_MS).unref())
+      await Promise.race([left, late])
+      killAll()
+      await left
+      for (const desk of desks.values()) {
+        desk.closeAllConnections()
+        desk.close()
+      }
+      await rm(folder, { recursive: true, force: true })
+    },
+    abandon() {
+      killAll()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function configOf(seat: Seat, seats: readonly Seat[], folder: string, port: number): object {
+  // A failed member's name comes back from its own address only, so that a restart keeps its ports.
+  const { gossip = '127.0.0.1:0', http = '127.0.0.1:0' } = seat.process ?? {}
+  const others = seats.filter((other) => other !== seat && other.process?.running() === true)
+  return {
+    node: seat.name,
+    bind: gossip,
+    http,
+    data: join(folder, seat.name, 'data'),
+    profile: 'local',
+    tags: { role: 'demo' },
+    join: others.flatMap(({ process }) => (process ? [process.gossip] : [])),
+    services: [
+      {
+        service: seat.service,
+        port,
+        tags: ['demo'],
+        checks: [
+          {
+            kind: 'http',
+            intervalMs: 1000,
+            timeoutMs: 900,
+          },
+        ],
+      },
+    ],
+  }
+}
+
+/** What the member offers: a web server so small that it only says whose it is. */
+async function openDesk(name: string): Promise<Server> {
+  const desk = createServer((_request, response) => response.end(`${name} is here\n`))
+  await new Promise<void>((resolve, reject) => {
+    desk.once('error', reject).listen(0, '127.0.0.1', resolve)
+  })
+  return desk
+}
+
+function fail(name: string): never {
+  throw new Error(`there is no member ${name} in this demo`)
+}
