@@ -84,6 +84,8 @@ export function wakeGossip(state: State): void {
   if (!state.started || state.gossipTimer !== undefined) return
   const { gossipIntervalMs } = state.timings
   const rounds = Math.floor((state.now - state.gossipPhaseMs) / gossipIntervalMs) + 1
-  const at = state.gossipPhaseMs + Math.max(0, rounds) * gossipIntervalMs
+  const next = state.gossipPhaseMs + Math.max(0, rounds) * gossipIntervalMs
+  // Fractions may round to this very moment, and a tick set for now would run for ever.
+  const at = next > state.now ? next : next + gossipIntervalMs
   state.gossipTimer = schedule(state.deadlines, at, { kind: 'gossipTick' })
 }
