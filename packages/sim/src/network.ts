@@ -10,6 +10,7 @@ import type {
 } from '@kith/interface'
 import { describeProblems, formatAddress } from '@kith/interface'
 import type { VirtualClock } from './clock.ts'
+import { Copies } from './copies.ts'
 import { Endpoint } from './endpoint.ts'
 import type { HostHandlers } from './endpoint.ts'
 import { SimError, transportError } from './errors.ts'
@@ -70,6 +71,7 @@ export class SimNetwork {
   readonly stats: NetworkStats = createStats()
   readonly #links: Links
   readonly #trace = new Trace()
+  readonly #copies = new Copies()
   readonly #endpoints = new Map<string, Map<number, Endpoint>>()
   readonly #packetBytesMax: number
   readonly #heldInboundMax: number
@@ -277,7 +279,7 @@ export class SimNetwork {
 
   #fly(from: Endpoint, to: Endpoint, link: LinkFaults, bytes: Uint8Array): void {
     const { random } = this.#links
-    const copy = bytes.slice()
+    const copy = this.#copies.of(bytes)
     let delay = this.#links.delay(link)
     if (random.chance(link.reorder)) {
       this.stats.reordered += 1
