@@ -49,10 +49,10 @@ class PackedGroup implements Group {
   private readonly batches: OpenBatch[] = []
   private current: OpenBatch | undefined
   /** Ends of the current batch's records, relative to its body. */
-  private readonly ends = new Uint32Array(BATCH_RECORDS_MAX)
+  private readonly ends: number[] = []
 
-  constructor(capacity: number) {
-    this.buffer = new ArrayBuffer(capacity)
+  constructor(buffer: ArrayBuffer) {
+    this.buffer = buffer
     this.view = new Uint8Array(this.buffer)
   }
 
@@ -132,7 +132,7 @@ class PackedGroup implements Group {
   }
 }
 
-/** A group with room for `capacity` bytes before it has to grow. */
-export function createGroup(capacity: number): Group {
-  return new PackedGroup(capacity)
+/** A group that packs into `buffer` until it has to grow. What the buffer held before does not matter. */
+export function createGroup(buffer: ArrayBuffer): Group {
+  return new PackedGroup(buffer)
 }

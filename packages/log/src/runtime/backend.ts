@@ -40,6 +40,8 @@ export interface Backend {
   /** Transactions that may be under way at once. */
   readonly depth: number
   readonly reader: LogStoreReader
+  /** The store holds on to the transaction's buffers for good. */
+  readonly keepsBytes: boolean
   /** Runs `callback` when appends of this turn had their chance to join the group. */
   defer(callback: () => void): void
   commit(transaction: BackendTransaction): void
@@ -74,6 +76,7 @@ export function openInline(store: LogStore, handlers: BackendHandlers): OpenBack
     statements: store.statements,
     depth: 1,
     reader,
+    keepsBytes: !store.durable,
     defer: store.durable ? (callback) => void setImmediate(callback) : queueMicrotask,
     commit({ changes, batches, buffers, flush }) {
       try {

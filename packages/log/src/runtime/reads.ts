@@ -41,6 +41,9 @@ export function batchProblem(batch: StoredBatch, digests: Digests): string | und
   return same ? undefined : 'the row belongs to another batch'
 }
 
+/** Commits without a read after which new batches are not kept any more. */
+const unreadCommitsMax = 64
+
 export class BatchReads {
   private readonly reader: LogStoreReader
   private readonly digests: Digests
@@ -49,11 +52,18 @@ export class BatchReads {
   private readonly cache = new Map<number, CheckedRow>()
   private readonly offsets = new Map<string, number>()
   private cacheBytes = 0
+  private unreadCommits = unreadCommitsMax
 
   constructor(reader: LogStoreReader, digests: Digests, cacheBytesMax: number) {
     this.reader = reader
     this.digests = digests
     this.cacheBytesMax = cacheBytesMax
+  }
+
+  /** True where somebody read lately: new batches are then worth keeping. */
+  wantsNew(): boolean {
+    this.unreadCommits += 1
+    return this.unreadCommits <= unreadCommitsMax
   }
 
   /** Keeps a batch that this log has just committed, so that tails need not read it back. */
@@ -73,6 +83,7 @@ export class BatchReads {
 
   /** The checked batch that holds `offset`, which the caller knows to be held. */
   holding(offset: number): CheckedRow {
+    this.unreadCommits = 0
     const cached = this.cache.get(offset)
     if (cached !== undefined) return cached
     const read = this.ask(() => this.reader.atOffset(offset), offset)
@@ -85,6 +96,7 @@ export class BatchReads {
 
   /** The last batch of `origin` that begins at or before `sequence`. */
   atSequence(origin: OriginId, sequence: number): CheckedRow | undefined {
+    this.unreadCommits = 0
     const offset = this.offsets.get(`${origin}:${sequence}`)
     const cached = offset === undefined ? undefined : this.cache.get(offset)
     if (cached !== undefined) return cached

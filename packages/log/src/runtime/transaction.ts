@@ -46,7 +46,6 @@ interface ForeignBatch {
 
 /** Gathers until it is sealed. */
 export class OpenTransaction {
-  readonly group: Group
   readonly appends: PendingAppend[] = []
   readonly waiters: Waiter[] = []
   readonly origins: Map<OriginId, StoredOrigin> = new Map()
@@ -62,9 +61,11 @@ export class OpenTransaction {
   private readonly foreign: ForeignBatch[] = []
   private foreignBytes: Uint8Array | undefined
   private foreignLength = 0
+  private group: Group | undefined
+  private readonly takeBuffer: () => ArrayBuffer
 
-  constructor(group: Group = createGroup(groupCapacity), statements: readonly LogStatement[] = []) {
-    this.group = group
+  constructor(takeBuffer: () => ArrayBuffer, statements: readonly LogStatement[] = []) {
+    this.takeBuffer = takeBuffer
     this.statements = statements
   }
 
@@ -82,6 +83,7 @@ export class OpenTransaction {
   }
 
   addRecords(records: readonly AppendRecord[], now: number): number {
+    this.group ??= createGroup(this.takeBuffer())
     return this.group.add(records, now)
   }
 
@@ -130,10 +132,8 @@ export class OpenTransaction {
     // Holes were entered into `head` when they were decided; everything else is set again.
     applyChange(head, { nextOffset: offset, changes: { ...changes, holes: [] } })
     const foreignBuffer = this.foreignBytes?.buffer as ArrayBuffer | undefined
-    const buffers = [
-      own === undefined && foreignBuffer === undefined ? undefined : this.group.buffer,
-      foreignBuffer,
-    ].filter((buffer) => buffer !== undefined)
+    const buffers = foreignBuffer === undefined ? [] : [new ArrayBuffer(0), foreignBuffer]
+    if (this.group !== undefined) buffers[0] = this.group.buffer
     return {
       transaction: { changes, batches, buffers, flush: this.flush },
       change: { nextOffset: offset, changes },
@@ -157,9 +157,9 @@ export class OpenTransaction {
   ): { batches: readonly PlacedBatch[]; commit: LogCommit } | undefined {
     const { origin } = head.meta
     const entry = head.origins.get(origin)
-    if (this.group.count === 0 || entry === undefined) return undefined
+    if (this.group === undefined || entry === undefined) return undefined
     const sealed = this.group.seal(origin, entry.next, entry.chain, digests)
-    const count = this.group.count
+    const { count } = this.group
     let place = offset
     let bytes = entry.bytes
     const batches = sealed.map((batch): PlacedBatch => {

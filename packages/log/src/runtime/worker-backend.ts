@@ -75,6 +75,7 @@ class WorkerBackend implements Backend {
   readonly durable = true
   readonly statements = true
   readonly depth = 2
+  readonly keepsBytes = false
   readonly reader: LogStoreReader
   private readonly directory: string
   private readonly writer: Worker

@@ -12,7 +12,7 @@ import { batchTimeMin } from '../wire/batch.ts'
 import { placeBatches } from './backend.ts'
 import type { Backend } from './backend.ts'
 import type { BatchReads } from './reads.ts'
-import { answerAppends, OpenTransaction, rejectAll } from './transaction.ts'
+import { answerAppends, groupCapacity, OpenTransaction, rejectAll } from './transaction.ts'
 import type { PendingAppend, SealedTransaction } from './transaction.ts'
 
 export interface WriterLimits {
@@ -38,6 +38,13 @@ export interface WriterCounters {
 
 /** Bytes after which a group is closed and the next one begun. */
 const groupBytesMax = 1024 * 1024
+/** A full batch: what is worth a commit of its own where commits are fast. */
+const earlyBytes = 64 * 1024
+/** Commits this fast cost less than the caller's own work: see `sendEarly`. */
+const fastCommitMs = 1
+/** Buffers kept for the next groups, and the largest kept. */
+const pooledBuffersMax = 4
+const pooledBytesMax = 512 * 1024
 /** How long a commit without flush may stay unflushed. */
 const flushDelayMs = 5
 
@@ -61,7 +68,11 @@ export class LogWriter {
   private readonly handlers: WriterHandlers
   private backend: Backend | undefined
   private reads: BatchReads | undefined
-  private open = new OpenTransaction()
+  private open: OpenTransaction
+  private readonly pool: ArrayBuffer[] = []
+  /** Smoothed time the backend takes for one transaction. */
+  private commitMs = 0
+  private lastTurnAt = 0
   private readonly sealed: SealedTransaction[] = []
   private readonly underWay: SealedTransaction[] = []
   /** Committed, not flushed, oldest first. */
@@ -88,7 +99,11 @@ export class LogWriter {
     this.digests = parts.digests
     this.limits = parts.limits
     this.handlers = parts.handlers
+    this.open = new OpenTransaction(this.takeBuffer)
   }
+
+  private readonly takeBuffer = (): ArrayBuffer =>
+    this.pool.pop() ?? new ArrayBuffer(groupCapacity)
 
   attach(backend: Backend, reads: BatchReads): void {
     this.backend = backend
@@ -126,7 +141,18 @@ export class LogWriter {
   enqueue(append: PendingAppend, flush: boolean): void {
     this.open.appends.push(append)
     if (flush) this.open.flush = true
+    if (this.open.bytes >= earlyBytes) this.sendEarly()
     this.schedule()
+  }
+
+  /**
+   * Where a commit takes less time than the callers need to come back, a full batch is sent before
+   * their turn ends: the writer works on it while the rest is packed. On a slow disk one flush for all
+   * is worth more, so there the group waits for everybody.
+   */
+  private sendEarly(): void {
+    if (this.backend === undefined || this.commitMs >= fastCommitMs) return
+    if (this.underWay.length < this.backend.depth && this.sealed.length === 0) this.pump()
   }
 
   /** Resolves when the transaction being gathered is flushed. */
@@ -155,7 +181,7 @@ export class LogWriter {
     fill: (transaction: OpenTransaction) => void,
   ): Promise<void> {
     this.sealOpen()
-    const transaction = new OpenTransaction(undefined, statements)
+    const transaction = new OpenTransaction(this.takeBuffer, statements)
     transaction.flush = true
     fill(transaction)
     const done = new Promise<void>((resolve, reject) => {
@@ -191,6 +217,7 @@ export class LogWriter {
       if (next === undefined) break
       this.underWay.push(next)
       this.counters.transactions += 1
+      if (this.underWay.length === 1) this.lastTurnAt = this.clock.now()
       backend.commit(next.transaction)
     }
     this.checkIdle()
@@ -199,7 +226,7 @@ export class LogWriter {
   private sealOpen(): void {
     if (this.open.empty) return
     this.sealed.push(this.seal(this.open))
-    this.open = new OpenTransaction()
+    this.open = new OpenTransaction(this.takeBuffer)
   }
 
   private seal(transaction: OpenTransaction): SealedTransaction {
@@ -212,6 +239,9 @@ export class LogWriter {
     const sealed = this.underWay.shift()
     // An answer to something that was given up after a failure.
     if (sealed === undefined) return
+    const now = this.clock.now()
+    this.commitMs += (now - this.lastTurnAt - this.commitMs) / 8
+    this.lastTurnAt = now
     applyChange(this.committed, sealed.change)
     this.queuedBytes -= sealed.bytes
     this.count(sealed)
@@ -234,9 +264,18 @@ export class LogWriter {
     }
   }
 
+  /** Keeps the batches for readers, or, where nobody reads the end, their memory for the next group. */
   private remember({ transaction }: SealedTransaction, buffers: readonly ArrayBuffer[]): void {
-    for (const batch of placeBatches(transaction.batches, buffers)) {
-      this.reads?.remember({ batch, timeMin: batchTimeMin(batch.bytes) })
+    if (this.reads?.wantsNew() === true) {
+      for (const batch of placeBatches(transaction.batches, buffers)) {
+        this.reads.remember({ batch, timeMin: batchTimeMin(batch.bytes) })
+      }
+      return
+    }
+    const own = buffers[0]
+    const useful = own !== undefined && own.byteLength <= pooledBytesMax && own.byteLength > 0
+    if (useful && this.backend?.keepsBytes === false && this.pool.length < pooledBuffersMax) {
+      this.pool.push(own)
     }
   }
 
@@ -288,7 +327,7 @@ export class LogWriter {
   /** Nothing of what was decided since the last commit was stored: decide anew from there. */
   private giveUp(cause: unknown): void {
     const abandoned = [...this.underWay.splice(0), ...this.sealed.splice(0), this.open]
-    this.open = new OpenTransaction()
+    this.open = new OpenTransaction(this.takeBuffer)
     this.queuedBytes = 0
     Object.assign(this.head, copyState(this.committed))
     this.backend?.reset()

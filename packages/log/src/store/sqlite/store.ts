@@ -224,6 +224,8 @@ class Session {
   /** Takes back what the transaction under way noted in memory. */
   private undo: (() => void)[] = []
   private synchronous: 'FULL' | 'NORMAL' = 'FULL'
+  private readonly begin: Statement
+  private readonly end: Statement
   private readonly insertBatch: Statement
   private readonly putMeta: Statement
   private readonly touch: Statement
@@ -243,6 +245,8 @@ class Session {
         Result
       >
     this.ids = perTable((name) => new Map(loaded.ids[name]))
+    this.begin = db.prepare('BEGIN IMMEDIATE')
+    this.end = db.prepare('COMMIT')
     this.insertBatch = prepareInsert(db, 'INSERT', 'kith_batch', batchColumns)
     this.putMeta = prepareInsert(db, 'INSERT OR REPLACE', 'kith_meta', metaColumns)
     this.touch = db.prepare('UPDATE kith_meta SET id = id WHERE id = 1')
@@ -259,9 +263,9 @@ class Session {
     this.setSynchronous(flush ? 'FULL' : 'NORMAL')
     this.undo = []
     try {
-      this.db.exec('BEGIN IMMEDIATE')
+      this.begin.run()
       this.write(changes, flush)
-      this.db.exec('COMMIT')
+      this.end.run()
     } catch (cause) {
       for (const revert of this.undo.reverse()) revert()
       throw this.commitError(cause)
