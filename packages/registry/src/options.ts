@@ -14,7 +14,10 @@ export interface RegistryLimits {
   readonly strangersMax: number
   /** Encoded bytes of all instances of all other members; default 32 MiB. More is ignored. */
   readonly bytesMax: number
-  /** Removed instances remembered one by one for a member; default 256, then all older ones at once. */
+  /**
+   * Removed instances remembered one by one for a member; default 256, then all older ones at
+   * once.
+   */
   readonly tombstonesMax: number
   /** Checks that may run at the same time; default 64. Others wait for their turn. */
   readonly checksRunningMax: number
@@ -24,7 +27,9 @@ export interface RegistryLimits {
 
 /** The pace of what goes over the network. All in milliseconds. */
 export interface RegistryTimings {
-  /** Changes within this time travel together; default 10. More is fewer messages and later news. */
+  /**
+   * Changes within this time travel together; default 10. More is fewer messages and later news.
+   */
   readonly coalesceMs: number
   /** Longest time between two announcements of everything one has; default 60 000. */
   readonly announceMs: number
@@ -71,7 +76,9 @@ const bounds: Readonly<Record<keyof RegistrySettings, Bound>> = Object.freeze({
   strangerMs: { fallback: 60_000, min: 1_000, max: 3_600_000 },
 })
 
-/** Defaults with `overrides` on top; throws `ERR_REGISTRY_OPTIONS` that names every field at fault. */
+/**
+ * Defaults with `overrides` on top; throws `ERR_REGISTRY_OPTIONS` that names every field at fault.
+ */
 export function resolveSettings(overrides: Partial<RegistrySettings> = {}): RegistrySettings {
   const problems: OptionProblem[] = []
   const settings: Record<string, number> = {}

@@ -1,4 +1,6 @@
-/** Checks in the core: when they run, what their results mean, and what staying critical leads to. */
+/**
+ * Checks in the core: when they run, what their results mean, and what staying critical leads to.
+ */
 import type { CheckStatus } from '@kith/interface'
 import { describe, expect, it } from 'vitest'
 import { lookUp, step } from '../src/core/index.ts'

@@ -1,4 +1,6 @@
-/** Merging: whatever order and repetition, the owner's last word, and nothing back from the dead. */
+/**
+ * Merging: whatever order and repetition, the owner's last word, and nothing back from the dead.
+ */
 import { createRandom, type Random } from '@kith/interface'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'

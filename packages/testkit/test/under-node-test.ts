@@ -1,4 +1,7 @@
-/** The suite of packet transports under node:test; run by conformance.test.ts in a process of its own. */
+/**
+ * The suite of packet transports under node:test; run by conformance.test.ts in a process of its
+ * own.
+ */
 import { describe, it } from 'node:test'
 import { packetTransportCases, runConformance } from '../src/index.ts'
 import { openTinyPackets } from './tiny-packets.ts'

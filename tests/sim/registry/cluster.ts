@@ -101,7 +101,9 @@ export class Cluster {
     return `m${address.host.split('.')[3] ?? ''}`
   }
 
-  /** Starts a member. `clockBackMs` sets its wall clock back, as a machine without a battery does. */
+  /**
+   * Starts a member. `clockBackMs` sets its wall clock back, as a machine without a battery does.
+   */
   start(name: string, clockBackMs = 0): Life {
     const address = this.addressOf(name)
     const born: { life?: Life } = {}

@@ -16,7 +16,10 @@ export class OptionReader {
     this.#given = isObject ? (options as Record<string, unknown>) : {}
   }
 
-  /** The field, where it is there and fits; otherwise `fallback`, with a problem where it does not fit. */
+  /**
+   * The field, where it is there and fits; otherwise `fallback`, with a problem where it does not
+   * fit.
+   */
   field<Value>(
     name: string,
     fits: (value: unknown) => value is Value,

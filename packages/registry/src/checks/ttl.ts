@@ -1,4 +1,6 @@
-/** `ttl`: the service speaks for itself through `setCheck`; silence for `intervalMs` is critical. */
+/**
+ * `ttl`: the service speaks for itself through `setCheck`; silence for `intervalMs` is critical.
+ */
 import type { CheckKind } from '@kith/interface'
 import { OptionReader } from './problems.ts'
 

@@ -10,7 +10,10 @@ export interface RegistryClientOptions {
   readonly urls: readonly string[]
   /** Default: the global `fetch`. */
   readonly fetch?: typeof fetch
-  /** Bound on each agent's answer; default 3 000. More is patience with a slow agent before the next. */
+  /**
+   * Bound on each agent's answer; default 3 000. More is patience with a slow agent before the
+   * next.
+   */
   readonly timeoutMs?: number
 }
 
@@ -35,7 +38,9 @@ export interface RegistryClient {
 const answerBytesMax = 16 * 1_048_576
 const urlsMax = 64
 
-/** Throws `ERR_REGISTRY_CLIENT_OPTIONS` that names every field at fault. Opens nothing by itself. */
+/**
+ * Throws `ERR_REGISTRY_CLIENT_OPTIONS` that names every field at fault. Opens nothing by itself.
+ */
 export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
   const { urls, timeoutMs = 3_000, fetch: request = fetch } = options
   checkOptions(urls, timeoutMs)

@@ -1,4 +1,7 @@
-/** When each check runs, what its results mean, and what becomes of an instance that stays critical. */
+/**
+ * When each check runs, what its results mean, and what becomes of an instance that stays
+ * critical.
+ */
 import type { CheckResult, CheckStatus } from '@kith/interface'
 import { cutText } from '../wire/bytes.ts'
 import { outputBytesMax } from '../wire/limits.ts'
@@ -116,7 +119,9 @@ export function checked(
   }
 }
 
-/** The word from outside on a passive check; a run that was to explain its silence counts no more. */
+/**
+ * The word from outside on a passive check; a run that was to explain its silence counts no more.
+ */
 export function setCheck(state: State, id: string, result: CheckResult, now: number): void {
   const entry = state.checks.get(id)?.entry
   if (entry === undefined || !entry.plan.passive) return

@@ -9,7 +9,9 @@ const holdersMax = 3
 const firstRetryMs = 500
 /** One solicitation of an owner within this time, also when others sent it. */
 const solicitEveryMs = 10_000
-/** Each fetcher waits up to this long for each Kith member, so that not all ask one owner at once. */
+/**
+ * Each fetcher waits up to this long for each Kith member, so that not all ask one owner at once.
+ */
 const spreadPerMemberMs = 5
 
 /** Notes that the state of `member` is to be fetched in `delayMs`, and who said to have it. */
@@ -122,7 +124,9 @@ function retry(state: State, entry: Want, now: number): void {
   if (entry.attempts >= 2) solicit(state, entry, now)
 }
 
-/** Asks the owner through everybody: there may be no direct way to it, as between foreign members. */
+/**
+ * Asks the owner through everybody: there may be no direct way to it, as between foreign members.
+ */
 function solicit(state: State, entry: Want, now: number): void {
   if (entry.solicitedAt !== undefined && now - entry.solicitedAt < solicitEveryMs) return
   entry.solicitedAt = now

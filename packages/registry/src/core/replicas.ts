@@ -1,4 +1,6 @@
-/** The replicas of one member, kept within their bounds: who gets one, and what a statement does. */
+/**
+ * The replicas of one member, kept within their bounds: who gets one, and what a statement does.
+ */
 import type { Delta, Header, Snapshot, Summary } from '../wire/message.ts'
 import { applyChanges, touchMember } from './catalog.ts'
 import { dropWant, want } from './fetching.ts'

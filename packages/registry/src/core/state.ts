@@ -1,4 +1,6 @@
-/** The state of one registry at its birth, and the small helpers that every part of the core uses. */
+/**
+ * The state of one registry at its birth, and the small helpers that every part of the core uses.
+ */
 import type { Random } from '@kith/interface'
 import type { RegistrySettings } from '../options.ts'
 import { isComplete, type Replica, createReplica } from './replica.ts'

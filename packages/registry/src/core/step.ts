@@ -90,7 +90,10 @@ function handle(state: State, input: Input, now: number): void {
   }
 }
 
-/** The epoch is said even where there is nothing else to say: an earlier life may have left something. */
+/**
+ * The epoch is said even where there is nothing else to say: an earlier life may have left
+ * something.
+ */
 function start(state: State, now: number): void {
   if (state.started) return
   state.started = true

@@ -1,4 +1,6 @@
-/** From what a caller writes to what the core takes: every field checked, all faults named at once. */
+/**
+ * From what a caller writes to what the core takes: every field checked, all faults named at once.
+ */
 import type {
   CheckKind,
   CheckStatus,

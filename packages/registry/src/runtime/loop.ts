@@ -1,4 +1,7 @@
-/** Keeps one core running: one timer, inputs in the order they come, outputs in the order they left. */
+/**
+ * Keeps one core running: one timer, inputs in the order they come, outputs in the order they
+ * left.
+ */
 import type { Clock } from '@kith/interface'
 import { nextDeadline, step } from '../core/step.ts'
 import type { Input, Output, State } from '../core/types.ts'

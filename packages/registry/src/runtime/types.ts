@@ -22,7 +22,9 @@ export interface RegistryOptions {
   readonly extensions: ExtensionHost
   /** The own member's name; default `membership.self.name`. */
   readonly member?: string
-  /** Where the epoch is kept over restarts; default nowhere: then the wall clock has to go forward. */
+  /**
+   * Where the epoch is kept over restarts; default nowhere: then the wall clock has to go forward.
+   */
   readonly directory?: string
   /** Check kinds beside `tcp`, `http`, `ttl` and `function`; one of the same name replaces it. */
   readonly checkKinds?: readonly CheckKind[]
@@ -81,7 +83,9 @@ export interface RegistryStats extends Readonly<Counters> {
 }
 
 export interface Registry extends AsyncDisposable, EventSource<RegistryEvents> {
-  /** Joins the conversation. Rejects where the epoch cannot be kept, or with the signal's reason. */
+  /**
+   * Joins the conversation. Rejects where the epoch cannot be kept, or with the signal's reason.
+   */
   start(signal?: AbortSignal): Promise<void>
   /** Ends within 2 s, also where a check does not stop. Others keep our services until we leave. */
   stop(): Promise<void>
@@ -103,7 +107,9 @@ export interface Registry extends AsyncDisposable, EventSource<RegistryEvents> {
   checks(): readonly CheckState[]
   /** From memory, by member and id; a list that nothing changed is the same object again. */
   resolve(service: string, options?: ResolveOptions): readonly ServiceInstance[]
-  /** The current instances, then each change; what comes while the consumer is busy is one change. */
+  /**
+   * The current instances, then each change; what comes while the consumer is busy is one change.
+   */
   watch(service: string, options?: WatchOptions): AsyncIterable<readonly ServiceInstance[]>
   /** One instance; undefined where none fits. */
   pick(service: string, options?: PickOptions): ServiceInstance | undefined

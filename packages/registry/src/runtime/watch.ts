@@ -40,7 +40,8 @@ export class ChangeHub {
 
 /**
  * Yields what `read` gives now, and again whenever that changed. Changes that come while the
- * consumer is busy are one: it always gets the latest. Ends when the signal aborts or the hub closes.
+ * consumer is busy are one: it always gets the latest. Ends when the signal aborts or the hub
+ * closes.
  */
 export async function* follow(
   hub: ChangeHub,

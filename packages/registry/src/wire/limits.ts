@@ -1,4 +1,7 @@
-/** Bounds and name rules of everything that travels. They are part of the protocol: all members agree. */
+/**
+ * Bounds and name rules of everything that travels. They are part of the protocol: all members
+ * agree.
+ */
 import { utf8Length } from './bytes.ts'
 
 export const memberBytesMax = 128

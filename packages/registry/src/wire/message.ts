@@ -60,7 +60,9 @@ export interface Summary extends Header {
   readonly hash: number
 }
 
-/** Asks the owner, through everybody, to announce everything: its sender cannot reach it directly. */
+/**
+ * Asks the owner, through everybody, to announce everything: its sender cannot reach it directly.
+ */
 export interface Solicit extends Header {
   readonly kind: 'solicit'
 }

@@ -1,4 +1,6 @@
-/** A cluster in memory for whole registries: a view each, and extension hosts that lose and repeat. */
+/**
+ * A cluster in memory for whole registries: a view each, and extension hosts that lose and repeat.
+ */
 import {
   type Clock,
   createRandom,
