@@ -1,4 +1,7 @@
-/** Feeds lines to one member: each request has a producer id and a number, and is repeated until stored. */
+/**
+ * Feeds lines to one member: each request has a producer id and a number, and is repeated until
+ * it is stored.
+ */
 import { setTimeout as delay } from 'node:timers/promises'
 import { append, Refusal } from './api.ts'
 import type { CorpusLine } from './corpus.ts'
@@ -22,7 +25,7 @@ export interface Feed {
   acknowledged(): readonly CorpusLine[]
   readonly total: number
   readonly retries: () => number
-  /** Resolves when all is stored or the signal aborted; rejects when a request was refused for good. */
+  /** Resolves when all is stored or the signal aborted; rejects when one is refused for good. */
   readonly done: Promise<void>
 }
 

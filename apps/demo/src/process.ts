@@ -1,4 +1,4 @@
-/** One member as an operating-system process: the real command, started, killed, paused, awaited. */
+/** One member as a process of the system: the real command, started, killed, paused, awaited. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { dirname, join } from 'node:path'

@@ -27,7 +27,7 @@ export interface Agent extends AsyncDisposable {
   start(signal?: AbortSignal): Promise<void>
   /** Drains the services and leaves the cluster; the parts keep running until `stop`. */
   leave(): Promise<void>
-  /** Drains, leaves, and stops every part in reverse. Idempotent. Takes about 2 s; every part has a bound. */
+  /** Drains, leaves, and stops every part in reverse, each within a bound. Idempotent. */
   stop(): Promise<void>
 }
 

@@ -31,7 +31,7 @@ export interface AgentOptions {
   readonly join?: readonly string[]
   /** Where the HTTP interface listens. Default 127.0.0.1 with a free port. */
   readonly http?: string | Address
-  /** Where others reach it. Default: where it listens; for a wildcard the advertised gossip host. */
+  /** Where others reach it. Default: where it listens; for a wildcard, the host of gossip. */
   readonly httpAdvertise?: string | Address
   /** A directory for the log. Absent: a memory log, which ends with the process. */
   readonly data?: string

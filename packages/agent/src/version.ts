@@ -1,3 +1,4 @@
+/** The version of this package, as its manifest says it. */
 import { readFileSync } from 'node:fs'
 
 /** The version in the package's own manifest, which stands beside `src` and `dist` alike. */

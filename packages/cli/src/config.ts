@@ -109,7 +109,7 @@ const schema = z.strictObject(
   { error: 'an object' },
 )
 
-/** Reads and checks the file; throws `ERR_CLI_CONFIG` that names the file and every problem in it. */
+/** Reads and checks the file; throws `ERR_CLI_CONFIG` that names it and every problem in it. */
 export async function readConfig(path: string): Promise<AgentConfig> {
   let json: unknown
   try {

@@ -16,6 +16,12 @@ export interface Member {
   readonly status: MemberStatus
   /** Raised only by the member itself. */
   readonly incarnation: number
+  /** Versions of Serf's protocol that the member announced, where the provider tells them. */
+  readonly protocol?: {
+    readonly min: number
+    readonly max: number
+    readonly version: number
+  }
 }
 
 export type MemberEventKind = 'join' | 'leave' | 'fail' | 'update' | 'reap'

@@ -12,7 +12,10 @@ const NEWLINE = 0x0a
 /** Enough to see what is wrong without answering a bad upload with a larger one. */
 const PROBLEMS_MAX = 20
 
-/** One record as it is read: `{ offset, origin, sequence, time, key?, value | valueBase64, headers? }`. */
+/**
+ * One record as it is read:
+ * `{ offset, origin, sequence, time, key?, value | valueBase64, headers? }`.
+ */
 export function recordToLine(record: LogRecord): string {
   const { offset, origin, sequence, time } = record
   return `${JSON.stringify({

@@ -152,6 +152,10 @@ async function start(
   // Both in one turn, so that no change falls between what is and what comes.
   for (const member of agent.gossip.members()) lines.member({ kind: 'join', member })
   agent.gossip.subscribe({ memberChanged: (event) => lines.member(event) })
-  agent.gossip.on('suspect', (event) => lines.event('suspect', { ...event }))
-  agent.gossip.on('refute', (event) => lines.event('refute', { ...event }))
+  agent.gossip.on('suspect', ({ name, from, incarnation, probe }) => {
+    lines.event('suspect', { name, from, incarnation, ...(probe === undefined ? {} : { probe }) })
+  })
+  agent.gossip.on('refute', ({ from = null, incarnation, accused }) => {
+    lines.event('refute', { from, incarnation, accused })
+  })
 }

@@ -15,7 +15,9 @@ export function handleDead(state: State, message: DeadMessage, ticket?: number):
   if (absurdEvidence(entry.incarnation, incarnation)) return count(state, 'incarnationAbsurd')
   cancelSuspicion(state, entry)
   if (entry.state === 'dead' || entry.state === 'left') return
-  if (node === state.name && state.phase === 'active') return refute(state, entry, incarnation)
+  if (node === state.name && state.phase === 'active') {
+    return refute(state, entry, incarnation, from)
+  }
   broadcastSwim(state, message, ticket)
   entry.incarnation = incarnation
   setEntryState(state, entry, from === node ? 'left' : 'dead')

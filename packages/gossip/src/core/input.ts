@@ -89,8 +89,16 @@ export type GossipEvent =
       readonly incarnation: number
       readonly probe?: ProbeReport
     }
-  /** Somebody said we were suspect, dead or other than we are; `incarnation` is our new one. */
-  | { readonly kind: 'refute'; readonly incarnation: number; readonly accused: number }
+  /**
+   * Somebody said we were suspect, dead or other than we are; `incarnation` is our new one and
+   * `from` who said so, where the message named them.
+   */
+  | {
+      readonly kind: 'refute'
+      readonly incarnation: number
+      readonly accused: number
+      readonly from?: string
+    }
   /** Two live addresses claim one name; the first one stays. */
   | {
       readonly kind: 'conflict'

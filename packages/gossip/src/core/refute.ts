@@ -24,8 +24,11 @@ export function absurdAlive(stored: number, incarnation: number): boolean {
   return incarnation > Math.max(incarnationEvidenceMax, stored) + incarnationStepMax
 }
 
-/** Takes an incarnation above the accused one and tells everyone; costs a step of awareness. */
-export function refute(state: State, entry: Entry, accused: number): void {
+/**
+ * Takes an incarnation above the accused one and tells everyone; costs a step of awareness. `from`
+ * says who accused us, where the message did.
+ */
+export function refute(state: State, entry: Entry, accused: number, from?: string): void {
   const next = Math.max(state.incarnation + 1, accused + 1)
   state.incarnation = Math.min(next, 2 ** 32 - 1)
   entry.incarnation = state.incarnation
@@ -40,5 +43,6 @@ export function refute(state: State, entry: Entry, accused: number): void {
     meta: entry.meta,
     versions: entry.versions,
   })
-  emitEvent(state, { kind: 'refute', incarnation: entry.incarnation, accused })
+  const about = { kind: 'refute', incarnation: entry.incarnation, accused } as const
+  emitEvent(state, from === undefined ? about : { ...about, from })
 }

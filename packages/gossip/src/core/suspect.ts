@@ -19,7 +19,7 @@ export function handleSuspect(state: State, message: SuspectMessage, probe?: Pro
     return
   }
   if (entry.state !== 'alive') return
-  if (node === state.name) return refute(state, entry, incarnation)
+  if (node === state.name) return refute(state, entry, incarnation, from)
   broadcastSwim(state, message)
   entry.incarnation = incarnation
   setEntryState(state, entry, 'suspect')

@@ -100,12 +100,14 @@ function setMember(state: State, row: MemberRow, snapshot: Member): void {
 }
 
 function snapshotOf(entry: Entry, status: MemberStatus): Member {
+  const [, , , min, max, version] = entry.versions
   return Object.freeze({
     name: entry.name,
     address: entry.address,
     tags: tagsRecord(decodeTags(entry.meta) ?? new Map()),
     status,
     incarnation: entry.incarnation,
+    protocol: Object.freeze({ min, max, version }),
   })
 }
 

@@ -31,8 +31,10 @@ export function statusRoutes(app: FastifyInstance, context: RouteContext): void 
   })
 }
 
-function describe({ name, address, status, incarnation, tags }: Member): object {
-  return { name, host: address.host, port: address.port, status, incarnation, tags }
+function describe(member: Member): object {
+  const { name, address, status, incarnation, tags, protocol } = member
+  const told = protocol === undefined ? {} : { protocol }
+  return { name, host: address.host, port: address.port, status, incarnation, tags, ...told }
 }
 
 function countByStatus(members: readonly Member[]): Record<Member['status'], number> {
