@@ -20,6 +20,9 @@ import {
 import { isBehind } from './state.ts'
 import type { State } from './types.ts'
 
+/** Where waiting would bring nothing, only the spread over the fetchers is left. */
+const certainDelayMs = 20
+
 /**
  * The replica that a statement with this header is about, opened in the statement's epoch.
  * Undefined where the statement is not to be believed or is about this member itself.
@@ -100,7 +103,12 @@ export function merge(
     mergeStatement(state, replica, statement)
   }
   if (fromOwner) confirm(state, replica.member)
-  settle(state, replica, now, state.settings.gapMs)
+  settle(state, replica, now, isLate(statement) ? state.settings.gapMs : certainDelayMs)
+}
+
+/** What is missing may still be on its way; but a large instance and a summary only get fetched. */
+function isLate(statement: Delta | Snapshot | Summary): boolean {
+  return statement.kind !== 'summary' && statement.entries.every(({ kind }) => kind !== 'large')
 }
 
 function mergeStatement(state: State, replica: Replica, statement: Delta | Snapshot): void {
