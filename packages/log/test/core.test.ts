@@ -1,0 +1,163 @@
+import type { StoredOrigin } from '@kith/interface'
+import { nodeDigests } from '@kith/interface/node'
+import { array, assert, constantFrom, integer, property, record } from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { checkForeign, decideApply } from '../src/core/apply.ts'
+import { gateDeadline, startGate, stepGate } from '../src/core/gate.ts'
+import { lookUpAnswer, PRODUCER_ANSWERS_MAX, rememberAnswer } from '../src/core/producers.ts'
+import { createReplicaTracker, decodeVector, encodeVector } from '../src/core/replicas.ts'
+import { mayRotate, ROTATION_INTERVAL_MS } from '../src/core/rotation.ts'
+import { newOrigin } from '../src/core/state.ts'
+import { makeBatch, records } from './support.ts'
+import type { MadeBatch } from './support.ts'
+
+const origin = 'ab'.repeat(16)
+
+/** What `decideApply` says of a batch, as its caller would ask. */
+function decide(entry: StoredOrigin, batch: Uint8Array, held: readonly MadeBatch[] = []) {
+  const checked = checkForeign(batch, nodeDigests)
+  if (checked.outcome !== 'checked') throw new Error(checked.outcome)
+  return decideApply(entry, checked.header, batch, nodeDigests, (first) => {
+    const found = held.find((one) => one.next - 3 === first)
+    return found && ({ bytes: found.bytes } as never)
+  })
+}
+
+describe('apply', () => {
+  const fresh = newOrigin(origin, 'm', 0, nodeDigests)
+  const one = makeBatch(origin)
+  const two = makeBatch(origin, one.next, one.chain)
+  const atTwo: StoredOrigin = { ...fresh, next: one.next, chain: one.chain, bytes: 1, records: 3 }
+
+  it('LOG-9 takes a batch at next whose chain continues ours, and none past it', () => {
+    expect(decide(fresh, one.bytes)).toMatchObject({
+      outcome: 'applied',
+      entry: { next: 4, chain: one.chain, records: 3, bytes: one.bytes.length },
+    })
+    expect(decide(fresh, two.bytes)).toEqual({ outcome: 'ahead' })
+    expect(decide(atTwo, two.bytes)).toMatchObject({ outcome: 'applied', entry: { next: 7 } })
+  })
+
+  it('LOG-10 drops what is held, also where the held bytes cannot be looked at', () => {
+    expect(decide(atTwo, one.bytes, [one])).toEqual({ outcome: 'duplicate' })
+    expect(decide(atTwo, one.bytes)).toEqual({ outcome: 'duplicate' })
+  })
+
+  it('LOG-11 calls another history by its name, wherever it meets ours', () => {
+    const other = makeBatch(origin, 1, undefined, records(3, 10))
+    expect(decide(atTwo, other.bytes, [one]).outcome).toBe('fork')
+    const spanning = makeBatch(origin, 1, undefined, records(5))
+    expect(decide(atTwo, spanning.bytes).outcome).toBe('fork')
+    const strangeChain = makeBatch(origin, 4, 'cd'.repeat(32))
+    expect(decide(atTwo, strangeChain.bytes).outcome).toBe('fork')
+    const quarantined: StoredOrigin = { ...atTwo, status: 'quarantined' }
+    expect(decide(quarantined, two.bytes)).toEqual({ outcome: 'quarantined' })
+  })
+})
+
+describe('the gate', () => {
+  const wait = { gate: 'wait', gateMs: 5_000 } as const
+
+  it('LOG-14 is open at once without a history or where nobody is expected', () => {
+    expect(startGate({ ...wait, gate: 'open' }, true, false, 0)).toEqual({ kind: 'open' })
+    expect(startGate(wait, false, false, 0)).toEqual({ kind: 'open' })
+  })
+
+  it('LOG-14 opens by word without rotating, by deadline with a rotation after an unclean stop', () => {
+    for (const clean of [true, false]) {
+      const state = startGate(wait, true, clean, 100)
+      expect(gateDeadline(state)).toBe(5_100)
+      expect(stepGate(state, { kind: 'deadline' }, 5_099)).toEqual({ state, rotate: false })
+      const opened = { state: { kind: 'open' }, rotate: false }
+      expect(stepGate(state, { kind: 'open' }, 200)).toEqual(opened)
+      const expired = stepGate(state, { kind: 'deadline' }, 5_100)
+      expect(expired).toEqual({ ...opened, rotate: !clean })
+      expect(stepGate(expired.state, { kind: 'deadline' }, 9_999)).toEqual(opened)
+      expect(gateDeadline(expired.state)).toBe(undefined)
+    }
+  })
+})
+
+it('LOG-15 allows one rotation an hour, and a wall clock set back forbids none', () => {
+  expect(mayRotate(0, 5)).toBe(true)
+  expect(mayRotate(1_000, 1_000 + ROTATION_INTERVAL_MS - 1)).toBe(false)
+  expect(mayRotate(1_000, 1_000 + ROTATION_INTERVAL_MS)).toBe(true)
+  expect(mayRotate(1_000, 999)).toBe(true)
+})
+
+describe('producers', () => {
+  const answer = (sequence: number) => ({
+    sequence,
+    origin,
+    first: sequence * 10 + 1,
+    count: 3,
+    offset: sequence * 7,
+  })
+
+  it('LOG-16 remembers the last 64 answers, by sequence, and says what it cannot know', () => {
+    assert(
+      property(array(integer({ min: 0, max: 150 }), { maxLength: 200 }), (sequences) => {
+        let answers = new Uint8Array(0)
+        const model: number[] = []
+        for (const sequence of sequences) {
+          const found = lookUpAnswer(answers, sequence)
+          if (model.includes(sequence)) {
+            expect(found).toEqual({ kind: 'stored', answer: answer(sequence) })
+            continue
+          }
+          const oldest = Math.min(...model)
+          if (model.length === PRODUCER_ANSWERS_MAX && sequence < oldest) {
+            expect(found).toEqual({ kind: 'stale', oldest })
+            continue
+          }
+          expect(found).toEqual({ kind: 'new' })
+          answers = rememberAnswer(answers, answer(sequence)) as Uint8Array<ArrayBuffer>
+          if (model.length === PRODUCER_ANSWERS_MAX) model.splice(model.indexOf(oldest), 1)
+          model.push(sequence)
+        }
+      }),
+      { numRuns: 200 },
+    )
+  })
+})
+
+describe('replicas', () => {
+  const logs = ['01', '02', '03'].map((mark) => mark.repeat(16))
+
+  it('LOG-17 counts the logs that acknowledged, and never counts one back', () => {
+    assert(
+      property(
+        array(record({ log: constantFrom(...logs), next: integer({ min: 0, max: 20 }) })),
+        integer({ min: 1, max: 20 }),
+        integer({ min: 1, max: 3 }),
+        (acks, next, needed) => {
+          const tracker = createReplicaTracker([])
+          const best = new Map<string, number>()
+          let done: number | undefined
+          tracker.wait(origin, next, needed, (acked) => (done = acked))
+          for (const ack of acks) {
+            tracker.acknowledge(ack.log, new Map([[origin, ack.next]]))
+            best.set(ack.log, Math.max(best.get(ack.log) ?? 0, ack.next))
+            const acked = [...best.values()].filter((value) => value >= next).length
+            expect(tracker.ackedBy(origin, next)).toBe(acked)
+            expect(done !== undefined).toBe(acked >= needed)
+          }
+        },
+      ),
+    )
+  })
+
+  it('LOG-17 a removed wait is not called, and vectors survive being written down', () => {
+    const vector = new Map([
+      [origin, 2 ** 40],
+      ['cd'.repeat(16), 1],
+    ])
+    expect(decodeVector(encodeVector(vector))).toEqual(vector)
+    const tracker = createReplicaTracker([['01'.repeat(16), encodeVector(vector)]])
+    expect(tracker.ackedBy(origin, 5)).toBe(1)
+    let called = false
+    tracker.wait(origin, 2 ** 41, 1, () => (called = true))()
+    tracker.acknowledge('01'.repeat(16), new Map([[origin, 2 ** 42]]))
+    expect(called).toBe(false)
+  })
+})
