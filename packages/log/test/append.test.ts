@@ -69,7 +69,10 @@ describe.each(kinds)('append with a %s log', (kind) => {
       [{ value, headers: { a: 5 as never } }, 'ERR_LOG_RECORD_INVALID'],
       [{ value, headers: { a: 'x'.repeat(17_000) } }, 'ERR_LOG_RECORD_INVALID'],
       [{ value: new Uint8Array(2_001) }, 'ERR_LOG_RECORD_TOO_LARGE'],
-      [Array.from({ length: 6 }, () => ({ value: new Uint8Array(900) })), 'ERR_LOG_APPEND_TOO_LARGE'],
+      [
+        Array.from({ length: 6 }, () => ({ value: new Uint8Array(900) })),
+        'ERR_LOG_APPEND_TOO_LARGE',
+      ],
       [[{ value }, { value: null as never }], 'ERR_LOG_RECORD_INVALID'],
     ]
     for (const [given, code] of bad) expect(await codeOf(log.append(given))).toBe(code)
@@ -107,7 +110,8 @@ describe.each(kinds)('append with a %s log', (kind) => {
       const sequence = log.status().records
       await log.append(records(1), { producer: { id, sequence } })
     }
-    const retry = (id: string, sequence: number) => log.append(records(1), { producer: { id, sequence } })
+    const retry = (id: string, sequence: number) =>
+      log.append(records(1), { producer: { id, sequence } })
     expect((await retry('a', 0)).duplicate).toBe(true)
     expect((await retry('c', 3)).duplicate).toBe(true)
     expect((await retry('b', 1)).duplicate).toBe(false)
@@ -148,11 +152,24 @@ describe.each(kinds)('append with a %s log', (kind) => {
   it('answers an aborted append with its reason and bad options with all their problems', async () => {
     const log = await started(home(kind))
     const reason = new Error('enough')
-    expect(await codeOf(log.append(records(1), { signal: AbortSignal.abort(reason) }))).toContain('enough')
-    const bad = { durability: 'tape', replicas: -1, timeoutMs: 0, producer: { id: '', sequence: 1.5 } }
+    expect(await codeOf(log.append(records(1), { signal: AbortSignal.abort(reason) }))).toContain(
+      'enough',
+    )
+    const bad = {
+      durability: 'tape',
+      replicas: -1,
+      timeoutMs: 0,
+      producer: { id: '', sequence: 1.5 },
+    }
     const error = await log.append(records(1), bad as never).catch((cause: unknown) => cause)
     expect(error).toMatchObject({ code: 'ERR_LOG_OPTIONS' })
-    for (const field of ['durability', 'replicas', 'timeoutMs', 'producer.id', 'producer.sequence']) {
+    for (const field of [
+      'durability',
+      'replicas',
+      'timeoutMs',
+      'producer.id',
+      'producer.sequence',
+    ]) {
       expect((error as Error).message).toContain(field)
     }
     expect(log.status().records).toBe(0)

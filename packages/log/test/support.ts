@@ -41,7 +41,7 @@ export function home(kind: Kind): LogOptions {
 
 export async function allValues(log: Log): Promise<readonly string[]> {
   const values: string[] = []
-  for (let from = 0; from < log.status().next; ) {
+  for (let from = 0; from < log.status().next;) {
     const page = await log.read({ from })
     values.push(...page.records.map(({ value }) => text(value)))
     from = page.next
@@ -52,7 +52,7 @@ export async function allValues(log: Log): Promise<readonly string[]> {
 /** The batches of one origin as another member would pull them. */
 export async function pulled(log: Log, origin = log.origin, from = 1): Promise<Uint8Array[]> {
   const batches: Uint8Array[] = []
-  for (let next = from; ; ) {
+  for (let next = from; ;) {
     const run = await log.readBatches(origin, next, 1_000_000)
     if (run.kind !== 'batches') return batches
     // Copies: what a test does to them must not reach the log.

@@ -2,7 +2,17 @@ import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { AppendRecord } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
-import { assert, property, array, option, record, uint8Array, string, dictionary, integer } from 'fast-check'
+import {
+  assert,
+  property,
+  array,
+  option,
+  record,
+  uint8Array,
+  string,
+  dictionary,
+  integer,
+} from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   BATCH_PAYLOAD_BYTES_MAX,
@@ -47,9 +57,13 @@ const arbitraryRecord = record(
     value: uint8Array({ maxLength: 300 }),
     key: option(uint8Array({ maxLength: 40 }), { nil: undefined }),
     headers: option(
-      dictionary(string({ minLength: 1, maxLength: 20, unit: 'grapheme' }), string({ unit: 'grapheme' }), {
-        maxKeys: 5,
-      }),
+      dictionary(
+        string({ minLength: 1, maxLength: 20, unit: 'grapheme' }),
+        string({ unit: 'grapheme' }),
+        {
+          maxKeys: 5,
+        },
+      ),
       { nil: undefined },
     ),
   },

@@ -102,8 +102,7 @@ export class LogWriter {
     this.open = new OpenTransaction(this.takeBuffer)
   }
 
-  private readonly takeBuffer = (): ArrayBuffer =>
-    this.pool.pop() ?? new ArrayBuffer(groupCapacity)
+  private readonly takeBuffer = (): ArrayBuffer => this.pool.pop() ?? new ArrayBuffer(groupCapacity)
 
   attach(backend: Backend, reads: BatchReads): void {
     this.backend = backend

@@ -1,0 +1,171 @@
+import { describe, expect, it } from 'vitest'
+import type { LogRecord } from '@kith/interface'
+import type { Log } from '../src/index.ts'
+import {
+  allValues,
+  bytes,
+  codeOf,
+  durableKinds,
+  home,
+  kinds,
+  records,
+  started,
+  text,
+} from './support.ts'
+
+async function take(log: Log, count: number, from?: number | 'latest'): Promise<LogRecord[]> {
+  const taken: LogRecord[] = []
+  for await (const record of log.tail(from === undefined ? {} : { from })) {
+    taken.push(record)
+    if (taken.length === count) break
+  }
+  return taken
+}
+
+describe.each(kinds)('reading a %s log', (kind) => {
+  it('LOG-18 pages by count and by bytes, and names offsets that are not there', async () => {
+    const log = await started({ ...home(kind), cacheBytesMax: 0 })
+    await log.append(records(50))
+    await log.append(records(50, 50))
+    const page = await log.read({ from: 45, limit: 10 })
+    expect(page.next).toBe(55)
+    expect(page.records.map(({ offset }) => offset)).toEqual([
+      45, 46, 47, 48, 49, 50, 51, 52, 53, 54,
+    ])
+    expect((await log.read({ bytesMax: 1 })).records.length).toBe(1)
+    expect(await log.read({ from: 100 })).toEqual({ records: [], next: 100 })
+    expect(await codeOf(log.read({ from: 101 }))).toBe('ERR_LOG_OFFSET_OUT_OF_RANGE')
+    expect(await codeOf(log.read({ from: -1 }))).toBe('ERR_LOG_OFFSET_OUT_OF_RANGE')
+    expect(await codeOf(log.read({ limit: 0 }))).toBe('ERR_LOG_OPTIONS')
+    expect(await codeOf(log.read({ bytesMax: 0.5 }))).toBe('ERR_LOG_OPTIONS')
+  })
+
+  it('LOG-18 hands out copies: a caller that scribbles on them harms nobody', async () => {
+    const log = await started(home(kind))
+    await log.append({ value: bytes('mine'), key: bytes('k') })
+    const [record] = (await log.read()).records
+    record?.value.fill(0)
+    record?.key?.fill(0)
+    expect(await allValues(log)).toEqual(['mine'])
+  })
+
+  it('LOG-32 a tail goes over from history to live without a gap or a repetition', async () => {
+    const log = await started(home(kind))
+    const total = 600
+    await log.append(records(100))
+    const tails = [take(log, total), take(log, total - 30, 30)]
+    for (let at = 100; at < total; at += 5) {
+      const appended = log.append(records(5, at))
+      if (at % 50 === 0) await appended
+    }
+    const [all, rest] = await Promise.all(tails)
+    expect(all?.map(({ offset }) => offset)).toEqual(Array.from({ length: total }, (_, at) => at))
+    expect(all?.map(({ value }) => text(value))).toEqual(
+      Array.from({ length: total }, (_, at) => `record ${at}`),
+    )
+    expect(rest?.[0]?.offset).toBe(30)
+  })
+
+  it('LOG-32 a tail from the latest sees only what comes, ends with its signal and with the log', async () => {
+    const log = await started(home(kind))
+    await log.append(records(3))
+    const controller = new AbortController()
+    const seen: string[] = []
+    const live = (async () => {
+      for await (const { value } of log.tail({ from: 'latest', signal: controller.signal })) {
+        seen.push(text(value))
+        if (seen.length === 2) controller.abort()
+      }
+      return 'ended'
+    })()
+    const stopped = codeOf(take(log, 99))
+    await new Promise((resolve) => setImmediate(resolve))
+    await log.append(records(2, 3))
+    expect(await live).toBe('ended')
+    expect(seen).toEqual(['record 3', 'record 4'])
+    await log.stop()
+    expect(await stopped).toBe('ERR_LOG_CLOSED')
+  })
+
+  it('LOG-32 a stopped consumer holds up nobody', async () => {
+    const log = await started(home(kind))
+    await log.append(records(10))
+    const iterator = log.tail()[Symbol.asyncIterator]()
+    expect((await iterator.next()).value?.offset).toBe(0)
+    await log.append(records(2_000, 10))
+    expect((await take(log, 2_010)).length).toBe(2_010)
+    await iterator.return?.()
+  })
+
+  it('LOG-30 a cursor is durable, moves by compare-and-set, and one commit follows the other', async () => {
+    const options = home(kind)
+    const log = await started(options)
+    await log.append(records(10))
+    const cursor = log.cursor('worker/1')
+    expect(cursor.get()).toEqual({ next: 0, revision: 0 })
+    expect(await cursor.commit({ next: 4 })).toEqual({ next: 4, revision: 1 })
+    const both = await Promise.all(
+      [5, 6].map((next) => codeOf(cursor.commit({ next, revision: 1 }))),
+    )
+    expect(both.sort()).toEqual(['ERR_LOG_CURSOR_CONFLICT', 'resolved'])
+    expect(cursor.get().revision).toBe(2)
+    expect(await codeOf(cursor.commit({ next: 11 }))).toBe('ERR_LOG_OFFSET_OUT_OF_RANGE')
+    expect(await codeOf(cursor.commit({ next: 0.5 }))).toBe('ERR_LOG_OFFSET_OUT_OF_RANGE')
+    expect(() => log.cursor('no spaces')).toThrow('1 to 128')
+    await log.cursor('other').commit({ next: 1 })
+    await log.stop()
+    const again = await started(options)
+    expect(again.cursor('worker/1').get()).toEqual({ next: 5, revision: 2 })
+    expect(again.cursor('other').get()).toEqual({ next: 1, revision: 1 })
+  })
+})
+
+describe.each(durableKinds)('statements with a cursor of a %s log', (kind) => {
+  it('LOG-31 happen together with its commit or not at all', async () => {
+    const options = home(kind)
+    const log = await started(options)
+    await log.append(records(5))
+    const cursor = log.cursor('c')
+    const insert = (id: number) => ({
+      sql: 'INSERT INTO seen(id, body) VALUES (?, ?)',
+      params: [id, bytes(`body ${id}`)],
+    })
+    await cursor.commit({
+      next: 1,
+      statements: [{ sql: 'CREATE TABLE seen(id INTEGER PRIMARY KEY, body)' }],
+    })
+    await cursor.commit({ next: 2, statements: [insert(1), insert(2)] })
+    const failed = codeOf(cursor.commit({ next: 3, statements: [insert(3), insert(1)] }))
+    const beside = log.append(records(1))
+    expect(await failed).toBe('ERR_LOG_STATEMENT')
+    expect((await beside).first).toBe(6)
+    expect(cursor.get()).toEqual({ next: 2, revision: 2 })
+    expect(await cursor.commit({ next: 3, revision: 2, statements: [insert(3)] })).toEqual({
+      next: 3,
+      revision: 3,
+    })
+    for (const sql of [
+      'COMMIT',
+      ' pragma user_version=9',
+      'DELETE FROM kith_batch',
+      'attach x as y',
+    ]) {
+      expect(await codeOf(cursor.commit({ next: 4, statements: [{ sql }] }))).toBe(
+        'ERR_LOG_OPTIONS',
+      )
+    }
+    expect(await log.verify()).toMatchObject({ ok: true })
+    await log.stop()
+    const { default: Database } = await import('better-sqlite3')
+    const db = new Database(`${options.directory}/log.db`, { readonly: true })
+    expect(db.prepare('SELECT id FROM seen ORDER BY id').pluck().all()).toEqual([1, 2, 3])
+    expect(db.prepare("SELECT next FROM kith_cursor WHERE name = 'c'").pluck().get()).toBe(3)
+    db.close()
+  })
+})
+
+it('LOG-31 a memory log says that it runs no statements', async () => {
+  const log = await started()
+  const commit = log.cursor('c').commit({ next: 0, statements: [{ sql: 'SELECT 1' }] })
+  expect(await codeOf(commit)).toBe('ERR_LOG_STATEMENTS_UNSUPPORTED')
+})

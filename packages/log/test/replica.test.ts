@@ -1,0 +1,239 @@
+import { describe, expect, it } from 'vitest'
+import { originChain } from '../src/core/index.ts'
+import { nodeDigests } from '@kith/interface/node'
+import { allValues, codeOf, home, kinds, makeBatch, pulled, records, started } from './support.ts'
+
+const stranger = 'ab'.repeat(16)
+
+describe.each(kinds)('a %s log as a replica', (kind) => {
+  it('LOG-9 LOG-10 takes each batch once, in order, whatever order they come in', async () => {
+    const source = await started()
+    for (let index = 0; index < 5; index += 1) await source.append(records(2, index * 2))
+    const batches = await pulled(source)
+    expect(batches.length).toBe(5)
+    const log = await started(home(kind))
+    await log.append(records(1, 100))
+    const [b0, b1, b2, b3, b4] = batches as [
+      Uint8Array,
+      Uint8Array,
+      Uint8Array,
+      Uint8Array,
+      Uint8Array,
+    ]
+    const first = await log.applyBatches([b1, b0, b0, b1], new Map([[source.origin, 'src']]))
+    expect(first).toMatchObject({
+      outcomes: ['ahead', 'applied', 'duplicate', 'applied'],
+      records: 4,
+      duplicateBytes: b0.length,
+    })
+    const [x, y] = await Promise.all([
+      log.applyBatches([b2, b3, b4]),
+      log.applyBatches([b2, b3, b4]),
+    ])
+    expect(x?.outcomes).toEqual(['applied', 'applied', 'applied'])
+    expect(y?.outcomes).toEqual(['duplicate', 'duplicate', 'duplicate'])
+    const own = source.vector()[0]
+    expect(log.vector().find(({ origin }) => origin === source.origin)).toEqual({
+      ...own,
+      own: false,
+      member: 'src',
+    })
+    expect(await pulled(log, source.origin)).toEqual(batches)
+    expect((await allValues(log)).slice(1)).toEqual(await allValues(source))
+    expect(await log.verify()).toMatchObject({ ok: true, records: 11 })
+  })
+
+  it('LOG-11 quarantines a forked origin for good, and only that one', async () => {
+    const options = home(kind)
+    const log = await started(options)
+    const one = makeBatch(stranger)
+    const fork = makeBatch(stranger, one.next, 'cd'.repeat(32))
+    const events: unknown[] = []
+    log.on('quarantine', (event) => events.push(event))
+    const report = await log.applyBatches([one.bytes, fork.bytes, one.bytes])
+    expect(report.outcomes).toEqual(['applied', 'fork', 'quarantined'])
+    expect(events).toMatchObject([{ origin: stranger }])
+    expect(await log.readBatches(stranger, 1, 1_000)).toEqual({ kind: 'quarantined' })
+    expect(await log.fetchBatch(stranger, 1)).toBe(undefined)
+    await log.append(records(1))
+    await log.stop()
+    const again = await started(options)
+    expect(again.vector().find(({ origin }) => origin === stranger)?.status).toBe('quarantined')
+    expect((await again.applyBatches([one.bytes])).outcomes).toEqual(['quarantined'])
+    expect((await again.append(records(1))).first).toBe(2)
+    expect(await again.verify()).toMatchObject({ ok: true })
+  })
+
+  it('LOG-12 changes nothing for corrupt, newer or oversized batches', async () => {
+    const log = await started(home(kind))
+    const { bytes } = makeBatch(stranger)
+    const corrupt = Uint8Array.from(bytes)
+    corrupt[70] = (corrupt[70] ?? 0) ^ 4
+    const newer = makeBatch(stranger).bytes
+    newer[3] = 1
+    const view = new DataView(newer.buffer)
+    view.setUint32(4, 0, true)
+    view.setUint32(4, nodeDigests.crc32(newer.subarray(0, 64)), true)
+    const unsupported: unknown[] = []
+    log.on('unsupported', (event) => unsupported.push(event))
+    const before = log.vector()
+    const report = await log.applyBatches([
+      corrupt,
+      newer,
+      new Uint8Array(3_000_000),
+      bytes.subarray(0, 80),
+    ])
+    expect(report.outcomes).toEqual(['corrupt', 'unsupported', 'corrupt', 'corrupt'])
+    expect(unsupported).toEqual([{ why: 'a batch has an unknown flags' }])
+    expect(log.vector()).toEqual(before)
+  })
+
+  it('LOG-13 gives up its origin when a member shows more of it than it holds', async () => {
+    const options = home(kind)
+    const log = await started({ ...options, member: 'me' })
+    await log.append(records(3))
+    const past = log.origin
+    const mine = await pulled(log)
+    // What this log wrote before its disk went back in time.
+    const lost = makeBatch(past, 4, log.vector()[0]?.chain, records(2, 3))
+    const rotations: unknown[] = []
+    log.on('rotate', (event) => rotations.push(event))
+    expect((await log.applyBatches(mine)).outcomes).toEqual(['duplicate'])
+    expect(log.origin).toBe(past)
+    expect((await log.applyBatches([lost.bytes])).outcomes).toEqual(['applied'])
+    expect(log.origin).not.toBe(past)
+    expect(rotations).toMatchObject([{ from: past, to: log.origin }])
+    expect((await log.append(records(1, 5))).first).toBe(1)
+    expect(log.vector().find(({ origin }) => origin === past)).toMatchObject({
+      status: 'sealed',
+      next: 6,
+      own: false,
+    })
+    expect(await allValues(log)).toEqual(Array.from({ length: 6 }, (_, index) => `record ${index}`))
+    await log.stop()
+    const again = await started(options)
+    expect(
+      again
+        .vector()
+        .filter(({ own }) => own)
+        .map(({ member }) => member),
+    ).toEqual(['me'])
+    expect(await again.verify()).toMatchObject({ ok: true, records: 6 })
+  })
+
+  it('LOG-11 LOG-13 rotates and quarantines when its own origin forked', async () => {
+    const log = await started(home(kind))
+    await log.append(records(3))
+    const past = log.origin
+    const other = makeBatch(past, 1, originChain(past, nodeDigests), records(4, 50))
+    expect((await log.applyBatches([other.bytes])).outcomes).toEqual(['fork'])
+    expect(log.origin).not.toBe(past)
+    expect(log.vector().find(({ origin }) => origin === past)?.status).toBe('quarantined')
+    expect((await log.append(records(1))).first).toBe(1)
+  })
+
+  it('LOG-15 rotates once an hour, and appends nothing while another rotation is owed', async () => {
+    let wall = 1_700_000_000_000
+    const { systemClock } = await import('@kith/interface/node')
+    const clock = { ...systemClock, wallNow: () => wall }
+    const options = { ...home(kind), clock }
+    const log = await started(options)
+    await log.append(records(1))
+    const second = await log.rotate('asked')
+    expect(log.origin).toBe(second)
+    expect((await log.append(records(1))).origin).toBe(second)
+    expect(await codeOf(log.rotate('again'))).toBe('ERR_LOG_ROTATION_RATE')
+    expect(await codeOf(log.append(records(1)))).toBe('ERR_LOG_ROTATION_RATE')
+    expect(log.status().gate).toBe('refused')
+    await log.stop()
+    const again = await started(options)
+    expect(await codeOf(again.append(records(1)))).toBe('ERR_LOG_ROTATION_RATE')
+    wall += 3_600_000
+    const result = await again.append(records(1))
+    expect(result).toMatchObject({ first: 1, origin: again.origin })
+    expect(again.origin).not.toBe(second)
+    expect(again.status().gate).toBe('open')
+  })
+
+  it('LOG-33 keeps a floor where nothing was held, and a hole where something was lost', async () => {
+    const options = home(kind)
+    const log = await started(options)
+    const gaps: unknown[] = []
+    log.on('gap', (event) => gaps.push(event))
+    const chain9 = '09'.repeat(32)
+    const nine = makeBatch(stranger, 9, chain9)
+    const far = makeBatch(stranger, 20, '20'.repeat(32))
+    await log.recordGap(stranger, 9, chain9, 'never held')
+    expect(log.vector().find(({ own }) => !own)).toMatchObject({ floor: 9, next: 9, holes: [] })
+    await log.applyBatches([nine.bytes])
+    await log.recordGap(stranger, 20, '20'.repeat(32), 'lost')
+    await log.applyBatches([far.bytes])
+    const expected = { floor: 9, next: 23, chain: far.chain, holes: [{ from: 12, to: 20 }] }
+    expect(log.vector().find(({ own }) => !own)).toMatchObject(expected)
+    expect(gaps).toMatchObject([
+      { from: 1, to: 9 },
+      { from: 12, to: 20, why: 'lost' },
+    ])
+    await log.stop()
+    const again = await started(options)
+    expect(again.vector().find(({ own }) => !own)).toMatchObject(expected)
+    const gap9 = { kind: 'gap', resume: 9, chainBefore: chain9 }
+    expect(await again.readBatches(stranger, 1, 9_999)).toEqual(gap9)
+    expect(await again.readBatches(stranger, 15, 9_999)).toEqual({
+      kind: 'gap',
+      resume: 20,
+      chainBefore: '20'.repeat(32),
+    })
+    expect(await again.readBatches(stranger, 9, 9_999)).toMatchObject({ kind: 'batches', next: 12 })
+    expect(await again.chainAt(stranger, 9)).toBe(chain9)
+    expect(await again.chainAt(stranger, 12)).toBe(nine.chain)
+    expect(await again.chainAt(stranger, 15)).toBe(undefined)
+    expect(await again.chainAt(stranger, 20)).toBe('20'.repeat(32))
+    expect(await again.fetchBatch(stranger, 15)).toBe(undefined)
+    expect(await again.verify()).toMatchObject({ ok: true })
+    for (const [origin, resume, chain] of [
+      [again.origin, 5, chain9],
+      [stranger, 23, chain9],
+      [stranger, 2.5, chain9],
+      [stranger, 40, 'short'],
+    ] as const) {
+      expect(await codeOf(again.recordGap(origin, resume, chain, 'why'))).toBe('ERR_LOG_GAP')
+    }
+  })
+
+  it('LOG-18 answers every question about an origin from what it durably holds', async () => {
+    const log = await started(home(kind))
+    await log.append(records(3))
+    await log.append(records(4))
+    const { origin } = log
+    const state = log.vector()[0]
+    expect(await log.readBatches(stranger, 1, 100)).toEqual({ kind: 'unknown' })
+    expect(await log.readBatches(origin, 8, 100)).toEqual({
+      kind: 'end',
+      next: 8,
+      chain: state?.chain,
+    })
+    expect(await log.readBatches(origin, 99, 100)).toMatchObject({ kind: 'end', next: 8 })
+    const chain4 = await log.chainAt(origin, 4)
+    expect(await log.readBatches(origin, 5, 100)).toEqual({
+      kind: 'inside',
+      first: 4,
+      chain: chain4,
+    })
+    const one = await log.readBatches(origin, 1, 1)
+    expect(one).toMatchObject({
+      kind: 'batches',
+      next: 4,
+      previousChain: await log.chainAt(origin, 1),
+    })
+    const two = await log.readBatches(origin, 1, 100_000)
+    expect(two).toMatchObject({ kind: 'batches', next: 8 })
+    expect(await log.chainAt(origin, 1)).toBe(originChain(origin, nodeDigests))
+    expect(await log.chainAt(origin, 8)).toBe(state?.chain)
+    expect(await log.chainAt(origin, 2)).toBe(undefined)
+    expect(await log.chainAt(origin, 9)).toBe(undefined)
+    expect(await log.fetchBatch(origin, 4)).toEqual((await pulled(log))[1])
+    expect(await log.fetchBatch(origin, 5)).toBe(undefined)
+    expect(await log.fetchBatch(origin, 8)).toBe(undefined)
+  })
+})
