@@ -16,6 +16,7 @@ export type { Counters } from './core/types.ts'
 export { RegistryError } from './errors.ts'
 export type { RegistryErrorCode, RegistryErrorDetails } from './errors.ts'
 export type { RegistryLimits, RegistrySettings, RegistryTimings } from './options.ts'
+export { serviceProblems } from './runtime/definition.ts'
 export type { CheckDefinition, ServiceDefinition } from './runtime/definition.ts'
 export { createRegistry } from './runtime/registry.ts'
 export type {

@@ -9,8 +9,9 @@ import type {
   OptionProblem,
 } from '@kith/interface'
 import { showValue } from '@kith/interface'
+import { builtInChecks } from '../checks/built-in.ts'
 import type { CheckPlan, InstancePlan } from '../core/types.ts'
-import { problemError } from '../errors.ts'
+import { problemError, RegistryError } from '../errors.ts'
 import { utf8Length } from '../wire/bytes.ts'
 import {
   checksMax,
@@ -88,6 +89,24 @@ const checkFields = [
 ]
 const absent = 'absent (the name is not known here)'
 const statuses: readonly unknown[] = ['passing', 'warning', 'critical']
+
+/**
+ * What `register` would refuse in a definition, for those who want to know before anything runs.
+ * Without an address in it, any is taken to follow; `checkKinds` are those beside the built-in ones.
+ */
+export function serviceProblems(
+  definition: unknown,
+  checkKinds: readonly CheckKind[] = [],
+): readonly OptionProblem[] {
+  const kinds = new Map([...builtInChecks(), ...checkKinds].map((kind) => [kind.kind, kind]))
+  try {
+    checkDefinition(definition, kinds, '127.0.0.1')
+    return []
+  } catch (cause) {
+    if (cause instanceof RegistryError) return cause.details?.problems ?? []
+    throw cause
+  }
+}
 
 /** Throws `ERR_REGISTRY_SERVICE` that names every field at fault. */
 export function checkDefinition(

@@ -15,10 +15,7 @@ import {
   type Unsubscribe,
 } from '@kith/interface'
 import { systemClock, systemRandom } from '@kith/interface/node'
-import { functionCheck } from '../checks/function.ts'
-import { httpCheck } from '../checks/http.ts'
-import { tcpCheck } from '../checks/tcp.ts'
-import { ttlCheck } from '../checks/ttl.ts'
+import { builtInChecks } from '../checks/built-in.ts'
 import { lookUp, serviceNames } from '../core/catalog.ts'
 import { checkState } from '../core/own.ts'
 import { createState, nextEpoch, zeroCounters } from '../core/state.ts'
@@ -85,8 +82,7 @@ class RunningRegistry implements Registry {
     this.#emitter = createEmitter<RegistryEvents>((cause) => {
       this.#logger.error({ err: cause }, 'a registry listener threw')
     })
-    const builtIn: CheckKind[] = [tcpCheck(), httpCheck(), ttlCheck(), functionCheck()]
-    for (const kind of [...builtIn, ...(options.checkKinds ?? [])]) {
+    for (const kind of [...builtInChecks(), ...(options.checkKinds ?? [])]) {
       checkKindName(kind)
       this.#kinds.set(kind.kind, kind)
     }
