@@ -14,7 +14,7 @@ import {
   silentLogger,
 } from '@kith/interface'
 import { systemRandom } from '@kith/interface/node'
-import type { ServiceDefinition } from '@kith/registry'
+import { type ServiceDefinition, serviceProblems } from '@kith/registry'
 import { AgentError } from './errors.ts'
 import type { AgentPlugin } from './plugin.ts'
 
@@ -91,6 +91,8 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     problems.push({ field, got, want: 'absent (the name is not known here)' })
   }
   const anyPort = { host: '127.0.0.1', port: 0 }
+  const listed = <Item>(field: 'join' | 'services' | 'plugins'): readonly Item[] =>
+    readList(field, options[field] as readonly Item[] | undefined, problems)
   const read = (field: AddressField, anyPortFits: boolean): Address | undefined =>
     readAddress(field, options[field], anyPortFits, problems)
   const resolved: ResolvedAgentOptions = {
@@ -99,13 +101,13 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     advertise: read('advertise', true),
     http: read('http', true) ?? anyPort,
     httpAdvertise: read('httpAdvertise', true),
-    join: options.join ?? [],
+    join: listed('join'),
     data: options.data,
-    tags: options.tags ?? {},
+    tags: readTags(options.tags, problems),
     profile: options.profile ?? 'lan',
-    services: options.services ?? [],
+    services: listed('services'),
     clusterId: options.clusterId ?? 'kith',
-    plugins: options.plugins ?? [],
+    plugins: listed('plugins'),
     logger: options.logger ?? silentLogger,
   }
   checkPlain(resolved, problems)
@@ -115,6 +117,26 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     throw new AgentError('ERR_AGENT_OPTIONS', describeProblems(problems), { details: { problems } })
   }
   return Object.freeze(resolved)
+}
+
+function readList<Item>(
+  field: string,
+  given: readonly Item[] | undefined,
+  problems: OptionProblem[],
+): readonly Item[] {
+  if (given === undefined || Array.isArray(given)) return given ?? []
+  problems.push({ field, got: showValue(given), want: 'a list' })
+  return []
+}
+
+function readTags(
+  given: Readonly<Record<string, string>> | undefined,
+  problems: OptionProblem[],
+): Readonly<Record<string, string>> {
+  if (given === undefined) return {}
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given
+  problems.push({ field: 'tags', got: showValue(given), want: 'an object of texts' })
+  return {}
 }
 
 type AddressField = 'bind' | 'advertise' | 'http' | 'httpAdvertise'
@@ -137,10 +159,14 @@ function readAddress(
 }
 
 function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): void {
-  const { name, data, profile, clusterId, bind, advertise } = options
+  const { name, data, profile, clusterId, bind, advertise, httpAdvertise } = options
   if (isWildcard(bind.host) && (advertise === undefined || isWildcard(advertise.host))) {
     const want = 'host:port that others reach, because bind is every address of this machine'
     problems.push({ field: 'advertise', got: showValue(advertise), want })
+  }
+  if (httpAdvertise !== undefined && isWildcard(httpAdvertise.host)) {
+    const want = 'host:port that others reach'
+    problems.push({ field: 'httpAdvertise', got: showValue(httpAdvertise), want })
   }
   if (isIP(bind.host) === 0) {
     problems.push({ field: 'bind', got: showValue(bind.host), want: 'an IP address with a port' })
@@ -181,14 +207,9 @@ function checkLists(options: ResolvedAgentOptions, problems: OptionProblem[]): v
       problems.push({ field, got: showValue(value), want: 'text' })
     }
   }
-  for (const [at, { service, port }] of options.services.entries()) {
-    if (typeof service !== 'string' || service === '') {
-      const field = `services[${at}].service`
-      problems.push({ field, got: showValue(service), want: 'the name of a service' })
-    }
-    if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-      const field = `services[${at}].port`
-      problems.push({ field, got: showValue(port), want: 'an integer from 1 to 65535' })
+  for (const [at, service] of options.services.entries()) {
+    for (const problem of serviceProblems(service)) {
+      problems.push({ ...problem, field: `services[${at}].${problem.field}` })
     }
   }
   for (const [at, plugin] of options.plugins.entries()) {

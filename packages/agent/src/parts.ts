@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import { createGossip, type Gossip } from '@kith/gossip'
 import {
   type Address,
+  describeProblems,
   formatAddress,
   type Logger,
   type Member,
   parseAddress,
+  showValue,
 } from '@kith/interface'
 import { createLog, type Log } from '@kith/log'
 import { createRegistry, type Registry } from '@kith/registry'
@@ -133,7 +135,7 @@ async function startLog(
   signal: AbortSignal,
   stops: Stop[],
 ): Promise<Log> {
-  if (data !== undefined) await mkdir(data, { recursive: true })
+  if (data !== undefined) await makeDirectory(data)
   const log = createLog({
     member: name,
     logger,
@@ -143,6 +145,17 @@ async function startLog(
   stops.push({ name: 'log', stop: () => log.stop() })
   await log.start(signal)
   return log
+}
+
+async function makeDirectory(data: string): Promise<void> {
+  try {
+    await mkdir(data, { recursive: true })
+  } catch (cause) {
+    const want = `a directory that can be made or used (${(cause as Error).message})`
+    const problems = [{ field: 'data', got: showValue(data), want }]
+    const text = describeProblems(problems)
+    throw new AgentError('ERR_AGENT_OPTIONS', text, { cause, details: { problems } })
+  }
 }
 
 async function startGossip(

@@ -45,6 +45,7 @@ export function exitCodeOf(cause: unknown): number {
   if (!isKithError(cause)) return exitCodes.failed
   const unreachable = ['ERR_CLI_UNREACHABLE', 'ERR_REGISTRY_CLIENT_UNAVAILABLE']
   if (unreachable.includes(cause.code)) return exitCodes.unreachable
-  const usage = ['ERR_CLI_CONFIG', 'ERR_AGENT_OPTIONS']
-  return usage.includes(cause.code) ? exitCodes.usage : exitCodes.failed
+  // Each part says by such a code that it was told something that cannot be.
+  const usage = cause.code === 'ERR_CLI_CONFIG' || cause.code.endsWith('_OPTIONS')
+  return usage ? exitCodes.usage : exitCodes.failed
 }

@@ -3,7 +3,7 @@ import type { ServiceInstance } from '@kith/interface'
 import { createRegistryClient } from '@kith/registry'
 import { Command } from 'commander'
 import { exitCodes } from '../errors.ts'
-import { addText, integerFlag } from '../flags.ts'
+import { addText, integerFlag, textFlag } from '../flags.ts'
 import { type Io, painter, printable, table, write } from '../io.ts'
 import { type QueryFlags, queryOptions } from '../query.ts'
 
@@ -23,6 +23,13 @@ export function servicesCommand(io: Io): Command {
   })
 }
 
+const want128 = 'text of 1 to 128 characters'
+const fits128 = (text: string): boolean => text.length >= 1 && text.length <= 128
+
+function addServiceTag(text: string, earlier?: readonly string[]): string[] {
+  return addText(textFlag(want128, fits128)(text), earlier)
+}
+
 interface ResolveFlags extends QueryFlags {
   readonly all?: true
   readonly tag?: string[]
@@ -32,9 +39,9 @@ interface ResolveFlags extends QueryFlags {
 export function resolveCommand(io: Io, done: (code: number) => void): Command {
   const command = new Command('resolve')
     .description('print where a service runs; exits 1 when nowhere')
-    .argument('<service>', 'its name')
+    .argument('<service>', 'its name', textFlag(want128, fits128))
     .option('--all', 'also instances that are not passing')
-    .option('--tag <tag>', 'only instances with this tag (again for more)', addText)
+    .option('--tag <tag>', 'only instances with this tag (again for more)', addServiceTag)
     .option('--limit <count>', 'at most so many', integerFlag(1, 10_000))
   return queryOptions(command, io).action(async (service: string, flags: ResolveFlags) => {
     const client = createRegistryClient({ urls: [flags.httpAddr] })
