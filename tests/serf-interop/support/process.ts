@@ -1,0 +1,74 @@
+// Processes under test: started, read line by line, and ended by their own handle only.
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { createInterface } from 'node:readline'
+
+export interface Running {
+  readonly child: ChildProcess
+  /** Standard output and error, line by line. */
+  readonly lines: string[]
+  readonly ended: Promise<void>
+}
+
+export function run(command: string, args: readonly string[]): Running {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const lines: string[] = []
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface(stream).on('line', (line) => lines.push(line))
+  }
+  const ended = new Promise<void>((resolve) => {
+    child.once('close', () => resolve())
+    child.once('error', (cause) => {
+      lines.push(String(cause))
+      resolve()
+    })
+  })
+  return { child, lines, ended }
+}
+
+/** A port that is free for TCP and UDP on loopback now. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const socket = createSocket('udp4')
+    const bound = new Promise<boolean>((resolve) => {
+      socket.once('error', () => resolve(false))
+      socket.bind(port, '127.0.0.1', () => resolve(true))
+    })
+    const free = await bound
+    socket.close()
+    server.close()
+    await once(server, 'close')
+    if (free) return port
+  }
+}
+
+const pollMs = 50
+
+/** Milliseconds until `holds`; throws with `why` of the last state after `withinMs`. */
+export async function within(
+  withinMs: number,
+  what: string,
+  holds: () => Promise<boolean> | boolean,
+  why: () => Promise<unknown> | unknown = () => '',
+): Promise<number> {
+  const started = performance.now()
+  for (;;) {
+    if (await holds()) return performance.now() - started
+    if (performance.now() - started > withinMs) {
+      throw new Error(`${what}: not within ${withinMs} ms; ${JSON.stringify(await why())}`)
+    }
+    await pause(pollMs)
+  }
+}
+
+/** For traffic that has a rhythm, and between two looks at a process that cannot notify. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

@@ -1,0 +1,78 @@
+// The real thing: agents and commands of the installed `serf`.
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import type { Party, SeenMember } from './party.ts'
+import { freePort, run, within } from './process.ts'
+import type { Running } from './process.ts'
+
+const execute = promisify(execFile)
+
+export interface SerfOptions {
+  readonly name: string
+  readonly tags?: Readonly<Record<string, string>>
+  readonly join?: string
+  /** `filter=script`, as `-event-handler` takes it. */
+  readonly handlers?: readonly string[]
+}
+
+export interface SerfParty extends Party {
+  /** `serf <command> -rpc-addr=...`; resolves with what it printed. */
+  command(name: string, ...args: readonly string[]): Promise<string>
+}
+
+interface MembersAnswer {
+  readonly members: readonly {
+    readonly name: string
+    readonly status: string
+    readonly tags: Readonly<Record<string, string>> | null
+  }[]
+}
+
+export async function startSerf(options: SerfOptions): Promise<SerfParty> {
+  const { name, tags = {}, handlers = [] } = options
+  const address = `127.0.0.1:${await freePort()}`
+  const rpc = `127.0.0.1:${await freePort()}`
+  const lines: string[] = []
+  const args = [
+    'agent',
+    `-node=${name}`,
+    `-bind=${address}`,
+    `-rpc-addr=${rpc}`,
+    ...Object.entries(tags).map(([key, value]) => `-tag=${key}=${value}`),
+    ...handlers.map((handler) => `-event-handler=${handler}`),
+  ]
+  const command = async (verb: string, ...rest: readonly string[]): Promise<string> => {
+    const { stdout } = await execute('serf', [verb, `-rpc-addr=${rpc}`, ...rest])
+    return stdout
+  }
+  let running: Running
+  const begin = async (join: string | undefined): Promise<void> => {
+    running = run('serf', [...args, ...(join === undefined ? [] : [`-join=${join}`])])
+    running.lines.push = (...more: string[]) => lines.push(...more)
+    const answers = (): Promise<boolean> => command('members').then(Boolean, () => false)
+    await within(20_000, `${name} answers`, answers, () => lines)
+  }
+  await begin(options.join)
+  return {
+    name,
+    address,
+    lines,
+    command,
+    async members() {
+      const answer = JSON.parse(await command('members', '-format=json')) as MembersAnswer
+      const seen = answer.members.map((member): readonly [string, SeenMember] => {
+        return [member.name, { status: member.status, tags: member.tags ?? {} }]
+      })
+      return new Map(seen)
+    },
+    async kill() {
+      running.child.kill('SIGKILL')
+      await running.ended
+    },
+    async leave() {
+      await command('leave')
+      await running.ended
+    },
+    restart: (join) => begin(join),
+  }
+}

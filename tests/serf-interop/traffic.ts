@@ -1,0 +1,82 @@
+// A mixed cluster at work: whatever Serf would complain about, it says in its log.
+import { expect } from 'vitest'
+import { atTier, evidence } from '../support/tier.ts'
+import { endAll } from './membership.ts'
+import { startKith } from './support/kith.ts'
+import type { KithParty } from './support/kith.ts'
+import { allAlive } from './support/party.ts'
+import { pause } from './support/process.ts'
+import { startSerf } from './support/serf.ts'
+import type { SerfParty } from './support/serf.ts'
+
+const trafficMs: number = atTier(120_000, 600_000)
+const roundMs = 1_000
+
+/** Complaints of Serf that say nothing about what we sent, each with the reason. */
+const allowed: readonly RegExp[] = []
+
+export async function traffic(): Promise<void> {
+  const one = await startSerf({ name: 's1', tags: { role: 'web' } })
+  const two = await startSerf({ name: 's2', tags: { role: 'db' }, join: one.address })
+  const kith = await startKith({ name: 'k1', join: two.address })
+  const other = await startKith({ name: 'k2', join: one.address })
+  const all = [one, two, kith, other]
+  try {
+    await allAlive(all, 10_000)
+    const until = performance.now() + trafficMs
+    let rounds = 0
+    for (; performance.now() < until; rounds += 1) {
+      await Promise.all([round(rounds, one, two, kith), pause(roundMs)])
+    }
+    evidence('serf interop: rounds of traffic', rounds)
+    expect(await one.command('reachability')).toContain('Successfully contacted all live nodes')
+    await allAlive(all, 1_000)
+    for (const serf of [one, two]) expect(complaints(serf)).toEqual([])
+    for (const ours of [kith, other]) {
+      expect(
+        ours.lines.filter((line) => /"level":"(warn|error)"/.test(line) && !memoryLog(line)),
+      ).toEqual([])
+      expect(
+        ours.lines.filter((line) => /"event":"(member-failed|suspect|refute)"/.test(line)),
+      ).toEqual([])
+    }
+  } finally {
+    await endAll(all)
+  }
+}
+
+/** Events, queries with and without relays, changed tags and services, some of each. */
+async function round(
+  number: number,
+  one: SerfParty,
+  two: SerfParty,
+  kith: KithParty,
+): Promise<void> {
+  await two.command('event', 'deploy', `v${number}`)
+  if (number % 3 === 0) await one.command('event', '-coalesce=false', 'note', 'x'.repeat(400))
+  if (number % 4 === 1) {
+    const answer = await one.command('query', '-timeout=1s', '-relay-factor=1', 'load', 'now')
+    for (const name of ['s1', 's2', 'k1', 'k2']) expect(answer).toContain(`Ack from '${name}'`)
+  }
+  if (number % 5 === 2) await two.command('tags', '-set', `round=${number}`)
+  if (number % 5 === 3) await register(kith, `web-${number % 20}`)
+}
+
+async function register(kith: KithParty, id: string): Promise<void> {
+  const response = await fetch(`http://${kith.http}/v1/services/${id}`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ service: 'web', port: 8080, meta: { note: 'y'.repeat(200) } }),
+  })
+  expect(response.ok, await response.text()).toBe(true)
+}
+
+function complaints(serf: SerfParty): readonly string[] {
+  return serf.lines
+    .filter((line) => /\[(WARN|ERR|ERROR)\]/.test(line))
+    .filter((line) => !allowed.some((pattern) => pattern.test(line)))
+}
+
+function memoryLog(line: string): boolean {
+  return line.includes('no data directory')
+}
