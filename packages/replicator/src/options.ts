@@ -126,6 +126,21 @@ function relationProblems(tuning: ReplicatorTuning): OptionProblem[] {
   return problems
 }
 
+/** What `createReplicator` takes. */
+const optionNames: ReadonlySet<string> = new Set([
+  'log',
+  'member',
+  'clusterId',
+  'membership',
+  'source',
+  'locator',
+  'expectMembers',
+  'tuning',
+  'clock',
+  'random',
+  'logger',
+])
+
 const nameBytesMax = 128
 
 /** The names a replicator says hello with. */
@@ -134,7 +149,9 @@ export function resolveNames(options: { readonly clusterId?: string; readonly me
   readonly member: string
 } {
   const { clusterId = 'kith', member } = options
-  const problems: OptionProblem[] = []
+  const problems: OptionProblem[] = Object.keys(options)
+    .filter((field) => !optionNames.has(field))
+    .map((field) => ({ field, got: 'an unknown option', want: 'left out' }))
   for (const [field, value] of Object.entries({ clusterId, member })) {
     const short = typeof value === 'string' && value.length > 0 && utf8Bytes(value) <= nameBytesMax
     if (!short) {

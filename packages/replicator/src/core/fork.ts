@@ -80,10 +80,14 @@ export function quarantine(turn: Turn, origin: OriginId, why: string): void {
 }
 
 export function onQuarantined(turn: Turn, origin: OriginId): void {
-  const { state, out } = turn
+  const { state, now, out } = turn
   state.quarantining.delete(origin)
   state.dirty.add(origin)
-  if (state.local.get(origin)?.status !== 'quarantined') return
+  if (state.local.get(origin)?.status !== 'quarantined') {
+    // The log could not write it. Asked again later, the same fork will show again.
+    state.waiting.set(origin, now + state.tuning.refusedRetryMs)
+    return
+  }
   const why = 'two histories under one origin'
   out.push({ kind: 'event', event: { kind: 'quarantine', detail: { origin, why } } })
 }
@@ -101,7 +105,8 @@ export function onRotated(turn: Turn, input: Extract<Input, { kind: 'rotated' }>
   const why = state.rotating ?? ''
   const from = state.lastOwn ?? ''
   state.rotating = undefined
-  if (input.to === undefined) {
+  // A log that answers with the origin it had has not rotated, whatever it says.
+  if (input.to === undefined || input.to === from) {
     state.rotateRefused = why
     state.rotateRetryAt = now + rotateRetryMs
     const detail = { origin: from, why, reason: input.reason }

@@ -67,8 +67,10 @@ function settleGap(turn: Turn, origin: OriginId, view: OriginView, answer: GapAn
   out.push({ kind: 'recordGap', origin, resume, chainBefore, why })
 }
 
-export function onGapRecorded(turn: Turn, origin: OriginId): void {
-  const view = turn.state.origins.get(origin)
+export function onGapRecorded(turn: Turn, origin: OriginId, reason: string | undefined): void {
+  const { state, now } = turn
+  const view = state.origins.get(origin)
+  if (reason !== undefined) state.waiting.set(origin, now + state.tuning.refusedRetryMs)
   if (view === undefined) return
   view.recording = false
   view.gapSince = undefined

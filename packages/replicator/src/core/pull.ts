@@ -18,6 +18,8 @@ const windowBytesMin = 256 * 1024
 /** A pull answered sooner than this may ask for more the next time; one slower than four, for less. */
 const windowGrowMs = 250
 const corruptMax = 2
+/** Least time between pulls to a source that answers with nothing. */
+const idleMs = 100
 
 type Wants = Map<OriginId, { readonly next: number; readonly chain: Chain | null }>
 
@@ -30,8 +32,9 @@ export function settlePulls(turn: Turn): void {
 }
 
 function pullFrom(turn: Turn, session: Session): void {
-  const { state } = turn
+  const { state, now } = turn
   if (session.pulls.size >= inFlightMax || !hasCredit(state, session)) return
+  if (session.idleUntil !== undefined && now < session.idleUntil) return
   const wants = wantsOf(state, session)
   if (session.pulls.size === 0) {
     // At the end of everything the next pull waits for the apply: it then carries the acks.
@@ -83,6 +86,7 @@ function issue(turn: Turn, session: Session, wants: Wants, maxWaitMs: number): v
   const acks = changedAcks(state, session)
   session.pulls.set(pull, {
     issuedAt: now,
+    maxWaitMs,
     deadline: now + maxWaitMs + state.tuning.pullTimeoutMs,
     wants,
     reserved: reservation(session),
@@ -137,6 +141,10 @@ export function onPulled(turn: Turn, session: Session, id: number, response: Pul
     if (pull.wants.get(gap.origin)?.next === gap.asked) takeGap(turn, session, gap.origin, gap)
   }
   for (const fork of response.forks) onForkAnswer(turn, session, pull, fork)
+  // Whoever neither parks nor brings anything would be asked in a circle.
+  const brought = response.batches.length + response.gaps.length + response.vector.length
+  const early = pull.maxWaitMs > 0 && now - pull.issuedAt < pull.maxWaitMs / 2
+  session.idleUntil = brought === 0 && early ? now + idleMs : undefined
   if (response.batches.length > 0) takeBatches(turn, session, pull, response.batches)
 }
 

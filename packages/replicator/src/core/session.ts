@@ -45,6 +45,7 @@ function addSession(state: State, member: string): Session {
     avoid: new Set(),
     stalled: new Map(),
     fruitless: new Map(),
+    idleUntil: undefined,
     acked: new Map(),
     corrupt: 0,
     bufferedBytes: 0,
@@ -107,6 +108,7 @@ export function close(turn: Turn, session: Session): void {
   session.avoid.clear()
   session.stalled.clear()
   session.fruitless.clear()
+  session.idleUntil = undefined
   session.corrupt = 0
   session.bufferedBytes = 0
   // Whatever it was the source of needs another one.

@@ -7,6 +7,7 @@ export type SessionPhase = 'unreachable' | 'dialling' | 'connected' | 'backoff' 
 
 export interface PullInFlight {
   readonly issuedAt: number
+  readonly maxWaitMs: number
   readonly deadline: number
   readonly wants: ReadonlyMap<OriginId, { readonly next: number; readonly chain: Chain | null }>
   /** Bytes reserved of the credit. */
@@ -59,6 +60,8 @@ export interface Session {
   stalled: Map<OriginId, number>
   /** Wants that an answer left empty: not asked again at once, for that would be a busy loop. */
   fruitless: Map<OriginId, number>
+  /** An empty answer came too soon: no pull before this. */
+  idleUntil: number | undefined
   acked: Map<OriginId, number>
   corrupt: number
   bufferedBytes: number
@@ -136,7 +139,7 @@ export interface State {
   readonly behind: Set<OriginId>
   readonly comparisons: Map<number, Comparison>
   readonly quarantining: Set<OriginId>
-  /** Origins with batches of a newer version, and until when none is asked for. */
+  /** Origins that the log cannot take now (a newer version, a failed row), and until when. */
   readonly waiting: Map<OriginId, number>
   queue: QueuedBatch[]
   applying: { readonly id: number; readonly items: readonly QueuedBatch[] } | undefined

@@ -99,7 +99,7 @@ function onLogAnswer(turn: Turn, input: LogAnswer): void {
     case 'rotated':
       return onRotated(turn, input)
     case 'gapRecorded':
-      return onGapRecorded(turn, input.origin)
+      return onGapRecorded(turn, input.origin, input.reason)
     case 'quarantined':
       return onQuarantined(turn, input.origin)
   }
@@ -160,6 +160,7 @@ function onDeadline(turn: Turn): void {
 
 function sessionDeadline(turn: Turn, session: Session): void {
   const { now } = turn
+  if (session.idleUntil !== undefined && now >= session.idleUntil) session.idleUntil = undefined
   for (const pull of session.pulls.values()) {
     if (now >= pull.deadline) return lose(turn, session, 'a pull was not answered in time')
   }
@@ -185,6 +186,7 @@ export function nextDeadline(state: State): number | undefined {
   for (const session of state.sessions.values()) {
     if (session.phase !== 'connected' && session.phase !== 'unreachable') consider(session.deadline)
     for (const pull of session.pulls.values()) consider(pull.deadline)
+    consider(session.idleUntil)
   }
   for (const view of state.origins.values()) consider(gapDeadline(state, view))
   for (const origin of state.behind) {

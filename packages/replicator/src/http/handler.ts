@@ -2,8 +2,8 @@
  * Serves a source over HTTP without knowing any framework: `POST /v1/replication/{operation}`, bodies
  * in our own format, errors as problem details (RFC 9457).
  */
-import { isKithError } from '@kith/interface'
-import type { ReplicationSource } from '@kith/interface'
+import { describeProblems, isKithError, showValue } from '@kith/interface'
+import type { OptionProblem, ReplicationSource } from '@kith/interface'
 import { ReplicatorError } from '../errors.ts'
 import { createCodec } from '../wire/codec.ts'
 import type { Codec, Decoded } from '../wire/codec.ts'
@@ -51,11 +51,35 @@ interface Serving {
   readonly calls: Set<Promise<unknown>>
 }
 
+const limitDefaults: ReplicationHandlerLimits = Object.freeze({
+  requestBytesMax: wireLimits.requestBytesMax,
+  callsMax: 4_096,
+})
+
+function resolveLimits(given: Partial<ReplicationHandlerLimits> = {}): ReplicationHandlerLimits {
+  const limits = { ...limitDefaults, ...given }
+  const problems: OptionProblem[] = []
+  for (const [name, value] of Object.entries(limits)) {
+    const field = `limits.${name}`
+    if (!Object.hasOwn(limitDefaults, name)) {
+      problems.push({ field, got: showValue(value), want: 'left out: it is not an option' })
+    } else if (!Number.isInteger(value) || value < 1 || value > 2 ** 31 - 1) {
+      const want = 'an integer from 1 to 2147483647'
+      problems.push({ field, got: showValue(value), want })
+    }
+  }
+  if (problems.length === 0) return Object.freeze(limits)
+  throw new ReplicatorError('ERR_REPLICATOR_OPTIONS', describeProblems(problems), {
+    details: problems,
+  })
+}
+
+/** Throws `ERR_REPLICATOR_OPTIONS` that names every limit out of range. */
 export function createReplicationHandler(options: ReplicationHandlerOptions): ReplicationHandler {
   const serving: Serving = {
     source: options.source,
     codec: createCodec(),
-    limits: { requestBytesMax: wireLimits.requestBytesMax, callsMax: 4_096, ...options.limits },
+    limits: resolveLimits(options.limits),
     stopping: new AbortController(),
     calls: new Set(),
   }

@@ -1,5 +1,5 @@
 /** Another member's log over HTTP/1.1: two connections, so that a parked pull blocks nothing. */
-import { describeProblems, formatAddress, isKithError } from '@kith/interface'
+import { describeProblems, formatAddress, isKithError, showValue } from '@kith/interface'
 import type { Address, OptionProblem, ReplicationSource } from '@kith/interface'
 import { Pool } from 'undici'
 import type { Dispatcher } from 'undici'
@@ -75,17 +75,37 @@ export function httpSource(options: HttpSourceOptions): ReplicationSource {
   }
 }
 
+const optionNames: ReadonlySet<string> = new Set<keyof HttpSourceOptions>([
+  'url',
+  'address',
+  'connectTimeoutMs',
+  'answerTimeoutMs',
+  'connectionsMax',
+])
+
+/** Undefined for what names no port that could be connected to. */
+function addressUrl(address: Address): string | undefined {
+  const { host, port } = address
+  return host !== '' && port > 0 ? `http://${formatAddress(address)}` : undefined
+}
+
 function openRemote(options: HttpSourceOptions): Remote {
   const { connectTimeoutMs = 5_000, answerTimeoutMs = 10_000, connectionsMax = 2 } = options
-  const problems: OptionProblem[] = []
+  const problems: OptionProblem[] = Object.keys(options)
+    .filter((field) => !optionNames.has(field))
+    .map((field) => ({ field, got: 'an unknown option', want: 'left out' }))
   checkInteger(problems, 'connectTimeoutMs', connectTimeoutMs, 10, 60_000)
   checkInteger(problems, 'answerTimeoutMs', answerTimeoutMs, 10, 120_000)
   checkInteger(problems, 'connectionsMax', connectionsMax, 1, 8)
-  const text = options.url ?? (options.address && `http://${formatAddress(options.address)}`)
+  const { address } = options
+  const [field, text] =
+    options.url === undefined && address !== undefined
+      ? (['address', addressUrl(address)] as const)
+      : (['url', options.url] as const)
   const url = text !== undefined && URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '') {
-    const got = String(text).slice(0, 80)
-    problems.push({ field: 'url', got, want: 'an http: or https: address' })
+    const got = showValue(field === 'url' ? text : address)
+    problems.push({ field, got, want: 'an http: or https: address with a port above 0' })
   }
   if (problems.length > 0 || url === undefined) {
     throw new ReplicatorError('ERR_REPLICATOR_OPTIONS', describeProblems(problems), {

@@ -1,0 +1,334 @@
+/**
+ * What must hold of replicated logs, checked on the rows of the medium with code of its own: nothing
+ * here is shared with the log or the replicator.
+ */
+import { createHash } from 'node:crypto'
+import type { StoreChanges, StoredBatch } from '@kith/interface'
+import type { Rows, SimDisk } from './disk.ts'
+
+export class Violation extends Error {
+  constructor(clause: string, text: string) {
+    super(`${clause}: ${text}`)
+    this.name = 'Violation'
+  }
+}
+
+interface Head {
+  readonly origin: string
+  readonly first: number
+  readonly count: number
+  readonly values: readonly string[]
+}
+
+/** Reads the fixed fields where they must be, and the driver's values by their brackets. */
+export function readHead(bytes: Uint8Array): Head {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  return {
+    origin: buffer.subarray(28, 44).toString('hex'),
+    first: buffer.readUIntLE(20, 6),
+    count: buffer.readUInt32LE(16),
+    values:
+      buffer
+        .subarray(64)
+        .toString('latin1')
+        .match(/<<[^>]*>>/g) ?? [],
+  }
+}
+
+/** The chain after a batch, by the definition in DESIGN section 4. */
+function nextChain(chain: string, bytes: Uint8Array): string {
+  const head = Buffer.from(bytes.subarray(0, 64))
+  head.fill(0, 4, 8).fill(0, 54, 62)
+  const body = createHash('sha256').update(bytes.subarray(64)).digest()
+  return createHash('sha256')
+    .update(Buffer.from(chain, 'hex'))
+    .update(head)
+    .update(body)
+    .digest('hex')
+}
+
+export function firstChain(origin: string): string {
+  return createHash('sha256').update('origin').update(Buffer.from(origin, 'hex')).digest('hex')
+}
+
+interface Position {
+  next: number
+  chain: string
+}
+
+/** Where one disk stands by its batches and holes alone. */
+class Shadow {
+  offset = 0
+  readonly positions = new Map<string, Position>()
+  readonly quarantined = new Set<string>()
+
+  at(origin: string): Position {
+    let position = this.positions.get(origin)
+    if (position === undefined) {
+      position = { next: 1, chain: firstChain(origin) }
+      this.positions.set(origin, position)
+    }
+    return position
+  }
+}
+
+/** Watches every commit of every disk of a run. */
+export class Checkers {
+  readonly #shadows = new Map<SimDisk, Shadow>()
+  /** value -> the one identity it has. */
+  readonly #identities = new Map<string, string>()
+  readonly #appended = new Set<string>()
+  readonly #rotateBy = new Map<SimDisk, { readonly origin: string; readonly by: number }>()
+  commits = 0
+
+  /** The driver is about to append this value. */
+  appending(value: string): void {
+    this.#appended.add(value)
+  }
+
+  /** After a crash, a start or an image: what is on the disk must agree with itself (REP-5). */
+  reopened(disk: SimDisk, name: string): void {
+    const shadow = new Shadow()
+    const { rows } = disk
+    for (const [origin, row] of rows.origins) {
+      // Retention drops from below; what is left must still lead to where the row says.
+      const batches = rows.batches.filter((batch) => batch.origin === origin)
+      const holes = rows.holes.filter((hole) => hole.origin === origin)
+      const position = startOf(origin, row.floor, batches, row.chain, row.next)
+      follow(name, position, origin, batches, holes)
+      if (position.next !== row.next || position.chain !== row.chain) {
+        const text = `${name} says ${row.next} of ${origin}, its batches say ${position.next}`
+        throw new Violation('REP-5', text)
+      }
+      shadow.positions.set(origin, position)
+      if (row.status === 'quarantined') shadow.quarantined.add(origin)
+    }
+    for (const batch of rows.batches) {
+      if (rows.origins.has(batch.origin)) continue
+      throw new Violation('REP-5', `${name} holds batches of ${batch.origin} and no row`)
+    }
+    const last = rows.batches.at(-1)
+    shadow.offset = [...rows.origins.values()].reduce((sum, row) => sum + row.records, 0)
+    if (last !== undefined && last.offset + last.count > shadow.offset) {
+      throw new Violation('REP-5', `${name} holds offsets past what its rows count`)
+    }
+    this.#shadows.set(disk, shadow)
+    // A new life, maybe of an older image, knows nothing of what an earlier one was shown.
+    this.#rotateBy.delete(disk)
+  }
+
+  /** One transaction reached the medium. */
+  committed(disk: SimDisk, name: string, changes: StoreChanges, now: number): void {
+    this.commits += 1
+    const shadow = this.#shadows.get(disk)
+    if (shadow === undefined) throw new Error('a disk that was never opened')
+    for (const batch of changes.batches ?? []) this.#batch(disk, shadow, name, batch, now)
+    for (const hole of changes.holes ?? []) {
+      const position = shadow.at(hole.origin)
+      if (hole.from !== position.next) {
+        throw new Violation('REP-4', `${name}: a hole of ${hole.origin} begins off its end`)
+      }
+      position.next = hole.to
+      position.chain = hole.chain
+    }
+    for (const row of changes.origins ?? []) {
+      const position = shadow.at(row.origin)
+      const nothing = row.bytes === 0 && row.floor === row.next && row.next > position.next
+      if (nothing) shadow.positions.set(row.origin, { next: row.next, chain: row.chain })
+      else if (row.next !== position.next) {
+        const text = `${name} moved ${row.origin} to ${row.next}, it holds up to ${position.next}`
+        throw new Violation(row.next > position.next ? 'REP-11' : 'REP-5', text)
+      } else if (row.chain !== position.chain) {
+        throw new Violation('REP-5', `${name} has another chain at ${row.next} of ${row.origin}`)
+      }
+      if (row.status === 'quarantined') shadow.quarantined.add(row.origin)
+      else if (shadow.quarantined.has(row.origin)) {
+        throw new Violation('REP-12', `${name} took the quarantine off ${row.origin}`)
+      }
+    }
+  }
+
+  #batch(disk: SimDisk, shadow: Shadow, name: string, batch: StoredBatch, now: number): void {
+    const head = readHead(batch.bytes)
+    const { origin, first, count, values } = head
+    const position = shadow.at(origin)
+    const where = `${name}: ${origin} at ${first}`
+    if (shadow.quarantined.has(origin)) throw new Violation('REP-12', `${where} is quarantined`)
+    if (first < position.next) throw new Violation('REP-2', `${where} is held already`)
+    if (first > position.next) throw new Violation('REP-4', `${where} leaves ${position.next} out`)
+    if (batch.offset !== shadow.offset) throw new Violation('REP-3', `${where} is out of order`)
+    if (values.length !== count) throw new Violation('REP-1', `${where} has other records`)
+    position.next = first + count
+    position.chain = nextChain(position.chain, batch.bytes)
+    if (position.chain.slice(0, 16) !== Buffer.from(batch.bytes.subarray(54, 62)).toString('hex')) {
+      throw new Violation('REP-1', `${where} does not continue its chain`)
+    }
+    shadow.offset += count
+    for (const [index, value] of values.entries()) this.#value(value, `${origin}:${first + index}`)
+    if (origin === disk.rows.meta?.origin) this.#local(disk, name, origin, first, now)
+  }
+
+  #value(value: string, identity: string): void {
+    if (!this.#appended.has(value)) throw new Violation('REP-8', `nobody appended ${value}`)
+    const known = this.#identities.get(value)
+    if (known !== undefined && known !== identity) {
+      throw new Violation('REP-8', `${value} is ${known} and ${identity}`)
+    }
+    this.#identities.set(value, identity)
+  }
+
+  /** A member was shown, by an answer to its hello, that somebody holds more of its origin. */
+  shown(disk: SimDisk, origin: string, next: number, now: number): void {
+    if (disk.rows.meta?.origin !== origin) return
+    if ((this.#shadows.get(disk)?.at(origin).next ?? 1) >= next) return
+    this.#rotateBy.set(disk, { origin, by: now + rotationMs })
+  }
+
+  #local(disk: SimDisk, name: string, origin: string, first: number, now: number): void {
+    const due = this.#rotateBy.get(disk)
+    if (due?.origin === origin && now > due.by) {
+      throw new Violation('REP-13', `${name} appended ${first} under ${origin}, which is given up`)
+    }
+  }
+
+  /** What a member sends must be on its disk for good (REP-7). */
+  served(disk: SimDisk, name: string, batches: readonly Uint8Array[]): void {
+    for (const bytes of batches) {
+      const { origin, first } = readHead(bytes)
+      const held = disk.flushed.batches.some(
+        (batch) => batch.origin === origin && batch.first === first && same(batch.bytes, bytes),
+      )
+      if (!held) throw new Violation('REP-7', `${name} served ${origin} at ${first} unflushed`)
+    }
+  }
+
+  forgotten(disk: SimDisk): void {
+    this.#shadows.delete(disk)
+    this.#rotateBy.delete(disk)
+  }
+}
+
+/** How long a rotation may take from the hello that calls for it. */
+const rotationMs = 50
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
+}
+
+/** Where the held part begins. Without anything held the row's own end is all there is. */
+function startOf(
+  origin: string,
+  floor: number,
+  batches: readonly StoredBatch[],
+  chain: string,
+  next: number,
+): Position {
+  if (floor === 1) return { next: 1, chain: firstChain(origin) }
+  const first = batches[0]
+  return first === undefined ? { next, chain } : { next: floor, chain: first.previousChain }
+}
+
+function follow(
+  name: string,
+  position: Position,
+  origin: string,
+  batches: readonly StoredBatch[],
+  holes: Rows['holes'],
+): void {
+  for (const batch of batches) {
+    for (const hole of holes) {
+      if (hole.from !== position.next) continue
+      position.next = hole.to
+      position.chain = hole.chain
+    }
+    const { first, count } = readHead(batch.bytes)
+    if (first !== position.next) {
+      throw new Violation('REP-4', `${name} holds ${origin} at ${first}, not at ${position.next}`)
+    }
+    position.next = first + count
+    position.chain = nextChain(position.chain, batch.bytes)
+  }
+  for (const hole of holes) {
+    if (hole.from !== position.next) continue
+    position.next = hole.to
+    position.chain = hole.chain
+  }
+}
+
+/** At rest: no two disks disagree unless one of them stopped that origin (REP-1, REP-12). */
+export function checkAgreement(disks: ReadonlyMap<string, SimDisk>): void {
+  const seen = new Map<string, { readonly hash: string; readonly name: string }>()
+  for (const [name, { rows }] of disks) {
+    for (const batch of rows.batches) {
+      if (rows.origins.get(batch.origin)?.status === 'quarantined') continue
+      const key = `${batch.origin}:${batch.first}`
+      const hash = createHash('sha256').update(batch.bytes).digest('hex')
+      const known = seen.get(key)
+      if (known !== undefined && known.hash !== hash) {
+        throw new Violation('REP-1', `${known.name} and ${name} disagree about ${key}`)
+      }
+      seen.set(key, { hash, name })
+    }
+  }
+}
+
+/** At rest: equal positions of everything that is not stopped (REP-9). Undefined where all agree. */
+export function disagreement(disks: ReadonlyMap<string, SimDisk>): string | undefined {
+  const best = new Map<string, { readonly next: number; readonly chain: string; name: string }>()
+  for (const [name, { rows }] of disks) {
+    for (const row of rows.origins.values()) {
+      if (row.status === 'quarantined' || row.next === 1) continue
+      const known = best.get(row.origin)
+      if (known === undefined || row.next > known.next) {
+        best.set(row.origin, { next: row.next, chain: row.chain, name })
+      }
+    }
+  }
+  for (const [origin, wanted] of best) {
+    for (const [name, { rows }] of disks) {
+      const row = rows.origins.get(origin)
+      if (row?.status === 'quarantined') continue
+      if (row?.next === wanted.next && row.chain === wanted.chain) continue
+      const got = row === undefined ? 'nothing' : `up to ${row.next}`
+      return `${name} has ${got} of ${origin}, ${wanted.name} has up to ${wanted.next}`
+    }
+  }
+  return undefined
+}
+
+/** At rest: what anybody holds everybody holds, or dropped, declared lost, or stopped (REP-10). */
+export function checkCompleteness(disks: ReadonlyMap<string, SimDisk>): void {
+  const held = new Map<string, { readonly batch: StoredBatch; readonly name: string }>()
+  for (const [name, { rows }] of disks) {
+    for (const batch of rows.batches) {
+      if (rows.origins.get(batch.origin)?.status === 'quarantined') continue
+      held.set(`${batch.origin}:${batch.first}`, { batch, name })
+    }
+  }
+  for (const [name, { rows }] of disks) {
+    const mine = new Set(rows.batches.map((batch) => `${batch.origin}:${batch.first}`))
+    for (const [key, { batch, name: holder }] of held) {
+      const row = rows.origins.get(batch.origin)
+      if (mine.has(key) || row?.status === 'quarantined') continue
+      if (row !== undefined && batch.first < row.floor) continue
+      const lost = rows.holes.some(
+        (hole) => hole.origin === batch.origin && hole.from <= batch.first && batch.first < hole.to,
+      )
+      if (!lost) throw new Violation('REP-10', `${name} lacks ${key}, which ${holder} holds`)
+    }
+  }
+}
+
+/** Every value acknowledged is on the disks that must have it (REP-6). */
+export function checkAcknowledged(
+  disks: ReadonlyMap<string, SimDisk>,
+  acknowledged: ReadonlyMap<string, string>,
+): void {
+  for (const [name, { rows }] of disks) {
+    const held = new Set(rows.batches.flatMap((batch) => readHead(batch.bytes).values))
+    for (const [value, by] of acknowledged) {
+      if (!held.has(value))
+        throw new Violation('REP-6', `${name} lacks ${value}, acknowledged by ${by}`)
+    }
+  }
+}

@@ -1,0 +1,388 @@
+/**
+ * Real logs and real replicators over virtual time: every message passes the real codec and handler
+ * as bytes over a faulty network, every commit goes to a disk that can lose power.
+ */
+import { setImmediate as turn } from 'node:timers/promises'
+import type {
+  Address,
+  Clock,
+  HelloMessage,
+  Member,
+  MemberStatus,
+  ReplicaLog,
+  ReplicationSource,
+} from '@kith/interface'
+import { createLog } from '@kith/log'
+import type { Log } from '@kith/log'
+import { createReplicator, isReplicatorCode, ReplicatorError } from '@kith/replicator'
+import type { Replicator, ReplicatorTuning } from '@kith/replicator'
+import { createCodec } from '@kith/replicator/core'
+import { createReplicationHandler } from '@kith/replicator/http'
+import type { ReplicationOperation } from '@kith/replicator/http'
+import { createSimRandom, SimNetwork } from '@kith/sim'
+import type { SimHost, SimRandom, VirtualClock } from '@kith/sim'
+import { Checkers } from './checkers.ts'
+import { SimDisk } from './disk.ts'
+import type { DiskMutant, Rows } from './disk.ts'
+
+const operations: readonly ReplicationOperation[] = ['hello', 'pull', 'chain', 'fetch']
+
+/** Parts that a test of a checker replaces by wrong ones. */
+export interface Mutant {
+  readonly disk?: DiskMutant
+  /** Stands between the replicator and its log. */
+  readonly log?: (log: Log) => ReplicaLog
+  /** Spoils what is stored when everything has come to rest. */
+  readonly atRest?: (disks: ReadonlyMap<string, SimDisk>) => void
+  /** Stands between the network and the source that serves. */
+  readonly source?: (source: ReplicationSource) => ReplicationSource
+}
+
+export interface ClusterOptions {
+  readonly seed: number
+  readonly names: readonly string[]
+  readonly clock: VirtualClock
+  /** `line`: each member knows only its neighbours. */
+  readonly topology: 'mesh' | 'line'
+  readonly gate: 'open' | 'wait'
+  readonly tuning?: Partial<ReplicatorTuning>
+  readonly mutant?: Mutant
+  readonly note?: (line: string) => void
+}
+
+/** One run of one member's process. */
+interface Life {
+  readonly host: SimHost
+  readonly log: Log
+  readonly replicator: Replicator
+}
+
+export interface Seat {
+  readonly name: string
+  readonly address: Address
+  readonly random: SimRandom
+  disk: SimDisk
+  life: Life | undefined
+  images: Rows[]
+}
+
+export class Cluster {
+  readonly network: SimNetwork
+  readonly random: SimRandom
+  readonly checkers: Checkers = new Checkers()
+  readonly seats: Map<string, Seat> = new Map()
+  readonly acknowledged: Map<string, string> = new Map()
+  readonly counters: Record<string, number> = {}
+  /** The first thing that went wrong anywhere; thrown by the driver at its next step. */
+  failure: unknown
+  readonly #options: ClusterOptions
+  #lives = 0
+  #appends = 0
+
+  constructor(options: ClusterOptions) {
+    this.#options = options
+    const { seed, clock } = options
+    this.random = createSimRandom(seed, 'replication')
+    this.network = new SimNetwork({ seed, clock, faults: { latencyMs: 1, jitterMs: 4 } })
+    for (const [index, name] of options.names.entries()) {
+      this.seats.set(name, {
+        name,
+        address: { host: `10.0.0.${index + 1}`, port: 7947 },
+        random: this.random.fork(name),
+        disk: this.#newDisk(),
+        life: undefined,
+        images: [],
+      })
+    }
+  }
+
+  get mutant(): Mutant {
+    return this.#options.mutant ?? {}
+  }
+
+  get now(): number {
+    return this.#options.clock.now()
+  }
+
+  count(name: string, by = 1): void {
+    this.counters[name] = (this.counters[name] ?? 0) + by
+  }
+
+  note(line: string): void {
+    this.#options.note?.(`${this.now.toFixed(1)} ${line}`)
+  }
+
+  seat(name: string): Seat {
+    const seat = this.seats.get(name)
+    if (seat === undefined) throw new Error(`no seat ${name}`)
+    return seat
+  }
+
+  disks(): ReadonlyMap<string, SimDisk> {
+    return new Map([...this.seats].map(([name, { disk }]) => [name, disk]))
+  }
+
+  #newDisk(): SimDisk {
+    return new SimDisk(this.#options.mutant?.disk)
+  }
+
+  /** Whom a member knows. */
+  neighbours(name: string): readonly string[] {
+    const { names, topology } = this.#options
+    const at = names.indexOf(name)
+    return names.filter((other, index) => {
+      return other !== name && (topology === 'mesh' || Math.abs(index - at) === 1)
+    })
+  }
+
+  async start(name: string): Promise<void> {
+    const seat = this.seat(name)
+    if (seat.life !== undefined) return
+    this.#lives += 1
+    const { disk, address } = seat
+    const { gate, tuning, mutant } = this.#options
+    const random = this.random.fork(`${name}/${this.#lives}`)
+    this.checkers.reopened(disk, name)
+    // A violation would only poison that log: it is kept for the driver as well.
+    disk.onCommit = (changes) => {
+      this.guard(() => this.checkers.committed(disk, name, changes, this.now))
+    }
+    const clock = fastWall(this.network.clockAt(address))
+    const log = createLog({ store: disk.factory, member: name, clock, random, gate, gateMs: 2_000 })
+    await log.start()
+    const replicator = createReplicator({
+      log: mutant?.log?.(log) ?? log,
+      member: name,
+      expectMembers: gate === 'wait',
+      source: (member) => this.#source(seat, member),
+      clock,
+      random,
+      tuning: { pullWaitMs: 1_000, backoffMaxMs: 1_000, gapPatienceMs: 4_000, ...tuning },
+    })
+    const handler = createReplicationHandler({ source: this.#served(seat, replicator) })
+    const host = this.network.attach(address, {
+      request: (_, bytes, reply) => {
+        const operation = operations[bytes[0] ?? 0] ?? 'hello'
+        void handler.handle(operation, body(bytes.subarray(1)), never).then((answer) => {
+          const out = new Uint8Array(answer.body.length + 1)
+          out[0] = answer.status === 200 ? 1 : 0
+          out.set(answer.body, 1)
+          reply.send(out)
+        })
+      },
+    })
+    seat.life = { host, log, replicator }
+    this.#countEvents(name, replicator)
+    await replicator.start()
+    for (const other of this.neighbours(name)) this.tell(name, other, 'alive')
+    for (const other of this.neighbours(name)) this.tell(other, name, 'alive')
+    this.note(`${name} starts as ${log.logId.slice(0, 6)} writing ${log.origin.slice(0, 6)}`)
+  }
+
+  #countEvents(name: string, replicator: Replicator): void {
+    const kinds = ['fork', 'quarantine', 'rotate', 'rotateRefused', 'gap', 'corrupt'] as const
+    for (const kind of kinds) {
+      replicator.on(kind, (detail) => {
+        this.count(kind)
+        this.note(`${name} ${kind} ${JSON.stringify(detail)}`)
+      })
+    }
+    replicator.on('memberConnected', () => this.count('connected'))
+    replicator.on('memberDisconnected', () => this.count('disconnected'))
+  }
+
+  /** A source that asks over the simulated network. */
+  #source(seat: Seat, member: Member): ReplicationSource | undefined {
+    const life = seat.life
+    const to = this.seats.get(member.name)
+    if (life === undefined || to === undefined) return undefined
+    const codec = createCodec()
+    const call = (operation: number, bytes: Uint8Array, waitMs: number, signal: AbortSignal) =>
+      ask(life.host, to.address, operation, bytes, waitMs, signal)
+    return {
+      hello: async (message, signal) => {
+        const answer = open(
+          codec.hello.decode(await call(0, codec.hello.encode(message), 0, signal)),
+        )
+        this.#shown(seat, answer)
+        return answer
+      },
+      pull: async (request, signal) => {
+        const bytes = codec.pullRequest.encode(request)
+        const answer = await call(1, bytes, request.maxWaitMs, signal)
+        return open(codec.pullResponse.decode(answer))
+      },
+      chainAt: async (origin, sequences, signal) => {
+        const bytes = codec.chainRequest.encode({ origin, sequences })
+        return open(codec.chainResponse.decode(await call(2, bytes, 0, signal)))
+      },
+      fetch: async (origin, first, signal) => {
+        const bytes = codec.fetchRequest.encode({ origin, first })
+        return open(codec.fetchResponse.decode(await call(3, bytes, 0, signal)))
+      },
+      close: async () => {},
+    }
+  }
+
+  #shown(seat: Seat, hello: HelloMessage): void {
+    for (const state of hello.vector) {
+      if (state.status === 'quarantined') continue
+      this.checkers.shown(seat.disk, state.origin, state.next, this.now)
+    }
+  }
+
+  #served(seat: Seat, replicator: Replicator): ReplicationSource {
+    const { local } = replicator
+    const source = this.#options.mutant?.source?.(local) ?? local
+    const { disk } = seat
+    return {
+      hello: (message, signal) => source.hello(message, signal),
+      pull: async (request, signal) => {
+        const response = await source.pull(request, signal)
+        this.count('served', response.batches.length)
+        this.guard(() => this.checkers.served(disk, seat.name, response.batches))
+        return response
+      },
+      chainAt: (origin, sequences, signal) => source.chainAt(origin, sequences, signal),
+      fetch: (origin, first, signal) => source.fetch(origin, first, signal),
+      close: () => source.close(),
+    }
+  }
+
+  /** Remembers the first violation: thrown inside a process under test it would only be caught there. */
+  guard(check: () => void): void {
+    try {
+      check()
+    } catch (cause) {
+      this.failure ??= cause
+      throw cause
+    }
+  }
+
+  /** What membership tells one member of another. */
+  tell(to: string, about: string, status: MemberStatus): void {
+    const { address } = this.seat(about)
+    const member: Member = { name: about, address, tags: {}, status, incarnation: 1 }
+    const kind = status === 'alive' ? 'join' : status === 'failed' ? 'fail' : 'leave'
+    this.seat(to).life?.replicator.memberChanged({ kind, member })
+  }
+
+  append(name: string, records: number): void {
+    const { life } = this.seat(name)
+    if (life === undefined) return
+    const values = Array.from({ length: records }, () => {
+      this.#appends += 1
+      return `<<${name}.${this.#appends}>>`
+    })
+    for (const value of values) this.checkers.appending(value)
+    const encoder = new TextEncoder()
+    life.log.append(values.map((value) => ({ value: encoder.encode(value) }))).then(
+      () => {
+        this.count('appends')
+        for (const value of values) this.acknowledged.set(value, name)
+      },
+      () => this.count('refusedAppends'),
+    )
+  }
+
+  /** The process and its power end now. */
+  crash(name: string): void {
+    const seat = this.seat(name)
+    const { life } = seat
+    if (life === undefined) return
+    const buffered = life.replicator.status().members.some((member) => member.bufferedBytes > 0)
+    if (buffered) this.count('crashMidApply')
+    seat.life = undefined
+    this.network.crash(seat.address)
+    this.count('lostCommits', seat.disk.cutPower(this.random))
+    this.count('crashes')
+    this.note(`${name} crashes`)
+  }
+
+  /** The next commit, whoever causes it, ends in a power cut. */
+  crashInCommit(name: string): void {
+    const seat = this.seat(name)
+    const { life } = seat
+    if (life === undefined) return
+    const cut = this.random.chance(0.5) ? 'before' : 'after'
+    seat.disk.arm(cut, () => {
+      this.count('crashInCommit')
+      if (seat.life === life) this.crash(name)
+    })
+  }
+
+  replace(name: string): void {
+    this.crash(name)
+    const seat = this.seat(name)
+    this.checkers.forgotten(seat.disk)
+    seat.disk = this.#newDisk()
+    seat.images = []
+    this.count('replacements')
+    this.note(`${name} gets a new disk`)
+  }
+
+  rollBack(name: string): void {
+    const seat = this.seat(name)
+    const image = seat.images.length === 0 ? undefined : this.random.pick(seat.images)
+    if (image === undefined) return
+    this.crash(name)
+    seat.disk.restore(image)
+    this.count('rollBacks')
+    this.note(`${name} is rolled back`)
+  }
+
+  async stop(): Promise<void> {
+    for (const name of this.seats.keys()) this.crash(name)
+    await turn()
+  }
+}
+
+const never: AbortSignal = new AbortController().signal
+
+async function* body(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
+/** Rotations are allowed once an hour: an hour of wall time passes in a second here. */
+function fastWall(clock: Clock): Clock {
+  return { ...clock, wallNow: () => clock.wallNow() + Math.floor(clock.now() * 3_600) }
+}
+
+function open<Value>(
+  decoded: { readonly ok: true; readonly value: Value } | { readonly ok: false; problem: string },
+): Value {
+  if (decoded.ok) return decoded.value
+  throw new ReplicatorError('ERR_REPLICATOR_MALFORMED', decoded.problem)
+}
+
+function ask(
+  host: SimHost,
+  to: Address,
+  operation: number,
+  bytes: Uint8Array,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const message = new Uint8Array(bytes.length + 1)
+    message[0] = operation
+    message.set(bytes, 1)
+    const cancel = host.request(to, message, { timeoutMs: waitMs + 2_000 }, (outcome) => {
+      signal.removeEventListener('abort', abort)
+      if (outcome.kind !== 'reply') {
+        const why = outcome.kind === 'failed' ? outcome.reason : outcome.kind
+        return reject(new ReplicatorError('ERR_REPLICATOR_UNAVAILABLE', why))
+      }
+      const rest = outcome.bytes.subarray(1)
+      if (outcome.bytes[0] === 1) return resolve(rest)
+      const { code, detail } = JSON.parse(new TextDecoder().decode(rest)) as Record<string, string>
+      const known = isReplicatorCode(code) ? code : 'ERR_REPLICATOR_UNAVAILABLE'
+      reject(new ReplicatorError(known, detail ?? ''))
+    })
+    const abort = (): void => {
+      cancel()
+      reject(signal.reason as Error)
+    }
+    signal.addEventListener('abort', abort, { once: true })
+  })
+}

@@ -1,0 +1,210 @@
+/**
+ * A durable medium that can lose power: what was flushed stays, of the rest any suffix may be gone.
+ * It keeps plain rows of its own, so that checkers read what is stored and not what a log says.
+ */
+import type {
+  LogStore,
+  LogStoreFactory,
+  LogStoreReader,
+  StoreChanges,
+  StoredBatch,
+  StoredHole,
+  StoredMeta,
+  StoredOrigin,
+  StoredPeer,
+  StoredProducer,
+  StoreState,
+} from '@kith/interface'
+import { memoryStore } from '@kith/log'
+import type { SimRandom } from '@kith/sim'
+
+/** Everything that is on a disk; copied for images. */
+export interface Rows {
+  meta: StoredMeta | undefined
+  readonly origins: Map<string, StoredOrigin>
+  readonly holes: StoredHole[]
+  readonly batches: StoredBatch[]
+  readonly peers: Map<string, StoredPeer>
+  readonly producers: Map<string, StoredProducer>
+}
+
+/** How a planted fault spoils what a store is told. */
+export interface DiskMutant {
+  /** What is stored instead, one transaction after another. */
+  rewrite?(changes: StoreChanges, rows: Rows): readonly StoreChanges[]
+  /** Says "flushed" without flushing. */
+  readonly liesAboutFlush?: boolean
+}
+
+export type PowerCut = 'before' | 'after'
+
+export class SimDisk {
+  /** What the running log sees. */
+  #rows: Rows = emptyRows()
+  /** What survives for sure, and what was committed since. */
+  #flushed: Rows = emptyRows()
+  #unflushed: StoreChanges[] = []
+  #open = false
+  #armed: { readonly cut: PowerCut; readonly done: () => void } | undefined
+  readonly #mutant: DiskMutant
+  /** Told after every commit of a transaction, before the log hears of it. */
+  onCommit: (changes: StoreChanges) => void = () => {}
+
+  constructor(mutant: DiskMutant = {}) {
+    this.#mutant = mutant
+  }
+
+  get rows(): Rows {
+    return this.#rows
+  }
+
+  get flushed(): Rows {
+    return this.#flushed
+  }
+
+  /** The next commit ends in a power cut, before or after it reached the medium. */
+  arm(cut: PowerCut, done: () => void): void {
+    this.#armed = { cut, done }
+  }
+
+  /** Power is gone: what was not flushed is lost from somewhere on. */
+  cutPower(random: SimRandom): number {
+    this.#open = false
+    this.#armed = undefined
+    const kept = random.below(this.#unflushed.length + 1)
+    const lost = this.#unflushed.length - kept
+    for (const changes of this.#unflushed.slice(0, kept)) applyTo(this.#flushed, changes)
+    this.#unflushed = []
+    this.#rows = copyRows(this.#flushed)
+    return lost
+  }
+
+  image(): Rows {
+    return copyRows(this.#flushed)
+  }
+
+  /** Puts an old image back, as a hypervisor or an operator would. Only while no log has it open. */
+  restore(image: Rows): void {
+    this.#flushed = copyRows(image)
+    this.#rows = copyRows(image)
+    this.#unflushed = []
+  }
+
+  /** Retention: the oldest batches go, and every origin knows from where on it is held. */
+  dropOldest(count: number): number {
+    const gone = this.#flushed.batches.splice(0, count)
+    for (const [origin, row] of this.#flushed.origins) {
+      const kept = this.#flushed.batches.filter((batch) => batch.origin === origin)
+      const bytes = kept.reduce((sum, batch) => sum + batch.bytes.length, 0)
+      const lost = gone.some((batch) => batch.origin === origin)
+      if (lost) {
+        const floor = kept[0]?.first ?? row.next
+        this.#flushed.origins.set(origin, { ...row, floor, bytes })
+      }
+    }
+    this.#rows = copyRows(this.#flushed)
+    return gone.length
+  }
+
+  readonly factory: LogStoreFactory = () => {
+    const inner = memoryStore()()
+    return {
+      durable: true,
+      statements: false,
+      open: (): StoreState => {
+        this.#open = true
+        inner.open()
+        inner.commit(everything(this.#rows), true)
+        return inner.reader().state()
+      },
+      commit: (changes, flush) => this.#commit(inner, changes, flush),
+      reader: (): LogStoreReader => inner.reader(),
+      inspect: () => [],
+      close: () => inner.close(),
+    }
+  }
+
+  #commit(inner: LogStore, given: StoreChanges, flush: boolean): void {
+    if (!this.#open) throw new Error('the power is gone')
+    const armed = this.#armed
+    if (armed?.cut === 'before') return this.#lose(armed.done)
+    // The writer takes its buffers back, so a medium keeps copies.
+    const changes = copyChanges(given)
+    const parts = this.#mutant.rewrite?.(changes, this.#rows) ?? [changes]
+    for (const part of parts) {
+      this.#store(inner, part)
+      // A transaction that is really two can be cut between them.
+      if (armed?.cut === 'after' && parts.length > 1) {
+        applyTo(this.#flushed, part)
+        this.#unflushed = []
+        this.#lose(armed.done)
+      }
+    }
+    if (flush && this.#mutant.liesAboutFlush !== true) {
+      for (const part of this.#unflushed) applyTo(this.#flushed, part)
+      this.#unflushed = []
+    }
+    if (armed?.cut === 'after') this.#lose(armed.done)
+  }
+
+  #store(inner: LogStore, changes: StoreChanges): void {
+    inner.commit(changes, true)
+    applyTo(this.#rows, changes)
+    this.#unflushed.push(changes)
+    this.onCommit(changes)
+  }
+
+  #lose(done: () => void): never {
+    this.#open = false
+    this.#armed = undefined
+    done()
+    throw new Error('the power was cut')
+  }
+}
+
+function emptyRows(): Rows {
+  return {
+    meta: undefined,
+    origins: new Map(),
+    holes: [],
+    batches: [],
+    peers: new Map(),
+    producers: new Map(),
+  }
+}
+
+function copyRows(rows: Rows): Rows {
+  return {
+    meta: rows.meta,
+    origins: new Map(rows.origins),
+    holes: [...rows.holes],
+    batches: [...rows.batches],
+    peers: new Map(rows.peers),
+    producers: new Map(rows.producers),
+  }
+}
+
+function copyChanges(changes: StoreChanges): StoreChanges {
+  const batches = changes.batches?.map((batch) => ({ ...batch, bytes: batch.bytes.slice() }))
+  return batches === undefined ? { ...changes } : { ...changes, batches }
+}
+
+function applyTo(rows: Rows, changes: StoreChanges): void {
+  if (changes.meta !== undefined) rows.meta = changes.meta
+  for (const row of changes.origins ?? []) rows.origins.set(row.origin, row)
+  for (const row of changes.peers ?? []) rows.peers.set(row.logId, row)
+  for (const row of changes.producers ?? []) rows.producers.set(row.id, row)
+  rows.holes.push(...(changes.holes ?? []))
+  rows.batches.push(...(changes.batches ?? []))
+}
+
+function everything(rows: Rows): StoreChanges {
+  const changes = {
+    batches: rows.batches,
+    origins: [...rows.origins.values()],
+    holes: rows.holes,
+    peers: [...rows.peers.values()],
+    producers: [...rows.producers.values()],
+  }
+  return rows.meta === undefined ? changes : { ...changes, meta: rows.meta }
+}

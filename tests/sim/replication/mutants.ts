@@ -1,0 +1,201 @@
+/** Faults planted on purpose: for each the checkers must name the clause it breaks. */
+import type { ReplicaLog, StoreChanges, StoredBatch } from '@kith/interface'
+import type { Log } from '@kith/log'
+import { readHead } from './checkers.ts'
+import type { Mutant } from './cluster.ts'
+import type { Rows } from './disk.ts'
+
+export interface Planted {
+  /** What the checkers must say. */
+  readonly caught: RegExp
+  /** The schedule in which the fault can show. */
+  readonly schedule: string
+  readonly mutant: Mutant
+}
+
+function foreign(changes: StoreChanges, rows: Rows): readonly StoredBatch[] {
+  const own = changes.meta?.origin ?? rows.meta?.origin
+  return (changes.batches ?? []).filter((batch) => batch.origin !== own)
+}
+
+function rewriting(
+  rewrite: (changes: StoreChanges, rows: Rows) => readonly StoreChanges[],
+): Mutant {
+  return { disk: { rewrite } }
+}
+
+/** The log as the replicator sees it, with some methods replaced. */
+function replacing(changes: (log: Log) => Partial<ReplicaLog>): Mutant {
+  return {
+    log: (log) => {
+      const replaced = changes(log)
+      return new Proxy(log, {
+        get(target, key) {
+          const own: unknown = Reflect.get(replaced, key)
+          if (own !== undefined) return own
+          const value: unknown = Reflect.get(target, key, target)
+          return typeof value === 'function' ? value.bind(target) : value
+        },
+      })
+    },
+  }
+}
+
+/** The same rows, the quarantine left out. */
+function pardoned(changes: StoreChanges): StoreChanges {
+  const origins = changes.origins?.map((row) =>
+    row.status === 'quarantined' ? { ...row, status: 'live' as const } : row,
+  )
+  return origins === undefined ? changes : { ...changes, origins }
+}
+
+export const mutants: Readonly<Record<string, Planted>> = {
+  'a batch accepted twice': {
+    caught: /REP-2/,
+    schedule: 'replication-mesh',
+    mutant: rewriting((changes, rows) => {
+      const again = foreign(changes, rows).at(-1)
+      if (again === undefined) return [changes]
+      const twice = { ...again, offset: again.offset + again.count }
+      return [{ ...changes, batches: [...(changes.batches ?? []), twice] }]
+    }),
+  },
+  'batches stored out of order': {
+    caught: /REP-3/,
+    schedule: 'replication-mesh',
+    mutant: rewriting((changes) => {
+      const batches = changes.batches ?? []
+      const [first, second] = batches
+      if (first === undefined || second === undefined) return [changes]
+      const swapped = [
+        { ...first, offset: second.offset },
+        { ...second, offset: first.offset },
+      ]
+      return [{ ...changes, batches: [...swapped, ...batches.slice(2)] }]
+    }),
+  },
+  'no look at the chain': {
+    caught: /REP-1:/,
+    schedule: 'replication-mesh',
+    mutant: rewriting((changes, rows) => {
+      for (const { bytes } of foreign(changes, rows)) bytes.set([0x58], bytes.length - 3)
+      return [changes]
+    }),
+  },
+  'the position in a transaction of its own': {
+    caught: /REP-5/,
+    schedule: 'replication-mesh',
+    mutant: rewriting((changes) => {
+      const { batches = [], ...rest } = changes
+      return batches.length === 0 ? [changes] : [{ batches }, rest]
+    }),
+  },
+  'a batch left out in silence': {
+    caught: /REP-11/,
+    schedule: 'replication-mesh',
+    mutant: rewriting((changes, rows) => {
+      const dropped = foreign(changes, rows).at(-1)
+      const batches = (changes.batches ?? []).filter((batch) => batch !== dropped)
+      return [{ ...changes, batches }]
+    }),
+  },
+  'what was replicated appended again as own': {
+    caught: /REP-8/,
+    schedule: 'replication-mesh',
+    mutant: replacing((log) => ({
+      async applyBatches(batches, members) {
+        const report = await log.applyBatches(batches, members)
+        const values = batches.flatMap((bytes) => readHead(bytes).values)
+        void log.append(values.map((value) => ({ value: Buffer.from(value) }))).catch(() => {})
+        return report
+      },
+    })),
+  },
+  'served before it is flushed': {
+    caught: /REP-7/,
+    schedule: 'replication-mesh',
+    mutant: { disk: { liesAboutFlush: true } },
+  },
+  'only own records served': {
+    caught: /REP-9/,
+    schedule: 'replication-line',
+    mutant: {
+      source: (source) => {
+        let own = ''
+        return {
+          ...source,
+          async hello(message, signal) {
+            const answer = await source.hello(message, signal)
+            own = answer.origin
+            return answer
+          },
+          async pull(request, signal) {
+            const answer = await source.pull(request, signal)
+            const batches = answer.batches.filter((bytes) => readHead(bytes).origin === own)
+            return { ...answer, batches }
+          },
+        }
+      },
+    },
+  },
+  'a quarantine that is not written': {
+    caught: /REP-(1|9)/,
+    schedule: 'replication-roll-back-blind',
+    mutant: {
+      ...rewriting((changes) => [pardoned(changes)]),
+      ...replacing(() => ({ quarantine: async () => {} })),
+    },
+  },
+  'a quarantine forgotten': {
+    caught: /REP-12/,
+    schedule: 'replication-roll-back-blind',
+    mutant: rewriting((changes) => {
+      const fresh = changes.origins?.some((row) => row.status === 'quarantined') === true
+      return fresh ? [changes, pardoned({ origins: changes.origins ?? [] })] : [changes]
+    }),
+  },
+  'an origin kept after its past was lost': {
+    caught: /REP-13/,
+    schedule: 'replication-roll-back-blind',
+    mutant: replacing((log) => ({ rotate: async () => log.origin })),
+  },
+  'a batch missing at rest': {
+    caught: /REP-10/,
+    schedule: 'replication-replacement',
+    mutant: {
+      atRest: (disks) => {
+        const [disk] = disks.values()
+        disk?.rows.batches.pop()
+      },
+    },
+  },
+  'an acknowledged record missing everywhere': {
+    caught: /REP-6/,
+    schedule: 'replication-mesh',
+    mutant: {
+      atRest: (disks) => {
+        const victim = [...disks.values()][0]?.rows.batches.at(-1)
+        for (const { rows } of disks.values()) {
+          const at = rows.batches.findIndex(
+            (batch) => batch.origin === victim?.origin && batch.first === victim.first,
+          )
+          if (at >= 0) rows.batches.splice(at, 1)
+        }
+      },
+    },
+  },
+  'two members with different bytes': {
+    caught: /REP-1:/,
+    schedule: 'replication-mesh',
+    mutant: {
+      atRest: (disks) => {
+        const rows = [...disks.values()][0]?.rows
+        const batch = rows?.batches[0]
+        if (rows === undefined || batch === undefined) return
+        const bytes = batch.bytes.slice()
+        bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1
+        rows.batches[0] = { ...batch, bytes }
+      },
+    },
+  },
+}

@@ -1,0 +1,250 @@
+/** The fault schedules of replication: random faults, then calm, then everybody must agree. */
+import { createHash } from 'node:crypto'
+import { createVirtualClock } from '@kith/sim'
+import type { Report, Scenario, Scenarios } from '@kith/sim'
+import { checkAcknowledged, checkAgreement, checkCompleteness, disagreement } from './checkers.ts'
+import { Cluster } from './cluster.ts'
+import type { ClusterOptions, Mutant } from './cluster.ts'
+
+export interface Schedule {
+  readonly topology: 'mesh' | 'line'
+  readonly sizes: readonly [min: number, max: number]
+  /** Fresh disks under old names. */
+  readonly replace?: boolean
+  /** `gated`: appends wait for a hello after a start. `blind`: they do not. */
+  readonly rollBack?: 'gated' | 'blind'
+  /** `safe` keeps what somebody still lacks; `unsafe` does not. */
+  readonly retention?: 'safe' | 'unsafe'
+}
+
+const steps = 120
+/** Diameter + 1 pull rounds, and the longest back-off, stall and patience before them. */
+const calmMs = 30_000
+
+export async function runSchedule(
+  schedule: Schedule,
+  seed: number,
+  note: (line: string) => void,
+  mutant: Mutant = {},
+): Promise<Report> {
+  const clock = createVirtualClock()
+  const names = 'abcdef'.slice(0, sizeOf(schedule, seed)).split('')
+  const options: ClusterOptions = {
+    seed,
+    names,
+    clock,
+    topology: schedule.topology,
+    gate: schedule.rollBack === 'gated' ? 'wait' : 'open',
+    mutant,
+    note,
+    ...(schedule.retention === undefined ? {} : { tuning: { gapPolicy: 'skip' } }),
+  }
+  const cluster = new Cluster(options)
+  const driver = new Driver(cluster, schedule)
+  try {
+    for (const name of names) await cluster.start(name)
+    for (let step = 0; step < steps; step += 1) {
+      await driver.step()
+      await clock.run({ until: clock.now() + cluster.random.between(1, 60) })
+      if (cluster.failure !== undefined) throw cluster.failure
+    }
+    await driver.settle()
+    return report(cluster)
+  } finally {
+    await cluster.stop()
+  }
+}
+
+function sizeOf({ sizes: [min, max] }: Schedule, seed: number): number {
+  return min + (seed % (max - min + 1))
+}
+
+class Driver {
+  readonly #cluster: Cluster
+  readonly #schedule: Schedule
+  #heals: (() => void)[] = []
+
+  constructor(cluster: Cluster, schedule: Schedule) {
+    this.#cluster = cluster
+    this.#schedule = schedule
+  }
+
+  async step(): Promise<void> {
+    const { random, seats } = this.#cluster
+    const name = random.pick([...seats.keys()])
+    const seat = this.#cluster.seat(name)
+    const choice = random.float()
+    if (choice < 0.55) this.#cluster.append(name, 1 + random.below(4))
+    else if (choice < 0.6) this.#cluster.crash(name)
+    else if (choice < 0.64) this.#cluster.crashInCommit(name)
+    else if (choice < 0.76) await this.#startOne(name)
+    else if (choice < 0.82) this.#partition()
+    else if (choice < 0.87) this.#heal()
+    else if (choice < 0.91) this.#pause(name)
+    else if (choice < 0.95) this.#rumour(name)
+    else if (seat.life !== undefined) seat.images.push(seat.disk.image())
+    this.#rare(name)
+  }
+
+  /** What only some schedules have. */
+  #rare(name: string): void {
+    const { random } = this.#cluster
+    const { replace, rollBack, retention } = this.#schedule
+    if (replace === true && random.chance(0.02)) this.#cluster.replace(name)
+    if (rollBack !== undefined && random.chance(0.03)) this.#cluster.rollBack(name)
+    if (retention !== undefined && random.chance(0.06)) this.#retain(name)
+  }
+
+  async #startOne(name: string): Promise<void> {
+    const { random, seats } = this.#cluster
+    const down = [...seats.values()].filter((seat) => seat.life === undefined)
+    const chosen = down.length === 0 ? name : random.pick(down).name
+    this.#cluster.count('restarts', down.length === 0 ? 0 : 1)
+    this.#cluster.network.resume(this.#cluster.seat(chosen).address)
+    await this.#cluster.start(chosen)
+  }
+
+  /** One direction or both between two random groups. */
+  #partition(): void {
+    const { random, seats, network } = this.#cluster
+    const places = random.shuffle([...seats.values()].map((seat) => seat.address))
+    const cut = 1 + random.below(places.length - 1)
+    const [left, right] = [places.slice(0, cut), places.slice(cut)]
+    this.#heals.push(network.block(left, right))
+    if (random.chance(0.6)) this.#heals.push(network.block(right, left))
+    this.#cluster.count('partitions')
+  }
+
+  #heal(): void {
+    for (const heal of this.#heals) heal()
+    this.#heals = []
+  }
+
+  #pause(name: string): void {
+    const { network, random } = this.#cluster
+    const { address, life } = this.#cluster.seat(name)
+    if (life === undefined) return
+    network.pause(address)
+    this.#cluster.count('pauses')
+    network.clock.after(random.between(10, 400), () => network.resume(address))
+  }
+
+  /** Membership repeats itself, is late and is wrong; none of it may touch contents (REP-18). */
+  #rumour(name: string): void {
+    const { random } = this.#cluster
+    const about = random.pick(this.#cluster.neighbours(name))
+    this.#cluster.tell(name, about, random.pick(['alive', 'failed', 'left', 'alive'] as const))
+    this.#cluster.count('rumours')
+  }
+
+  /** Retention runs while the member is down, where the medium can be touched. */
+  #retain(name: string): void {
+    const cluster = this.#cluster
+    const seat = cluster.seat(name)
+    cluster.crash(name)
+    const { batches } = seat.disk.rows
+    const safe = this.#schedule.retention === 'safe'
+    const wanted = cluster.random.below(batches.length + 1)
+    const others = [...cluster.seats.values()].filter((other) => other !== seat)
+    const count = safe
+      ? batches.slice(0, wanted).findIndex((batch) => {
+          return others.some(({ disk }) => nextOf(disk.flushed, batch.origin) <= batch.first)
+        })
+      : wanted
+    cluster.count('dropped', seat.disk.dropOldest(count < 0 ? wanted : count))
+    seat.images = []
+    cluster.note(`${name} dropped its oldest batches`)
+  }
+
+  /** Faults end, everybody runs; what must hold at rest is checked. */
+  async settle(): Promise<void> {
+    const cluster = this.#cluster
+    const { network } = cluster
+    this.#heal()
+    network.healAll()
+    for (const seat of cluster.seats.values()) {
+      network.resume(seat.address)
+      await cluster.start(seat.name)
+    }
+    for (const name of cluster.seats.keys()) {
+      for (const other of cluster.neighbours(name)) cluster.tell(name, other, 'alive')
+    }
+    await this.#quiet()
+    this.#checkRest()
+  }
+
+  async #quiet(): Promise<void> {
+    const cluster = this.#cluster
+    const disks = cluster.disks()
+    const { clock } = cluster.network
+    const began = clock.now()
+    const until = began + calmMs
+    // Armed power cuts may still fall due: whoever dies in the calm is started again.
+    while (clock.now() < until) {
+      await clock.run({ until: clock.now() + 250 })
+      if (cluster.failure !== undefined) throw cluster.failure
+      const down = [...cluster.seats.values()].filter((seat) => seat.life === undefined)
+      for (const seat of down) await cluster.start(seat.name)
+      if (down.length === 0 && disagreement(disks) === undefined) break
+    }
+    cluster.count('settleMs', Math.round(clock.now() - began))
+    const difference = disagreement(disks)
+    if (difference !== undefined) {
+      throw new Error(`REP-9: no agreement ${calmMs} ms after the faults ended: ${difference}`)
+    }
+    // Whatever is wrong may need the last vectors to meet: give every pull its full wait once more.
+    await clock.run({ until: clock.now() + 1_500 })
+    if (cluster.failure !== undefined) throw cluster.failure
+  }
+
+  #checkRest(): void {
+    const cluster = this.#cluster
+    const disks = cluster.disks()
+    cluster.mutant.atRest?.(disks)
+    checkAgreement(disks)
+    checkCompleteness(disks)
+    const { replace, rollBack, retention } = this.#schedule
+    const lossless = replace !== true && rollBack === undefined && retention === undefined
+    if (lossless) checkAcknowledged(disks, cluster.acknowledged)
+    for (const [name, disk] of disks) cluster.checkers.reopened(disk, name)
+  }
+}
+
+function nextOf(
+  rows: { readonly origins: Map<string, { readonly next: number }> },
+  origin: string,
+): number {
+  return rows.origins.get(origin)?.next ?? 1
+}
+
+function report(cluster: Cluster): Report {
+  const hash = createHash('sha256')
+  for (const [name, disk] of cluster.disks()) {
+    hash.update(name)
+    for (const batch of disk.rows.batches) hash.update(batch.bytes)
+  }
+  hash.update(JSON.stringify(cluster.counters))
+  return { digest: hash.digest('hex'), counters: cluster.counters }
+}
+
+export const schedules: Readonly<Record<string, Schedule>> = {
+  'replication-mesh': { topology: 'mesh', sizes: [3, 5] },
+  'replication-line': { topology: 'line', sizes: [3, 6] },
+  'replication-replacement': { topology: 'mesh', sizes: [3, 5], replace: true },
+  'replication-safe-retention': {
+    topology: 'mesh',
+    sizes: [3, 5],
+    replace: true,
+    retention: 'safe',
+  },
+  'replication-unsafe-retention': { topology: 'mesh', sizes: [3, 5], retention: 'unsafe' },
+  'replication-roll-back-gated': { topology: 'mesh', sizes: [3, 5], rollBack: 'gated' },
+  'replication-roll-back-blind': { topology: 'mesh', sizes: [3, 5], rollBack: 'blind' },
+}
+
+export const scenarios: Scenarios = Object.fromEntries(
+  Object.entries(schedules).map(([name, schedule]): [string, Scenario] => [
+    name,
+    (seed, context) => runSchedule(schedule, seed, (line) => context.note(line)),
+  ]),
+)
