@@ -56,7 +56,7 @@ export async function within(
   withinMs: number,
   what: string,
   holds: () => Promise<boolean> | boolean,
-  why: () => Promise<unknown> | unknown = () => '',
+  why: () => unknown = () => '',
 ): Promise<number> {
   const started = performance.now()
   for (;;) {
