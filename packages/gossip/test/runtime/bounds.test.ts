@@ -1,0 +1,215 @@
+// What strangers can do to a running member: connect, be silent, send too much, and be counted.
+import type { Address, ByteStream, StreamTransport } from '@kith/interface'
+import { createRandom, silentLogger } from '@kith/interface'
+import { describe, expect, it } from 'vitest'
+import type { Gossip } from '../../src/index.ts'
+import { createStreamDecoder, encodeStream } from '../../src/wire/codec.ts'
+import type { StreamStep } from '../../src/wire/codec.ts'
+import { hex, pushPull, vector } from '../wire/support.ts'
+import { alive, at, cluster, createPlace, startAll, stopAll, text } from './support.ts'
+import type { Place } from './support.ts'
+
+interface Stranger {
+  readonly streams: StreamTransport
+  send(to: Address, bytes: Uint8Array): void
+}
+
+async function stranger(place: Place, number = 200): Promise<Stranger> {
+  const clock = place.network.clockAt(at(number))
+  const context = { clock, random: createRandom(number), logger: silentLogger }
+  const streams = place.network.streamTransport(at(number))(context)
+  const packets = place.network.packetTransport(at(number))(context)
+  await streams.start({ stream: (stream) => stream.destroy() })
+  await packets.start({ packet: () => {} })
+  return { streams, send: (to, bytes) => packets.send(to, bytes) }
+}
+
+/** How a stream that we opened ended: the bytes that came back. */
+async function answerTo(place: Place, stream: ByteStream, bytes: Uint8Array): Promise<Uint8Array> {
+  await place.until(stream.write(bytes))
+  const parts: number[] = []
+  for (;;) {
+    const part = await place.until(stream.read().catch(() => undefined))
+    if (part === undefined) return Uint8Array.from(parts)
+    parts.push(...part)
+  }
+}
+
+function decoded(bytes: Uint8Array): StreamStep {
+  return createStreamDecoder().push(bytes)
+}
+
+function counter(member: Gossip, kind: string): number {
+  return member.stats().counters[kind] ?? 0
+}
+
+async function one(place: Place): Promise<{ member: Gossip; other: Stranger }> {
+  const member = place.gossip(1)
+  await startAll(place, [member])
+  return { member, other: await stranger(place) }
+}
+
+describe('streams from strangers', () => {
+  it('GOS-30 the 128th stream is closed, and there is room again when others end', async () => {
+    const place = createPlace()
+    const { member, other } = await one(place)
+    const open: ByteStream[] = []
+    for (let count = 0; count < 127; count += 1) {
+      open.push(await place.until(other.streams.connect(at(1))))
+    }
+    await place.advance(10)
+    expect(member.stats().streamsOpen).toBe(127)
+    const refused = await place.until(other.streams.connect(at(1)))
+    expect(await place.until(refused.read().catch(() => undefined))).toBeUndefined()
+    expect(counter(member, 'streamsRefused')).toBe(1)
+    for (const stream of open) stream.destroy()
+    await place.eventually(() => member.stats().streamsOpen === 0, 1_000)
+    const fresh = await place.until(other.streams.connect(at(1)))
+    const bytes = await answerTo(place, fresh, encodeStream(pushPull([])))
+    expect(decoded(bytes).kind).toBe('message')
+    await stopAll(place, [member])
+  })
+
+  it('GOS-30 who connects and says nothing is closed after a quarter of the time', async () => {
+    const place = createPlace()
+    const { member, other } = await one(place)
+    const stream = await place.until(other.streams.connect(at(1)))
+    const before = place.clock.now()
+    expect(await place.until(stream.read().catch(() => undefined))).toBeUndefined()
+    expect(place.clock.now() - before).toBeGreaterThanOrEqual(2_400)
+    expect(place.clock.now() - before).toBeLessThanOrEqual(2_700)
+    expect(counter(member, 'streamsSilent')).toBe(1)
+    await stopAll(place, [member])
+  })
+
+  it('GOS-30 who begins and never ends is closed after the stream time', async () => {
+    const place = createPlace()
+    const { member, other } = await one(place)
+    const stream = await place.until(other.streams.connect(at(1)))
+    const before = place.clock.now()
+    await place.until(stream.write(encodeStream(pushPull(['a'])).subarray(0, 20)))
+    expect(await place.until(stream.read().catch(() => undefined))).toBeUndefined()
+    expect(place.clock.now() - before).toBeGreaterThanOrEqual(9_900)
+    expect(place.clock.now() - before).toBeLessThanOrEqual(10_200)
+    expect(member.stats().streamsOpen).toBe(0)
+    await stopAll(place, [member])
+  })
+
+  it('GOS-30 unfinished messages of all streams together have a bound', async () => {
+    const place = createPlace()
+    const { member, other } = await one(place)
+    // A user message of 12 MiB that lacks its last byte, three times over.
+    const whole = encodeStream({
+      kind: 'user',
+      message: undefined,
+      bytes: new Uint8Array(12_582_912),
+    })
+    const streams: ByteStream[] = []
+    for (let count = 0; count < 3; count += 1) {
+      const stream = await place.until(other.streams.connect(at(1)))
+      streams.push(stream)
+      await place.until(stream.write(whole.subarray(0, -1)).catch(() => {}))
+      await place.advance(200)
+      expect(member.stats().streamBytesHeld).toBeLessThanOrEqual(33_554_432)
+    }
+    expect(counter(member, 'streamBytesFull')).toBe(1)
+    await place.advance(11_000)
+    expect(member.stats().streamBytesHeld).toBe(0)
+    await stopAll(place, [member])
+  })
+
+  it.each([
+    [
+      'an unknown algorithm',
+      hex('09 82a4416c676f07a3427566a178'),
+      'stream.compressAlgorithm',
+      true,
+    ],
+    ['an encrypted frame', hex('0a 00000010'), 'stream.encryptionMissing', true],
+    ['2^31 rows', hex('06 81a54e6f646573 ce80000000'), 'stream.headerOutOfRange', false],
+    ['an unknown type', hex('63'), 'stream.typeUnknown', false],
+    ['a raw of 4 GiB', hex('0d 81a54572726f72dbffffffff'), 'stream.streamTooLarge', false],
+    ['a ping for somebody else', hex('00 81a44e6f6465a178'), 'pingForOther', false],
+    ['an answer nobody asked for', hex('02 81a55365714e6f07'), 'streamUnexpected', false],
+  ])('GOS-32 %s is counted, and answered only where it helps', async (_what, bytes, kind, told) => {
+    const place = createPlace()
+    const { member, other } = await one(place)
+    const stream = await place.until(other.streams.connect(at(1)))
+    const answer = await answerTo(place, stream, bytes)
+    expect(counter(member, kind)).toBe(1)
+    expect(answer.length > 0).toBe(told)
+    const step = told ? decoded(answer) : undefined
+    expect(step === undefined || (step.kind === 'message' && step.message.kind === 'error')).toBe(
+      true,
+    )
+    await stopAll(place, [member])
+  })
+
+  it('GOS-32 packets of strangers and malformed ones are counted and change no view', async () => {
+    const place = createPlace()
+    const members = await cluster(place, 2)
+    const [member] = members
+    if (member === undefined) throw new Error('two members')
+    const other = await stranger(place)
+    const before = member.members()
+    for (const bytes of [
+      hex('63'),
+      hex('0b'),
+      hex('07'),
+      hex('0c0000000000'),
+      hex(''),
+      vector('udp-nack'),
+    ]) {
+      other.send(at(1), bytes)
+    }
+    await place.advance(100)
+    expect(counter(member, 'packetsFromStrangers')).toBeGreaterThanOrEqual(5)
+    for (const kind of ['typeUnknown', 'messageMalformed', 'compoundShort', 'crcMismatch']) {
+      const found = Object.entries(member.stats().counters).filter(([name]) => name.endsWith(kind))
+      expect(found.map(([, count]) => count)).toEqual([1])
+    }
+    expect(member.members()).toEqual(before)
+    await stopAll(place, members)
+  })
+})
+
+describe('streams to strangers', () => {
+  const hostile: readonly (readonly [string, (stream: ByteStream) => Promise<void>, RegExp])[] = [
+    ['says nothing', async () => {}, /in time/],
+    ['closes at once', async (stream) => stream.destroy(), /10\.0\.0\.200/],
+    ['ends at once', async (stream) => stream.end(), /streamTruncated/],
+    ['sends garbage', async (stream) => stream.write(hex('63')), /typeUnknown/],
+    [
+      'sends an error',
+      async (stream) => stream.write(encodeStream({ kind: 'error', text: 'go away' })),
+      /go away/,
+    ],
+    ['sends a fetch', async (stream) => stream.write(hex('4b 80')), /typeMisplaced/],
+    [
+      'sends an ack',
+      async (stream) => stream.write(hex('02 81a55365714e6f07')),
+      /answered with ack/,
+    ],
+  ]
+
+  it.each(hostile)(
+    'GOS-31 a seed that %s fails the join within its time',
+    async (_what, act, reason) => {
+      const place = createPlace()
+      const member = place.gossip(1)
+      await startAll(place, [member])
+      const clock = place.network.clockAt(at(200))
+      const context = { clock, random: createRandom(1), logger: silentLogger }
+      const streams = place.network.streamTransport(at(200))(context)
+      await streams.start({ stream: (stream) => void act(stream).catch(() => {}) })
+      const before = place.clock.now()
+      const joining = place.until(member.join([text(200)]))
+      await expect(joining).rejects.toMatchObject({ code: 'ERR_GOSSIP_JOIN_FAILED' })
+      await expect(joining).rejects.toThrow(reason)
+      expect(place.clock.now() - before).toBeLessThanOrEqual(10_200)
+      expect(alive(member)).toBe(1)
+      await stopAll(place, [member])
+      await streams.stop()
+    },
+  )
+})
