@@ -11,6 +11,8 @@ import { type MemberProcess, startMember } from './process.ts'
 export interface Seat {
   readonly name: string
   readonly service: string
+  /** Joins when the others are at work already. */
+  readonly late: boolean
   /** Undefined before its first start; the last one after it ended. */
   process: MemberProcess | undefined
   starts: number
@@ -33,8 +35,9 @@ const LEAVE_TIMEOUT_MS = 20_000
 
 export async function createCluster(): Promise<Cluster> {
   const folder = await mkdtemp(join(tmpdir(), 'kith-demo-'))
-  const seats: Seat[] = memberNames.map((name) => ({
+  const seats: Seat[] = memberNames.map((name, at) => ({
     name,
+    late: at === memberNames.length - 1,
     service: `${name}-desk`,
     process: undefined,
     starts: 0,

@@ -86,9 +86,9 @@ function footer(cluster: Cluster, feeds: ReadonlyMap<string, Feed>, corpus: Corp
   const address = first ? first.http : 'HOST:PORT'
   return [
     fed === corpus.lines.length
-      ? `all ${fed} lines are stored; kill a member from another terminal and watch`
+      ? `all ${fed} lines are stored; try "kill -9 PID" in another terminal, and watch`
       : `${fed} of ${corpus.lines.length} lines stored`,
-    `ask it yourself: node packages/cli/bin/kith.js members --http-addr ${address}`,
+    `ask a member yourself: curl http://${address}/v1/members`,
     'Ctrl-C: all members leave; twice: end at once',
   ]
 }

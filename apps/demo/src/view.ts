@@ -7,6 +7,7 @@ import type { Feed } from './feeder.ts'
 export interface Row {
   readonly name: string
   readonly state: string
+  readonly pid: number | undefined
   readonly http: string
   readonly alive: number | undefined
   readonly services: number | undefined
@@ -18,9 +19,9 @@ export interface Row {
 export async function readRow(seat: Seat, feed: Feed | undefined): Promise<Row> {
   const { process } = seat
   const fed = feed ? `${feed.acknowledged().length}/${feed.total}` : '-'
-  const base = { name: seat.name, http: process?.http ?? '-', fed }
+  const base = { name: seat.name, pid: process?.pid, http: process?.http ?? '-', fed }
   const nothing = { alive: undefined, services: undefined, records: undefined, lag: undefined }
-  if (!process) return { ...base, ...nothing, state: 'comes late' }
+  if (!process) return { ...base, ...nothing, state: seat.late ? 'comes late' : 'starting' }
   if (!process.running()) return { ...base, ...nothing, state: 'ended' }
   try {
     const [members, services, log] = await Promise.all([
@@ -52,10 +53,11 @@ function sumLag(lags: readonly (number | 'unknown')[]): number | 'unknown' {
 }
 
 export function renderTable(rows: readonly Row[], footer: readonly string[]): string[] {
-  const head = ['MEMBER', 'STATE', 'HTTP', 'SEES', 'SERVICES', 'RECORDS', 'LAG', 'FED']
+  const head = ['MEMBER', 'STATE', 'PID', 'HTTP', 'SEES', 'SERVICES', 'RECORDS', 'LAG', 'FED']
   const cells = rows.map((row) => [
     row.name,
     row.state,
+    String(row.pid ?? '-'),
     row.http,
     ...[row.alive, row.services, row.records, row.lag].map((value) => String(value ?? '-')),
     row.fed,

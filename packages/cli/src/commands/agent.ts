@@ -1,6 +1,6 @@
 /** `kith agent`: one member in this process, until it is told to leave. */
 import { hostname } from 'node:os'
-import { type Agent, type AgentOptions, createAgent } from '@kith/agent'
+import type { Agent, AgentOptions } from '@kith/agent'
 import { type Address, formatAddress } from '@kith/interface'
 import { Command, Option } from 'commander'
 import { type AgentLines, createAgentLines } from '../agent-lines.ts'
@@ -100,6 +100,8 @@ function hostName(): string {
 
 /** Runs until a signal; the first leaves the cluster, a second ends at once. */
 async function runAgent(options: AgentOptions, lines: AgentLines, io: Io): Promise<number> {
+  // Loaded here: whoever only asks an agent does not wait for a store and a server to load.
+  const { createAgent } = await import('@kith/agent')
   const agent = createAgent({ ...options, logger: lines.logger })
   const starting = new AbortController()
   let leave: (() => void) | undefined

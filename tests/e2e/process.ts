@@ -1,0 +1,103 @@
+/** The real command as processes, for tests: as it is built, since that is what people run. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+
+const command = fileURLToPath(new URL('../../packages/cli/bin/kith.js', import.meta.url))
+
+export interface Line {
+  readonly event?: string
+  readonly member?: { readonly name: string; readonly status: string }
+  readonly [field: string]: unknown
+}
+
+export interface AgentProcess {
+  readonly child: ChildProcess
+  readonly pid: number
+  readonly gossip: string
+  readonly http: string
+  /** Everything printed on standard output, in order, the ready line first. */
+  readonly lines: readonly Line[]
+  /** Resolves with the first line, past or to come, that fits. */
+  line(fits: (line: Line) => boolean): Promise<Line>
+  /** The exit code, or the name of the signal. */
+  readonly exited: Promise<number | string>
+}
+
+const running = new Set<ChildProcess>()
+
+/** Kills whatever a test left behind. */
+export async function killAll(): Promise<void> {
+  const children = [...running]
+  for (const child of children) child.kill('SIGKILL')
+  await Promise.all(children.map(exitOf))
+}
+
+/** Without the runner's own options, among them the condition that leads to the sources. */
+const env = { ...process.env, NODE_OPTIONS: '' }
+
+function start(args: readonly string[]): ChildProcess {
+  const child = spawn(process.execPath, [command, ...args], { stdio: 'pipe', env })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  return child
+}
+
+async function exitOf(child: ChildProcess): Promise<number | string> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+  return child.exitCode ?? child.signalCode ?? 'nothing'
+}
+
+/** Starts `kith agent` on free ports of loopback and resolves once it is ready. */
+export async function startAgent(...args: string[]): Promise<AgentProcess> {
+  const free = ['--bind', '127.0.0.1:0', '--http', '127.0.0.1:0', '--profile', 'local']
+  const child = start(['agent', '--log-format', 'json', ...free, ...args])
+  const lines: Line[] = []
+  const waiting = new Set<(line: Line) => void>()
+  if (child.stdout) {
+    createInterface({ input: child.stdout }).on('line', (printed) => {
+      const line = JSON.parse(printed) as Line
+      lines.push(line)
+      for (const wake of [...waiting]) wake(line)
+    })
+  }
+  const line = (fits: (line: Line) => boolean): Promise<Line> => {
+    const found = lines.find(fits)
+    if (found) return Promise.resolve(found)
+    return new Promise((resolve) => {
+      const wake = (next: Line): void => {
+        if (!fits(next)) return
+        waiting.delete(wake)
+        resolve(next)
+      }
+      waiting.add(wake)
+    })
+  }
+  const exited = exitOf(child)
+  const errors = child.stderr ? text(child.stderr) : Promise.resolve('')
+  const ready = await Promise.race([
+    line(() => true),
+    exited.then(async (code) => {
+      throw new Error(`the agent ended with ${code}: ${await errors}`)
+    }),
+  ])
+  const { gossip, http, pid } = ready as unknown as { gossip: string; http: string; pid: number }
+  return { child, pid, gossip, http, lines, line, exited }
+}
+
+export interface Result {
+  readonly code: number | string
+  readonly out: string
+  readonly err: string
+}
+
+/** Runs one command to its end. */
+export async function kith(args: readonly string[], input = ''): Promise<Result> {
+  const child = start(args)
+  child.stdin?.end(input)
+  const out = child.stdout ? text(child.stdout) : ''
+  const err = child.stderr ? text(child.stderr) : ''
+  return { code: await exitOf(child), out: await out, err: await err }
+}
