@@ -1,7 +1,8 @@
 /**
  * How fast is a durable append? The SQLite log with its writer thread against R, the least that any
- * durable log must do: the same closed loop with one write and one fdatasync a group on the caller's
- * thread. Slices of both take turns in one run, so that what else the machine does hits both.
+ * durable log must do: the same closed loop with one write and one fdatasync a group on the
+ * caller's thread. Slices of both take turns in one run, so that what else the machine does hits
+ * both.
  *
  * Prints one line of JSON a figure and exits with 1 where a bound is missed:
  * ratio to R at least 0.6 (median), event-loop delay p99 under full load at most 20 ms.

@@ -8,7 +8,7 @@ import { identifiers, stripped } from './words.ts'
 const clauseId = '(?:GOS|LOG|REP|REG|TRA)-\\d+'
 const source = /^(?:packages|apps)\/[^/]+\/src\/.*\.ts$/
 const packageSource = /^packages\/[^/]+\/src\/.*\.ts$/
-const testFile = /^(?:(?:packages|apps)\/[^/]+\/test|tests|bench)\/.*\.ts$/
+const testFile = /^(?:(?:packages|apps)\/[^/]+\/test|tests)\/.*\.ts$/
 const anyCode = /\.(?:ts|mts|js|mjs)$/
 
 /**

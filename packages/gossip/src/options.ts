@@ -1,6 +1,7 @@
 /**
  * Timings and limits of one member: three frozen profiles, and what a caller changes of them. The
- * values of `lan` are memberlist's and Serf's; `wan` and `local` are written as differences from it.
+ * values of `lan` are memberlist's and Serf's; `wan` and `local` are written as differences from
+ * it.
  */
 import type { OptionProblem } from '@kith/interface'
 import { optionsError } from './errors.ts'
@@ -11,8 +12,8 @@ export interface GossipTimings {
   /** Milliseconds between two probes of one member. Less finds failures sooner and sends more. */
   readonly probeIntervalMs: number
   /**
-   * Milliseconds until a silent probe asks others for help. More forgives slow links, and leaves the
-   * helpers less of the probe interval, which it must stay below.
+   * Milliseconds until a silent probe asks others for help. More forgives slow links, and leaves
+   * the helpers less of the probe interval, which it must stay below.
    */
   readonly probeTimeoutMs: number
   /** Members asked to probe a silent one. More costs packets, and forgives lossy links. */
@@ -33,7 +34,9 @@ export interface GossipTimings {
   readonly retransmitFactor: number
   /** Milliseconds for which a failed member still gets gossip, and stays in the probe list. */
   readonly gossipToTheDeadMs: number
-  /** Milliseconds between two exchanges of whole state, before scaling by the size of the cluster. */
+  /**
+   * Milliseconds between two exchanges of whole state, before scaling by the size of the cluster.
+   */
   readonly pushPullIntervalMs: number
   /** Bound in milliseconds on one stream exchange. */
   readonly streamTimeoutMs: number

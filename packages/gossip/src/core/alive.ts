@@ -91,7 +91,9 @@ function createEntry(state: State, message: AliveMessage): Entry {
   return entry
 }
 
-/** The name of the counter under which an alive is ignored; undefined where it is fit to be heard. */
+/**
+ * The name of the counter under which an alive is ignored; undefined where it is fit to be heard.
+ */
 function refusal(message: AliveMessage): string | undefined {
   if (message.incarnation === 0) return 'incarnationZero'
   if (!nameIsFit(message.node)) return 'nameUnfit'

@@ -50,7 +50,9 @@ export function sendWithNews(state: State, to: Address, message: PacketMessage):
   emit(state, { kind: 'send', to, bytes: encodePacket(parts) })
 }
 
-/** One datagram with nothing beside the given parts, checksummed where the member understands it. */
+/**
+ * One datagram with nothing beside the given parts, checksummed where the member understands it.
+ */
 export function sendBare(
   state: State,
   to: Address,
@@ -77,8 +79,8 @@ export function newsPending(state: State): boolean {
 }
 
 /**
- * A member with nothing to tell needs no gossip timer. The rounds keep their phase all the same: the
- * timer is set for the next multiple of the interval, not for an interval from now.
+ * A member with nothing to tell needs no gossip timer. The rounds keep their phase all the same:
+ * the timer is set for the next multiple of the interval, not for an interval from now.
  */
 export function wakeGossip(state: State): void {
   if (!state.started || state.gossipTimer !== undefined) return

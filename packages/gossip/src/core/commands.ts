@@ -1,4 +1,6 @@
-/** What the owner of this member asks of it. Commands that wait for a broadcast are bounded in time. */
+/**
+ * What the owner of this member asks of it. Commands that wait for a broadcast are bounded in time.
+ */
 import { sameBytes } from '../wire/codec.ts'
 import { handleAlive } from './alive.ts'
 import { broadcastIntent } from './broadcasts.ts'

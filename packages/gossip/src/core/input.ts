@@ -72,7 +72,9 @@ export interface JoinOutcome {
 export interface ProbeReport {
   /** Helpers asked. */
   readonly indirect: number
-  /** Nacks of those who could have sent one; fewer than `nacksExpected` speaks against ourselves. */
+  /**
+   * Nacks of those who could have sent one; fewer than `nacksExpected` speaks against ourselves.
+   */
   readonly nacks: number
   readonly nacksExpected: number
   readonly stream: 'unused' | 'failed' | 'pending'

@@ -1,6 +1,7 @@
 /**
  * Answering Serf's question who owns a name. A Serf that finds its name taken asks everybody, and
- * shuts down unless most of the answers name its own address: silence from us would count against it.
+ * shuts down unless most of the answers name its own address: silence from us would count against
+ * it.
  */
 import { encodeConflictResponse } from '../wire/codec.ts'
 import type { ConflictMember } from '../wire/message.ts'

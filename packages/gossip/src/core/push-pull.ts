@@ -1,4 +1,7 @@
-/** Exchanging whole states over a stream, now and then and at a join: memberlist-behaviour section 8. */
+/**
+ * Exchanging whole states over a stream, now and then and at a join: memberlist-behaviour section
+ * 8.
+ */
 import type { Address } from '@kith/interface'
 import { encodeStream } from '../wire/codec.ts'
 import type { PushPullMessage, PushPullRow, StreamMessage } from '../wire/message.ts'
@@ -15,7 +18,9 @@ const scaleFrom = 32
 /** Exchanges of ours that run at one time. */
 const requestsMax = 128
 
-/** The interval grows with the logarithm of the cluster, so that its whole cost does not explode. */
+/**
+ * The interval grows with the logarithm of the cluster, so that its whole cost does not explode.
+ */
 export function scaledPushPullMs(intervalMs: number, members: number): number {
   return members <= scaleFrom ? intervalMs : intervalMs * (Math.ceil(Math.log2(members) - 5) + 1)
 }

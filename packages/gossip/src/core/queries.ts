@@ -1,6 +1,6 @@
 /**
- * Queries: recognised once, passed on whatever their filters say, acknowledged where they ask for it.
- * Those named `kith:<extension>` are the broadcasts of Kith members.
+ * Queries: recognised once, passed on whatever their filters say, acknowledged where they ask for
+ * it. Those named `kith:<extension>` are the broadcasts of Kith members.
  */
 import type { Address } from '@kith/interface'
 import {

@@ -96,8 +96,8 @@ function runDue(state: State): void {
 
 /**
  * A deadline that comes late by more than a probe may take says that this member did not run: the
- * process was stopped, or its event loop blocked. Whatever others had to answer in that time may lie
- * unread in our socket, so everyone gets the lost time back, and we trust ourselves less.
+ * process was stopped, or its event loop blocked. Whatever others had to answer in that time may
+ * lie unread in our socket, so everyone gets the lost time back, and we trust ourselves less.
  */
 function doubtOwnClock(state: State): void {
   const due = earliest(state.deadlines)?.at ?? state.now

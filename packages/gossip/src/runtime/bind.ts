@@ -1,4 +1,6 @@
-/** Binding packets and streams to one port number, which is how members of this wire are reached. */
+/**
+ * Binding packets and streams to one port number, which is how members of this wire are reached.
+ */
 import { formatAddress, sameAddress } from '@kith/interface'
 import type {
   Address,

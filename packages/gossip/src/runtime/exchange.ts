@@ -1,4 +1,6 @@
-/** One message over one stream, each way, with a time by which it is over whatever the far end does. */
+/**
+ * One message over one stream, each way, with a time by which it is over whatever the far end does.
+ */
 import { formatAddress } from '@kith/interface'
 import type { Address, ByteStream, Clock, StreamTransport } from '@kith/interface'
 import { createStreamDecoder } from '../wire/codec.ts'
@@ -30,7 +32,9 @@ export async function withDeadline<Result>(
   }
 }
 
-/** Reads until one message is whole or cannot become so. `held` hears of each change in bytes held. */
+/**
+ * Reads until one message is whole or cannot become so. `held` hears of each change in bytes held.
+ */
 export async function readMessage(
   stream: Pick<ByteStream, 'read'>,
   held: (change: number) => void = () => {},

@@ -1,4 +1,7 @@
-/** Keeps trying the configured seeds while this member is alone: at its start, and after a partition. */
+/**
+ * Keeps trying the configured seeds while this member is alone: at its start, and after a
+ * partition.
+ */
 import type { CancelTimer, Clock, Random } from '@kith/interface'
 
 const retryMsMin = 500

@@ -14,8 +14,8 @@ import type { GossipTimings, Profile } from '../options.ts'
 
 export interface GossipOptions {
   /**
-   * Own name, 1 to 128 of `A-Z a-z 0-9 . _ -`, unique in the cluster. Default: the host's name and a
-   * random suffix.
+   * Own name, 1 to 128 of `A-Z a-z 0-9 . _ -`, unique in the cluster. Default: the host's name and
+   * a random suffix.
    */
   readonly name?: string
   /** Where packets go, for example `udpTransport()` of `@kith/transport-udp`. Required. */
@@ -28,8 +28,8 @@ export interface GossipOptions {
    */
   readonly advertise?: Address
   /**
-   * Seeds: `host:port`, `host`, or either behind `name/`. Contacted from `start` on, again and again
-   * with back-off while this member is alone.
+   * Seeds: `host:port`, `host`, or either behind `name/`. Contacted from `start` on, again and
+   * again with back-off while this member is alone.
    */
   readonly join?: readonly string[]
   /** Up to 512 bytes encoded; `kith.v` is added. */
@@ -72,24 +72,29 @@ export interface GossipStats extends CoreStats {
 export interface Gossip
   extends MembershipView, ExtensionHost, EventSource<GossipEvents>, AsyncDisposable {
   /**
-   * Binds both transports to one port and announces this member. Resolves before the seeds answered.
-   * Rejects with what a transport rejected with, or `ERR_GOSSIP_OPTIONS` for an address that others
-   * could not use; nothing stays open then. Once only.
+   * Binds both transports to one port and announces this member. Resolves before the seeds
+   * answered. Rejects with what a transport rejected with, or `ERR_GOSSIP_OPTIONS` for an address
+   * that others could not use; nothing stays open then. Once only.
    */
   start(signal?: AbortSignal): Promise<void>
-  /** Ends at once without a word to the others, who will find it failed; `leave` first to part well. */
+  /**
+   * Ends at once without a word to the others, who will find it failed; `leave` first to part well.
+   */
   stop(): Promise<void>
   /** Bound and advertised; throws `ERR_GOSSIP_NOT_RUNNING` before `start`. */
   readonly address: Address
   /**
    * Exchanges state with each address, all addresses of a name included, and resolves with how many
-   * succeeded. Rejects with `ERR_GOSSIP_JOIN_FAILED` where none did; `details.failures` has a line for
-   * each.
+   * succeeded. Rejects with `ERR_GOSSIP_JOIN_FAILED` where none did; `details.failures` has a line
+   * for each.
    */
   join(addresses: readonly string[]): Promise<number>
   /** Replaces all tags and resolves when the others could have heard of it. */
   setTags(tags: Readonly<Record<string, string>>): Promise<void>
-  /** Parts from the cluster in order, within about 11 s on `lan`. The sockets stay open until `stop`. */
+  /**
+   * Parts from the cluster in order, within about 11 s on `lan`. The sockets stay open until
+   * `stop`.
+   */
   leave(): Promise<void>
   /** Declares a failed member left; with `prune` all members forget it at once. */
   forceLeave(name: string, options?: { readonly prune?: boolean }): Promise<void>

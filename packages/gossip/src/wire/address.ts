@@ -1,4 +1,6 @@
-/** IP addresses between their bytes on the wire and their text. Bytes decide; text is for humans. */
+/**
+ * IP addresses between their bytes on the wire and their text. Bytes decide; text is for humans.
+ */
 
 const mappedPrefix = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
 

@@ -1,7 +1,8 @@
 /**
  * The messages of memberlist and Serf as values. Field meanings: memberlist-wire.md section 2 and
  * serf-wire.md section 1. Text
- * fields that are not valid UTF-8 make the whole message a counted decode failure: no name is ever repaired.
+ * fields that are not valid UTF-8 make the whole message a counted decode failure: no name is ever
+ * repaired.
  */
 
 /** memberlist's states on the wire; `failed` is Serf's word for `dead`. */

@@ -389,8 +389,8 @@ export class MsgpackWriter {
     return this.byte(wide + 1).#u32(count)
   }
 
-  // Field names and member names are short ASCII nearly always, and the platform's encoder costs more
-  // a call than this loop.
+  // Field names and member names are short ASCII nearly always, and the platform's encoder costs
+  // more a call than this loop.
   #shortAscii(text: string): boolean {
     const start = this.#length
     const at = this.#grow(text.length + 1)

@@ -1,4 +1,6 @@
-/** Bytes that arrive in pieces and are read from the front. Grows with what arrived, never ahead. */
+/**
+ * Bytes that arrive in pieces and are read from the front. Grows with what arrived, never ahead.
+ */
 
 export class ByteQueue {
   #bytes: Uint8Array = new Uint8Array(0)

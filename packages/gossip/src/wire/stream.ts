@@ -81,7 +81,9 @@ export type StreamStep =
     }
 
 export interface StreamDecoder {
-  /** Takes the next bytes. After anything but `more` the decoder is done and says the same again. */
+  /**
+   * Takes the next bytes. After anything but `more` the decoder is done and says the same again.
+   */
   push(bytes: Uint8Array): StreamStep
   /** The far side ended: whatever is unfinished stays so. */
   end(): StreamStep

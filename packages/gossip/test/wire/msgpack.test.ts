@@ -1,4 +1,5 @@
-// The dialect: what go-msgpack accepts is accepted, what it refuses is refused, and no count is believed.
+// The dialect: what go-msgpack accepts is accepted, what it refuses is refused, and no count is
+// believed.
 import { fromHex, toHex } from '@kith/interface'
 import { assert, bigInt, property, uint8Array } from 'fast-check'
 import { describe, expect, it } from 'vitest'

@@ -92,7 +92,8 @@ const statuses: readonly unknown[] = ['passing', 'warning', 'critical']
 
 /**
  * What `register` would refuse in a definition, for those who want to know before anything runs.
- * Without an address in it, any is taken to follow; `checkKinds` are those beside the built-in ones.
+ * Without an address in it, any is taken to follow; `checkKinds` are those beside the built-in
+ * ones.
  */
 export function serviceProblems(
   definition: unknown,
