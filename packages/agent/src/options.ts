@@ -110,9 +110,14 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     plugins: listed('plugins'),
     logger: options.logger ?? silentLogger,
   }
+  const { insecurePlaintext } = options
+  if (insecurePlaintext !== undefined && typeof insecurePlaintext !== 'boolean') {
+    const got = showValue(insecurePlaintext)
+    problems.push({ field: 'insecurePlaintext', got, want: 'true or false' })
+  }
   checkPlain(resolved, problems)
   checkLists(resolved, problems)
-  if (options.insecurePlaintext !== true) checkLoopback(resolved, problems)
+  if (insecurePlaintext !== true) checkLoopback(resolved, problems)
   if (problems.length > 0) {
     throw new AgentError('ERR_AGENT_OPTIONS', describeProblems(problems), { details: { problems } })
   }
@@ -171,7 +176,7 @@ function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): v
   if (isIP(bind.host) === 0) {
     problems.push({ field: 'bind', got: showValue(bind.host), want: 'an IP address with a port' })
   }
-  if (!namePattern.test(name)) {
+  if (typeof name !== 'string' || !namePattern.test(name)) {
     problems.push({ field: 'name', got: showValue(name), want: '1 to 128 of A-Z a-z 0-9 . _ -' })
   }
   if (data !== undefined && (typeof data !== 'string' || data === '')) {

@@ -76,9 +76,29 @@ const ranges: Readonly<Record<keyof ResolvedLimits, readonly [number, number, nu
   producersMax: [4_096, 1, 65_536],
 }
 
+const optionNames: ReadonlySet<string> = new Set<keyof LogOptions>([
+  'directory',
+  'store',
+  'member',
+  'writer',
+  'gate',
+  'gateMs',
+  'recordBytesMax',
+  'appendBytesMax',
+  'queuedBytesMax',
+  'cacheBytesMax',
+  'producersMax',
+  'clock',
+  'random',
+  'logger',
+  'digests',
+])
+
 /** Pure; throws `ERR_LOG_OPTIONS` naming every problem. Never writes into what it was given. */
 export function resolveOptions(options: LogOptions): ResolvedOptions {
-  const problems: OptionProblem[] = []
+  const problems: OptionProblem[] = Object.entries(options)
+    .filter(([field]) => !optionNames.has(field))
+    .map(([field, value]) => problem(field, value, 'left out: it is not an option'))
   const limits = resolveLimits(options, problems)
   const { directory, store, member = '', gate = 'open' } = options
   const writer = options.writer ?? (directory === undefined ? 'inline' : 'worker')

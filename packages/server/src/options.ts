@@ -73,7 +73,9 @@ export const defaultServerLimits: ServerLimits = Object.freeze({
 
 /** Fills in the defaults; throws `ERR_SERVER_OPTIONS` with everything that is wrong. */
 export function resolveServerOptions(options: ServerOptions): ResolvedServerOptions {
-  const problems: OptionProblem[] = []
+  const problems: OptionProblem[] = Object.entries(options)
+    .filter(([field]) => !['host', 'port', 'logger', 'limits'].includes(field))
+    .map(([field, value]) => ({ field, got: showValue(value), want: 'absent' }))
   const host = options.host ?? '127.0.0.1'
   if (typeof host !== 'string' || !/^[0-9A-Za-z.:_-]{1,253}$/.test(host)) {
     problems.push({ field: 'host', got: showValue(host), want: 'an IP address or a host name' })

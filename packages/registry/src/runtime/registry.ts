@@ -8,6 +8,7 @@ import {
   type Emitter,
   type Logger,
   type Member,
+  type OptionProblem,
   type PluginContext,
   type ServiceInstance,
   showValue,
@@ -23,7 +24,7 @@ import type { InstancePlan, Output, State } from '../core/types.ts'
 import { problemError, RegistryError } from '../errors.ts'
 import { type RegistrySettings, resolveSettings } from '../options.ts'
 import { encodeInstance } from '../wire/instance.ts'
-import { isKindName, outputWireBytesMax } from '../wire/limits.ts'
+import { isKindName, isMemberName, outputWireBytesMax } from '../wire/limits.ts'
 import { type BoundCheck, checkDefinition, type ServiceDefinition } from './definition.ts'
 import { epochFile, type EpochStore } from './epoch-file.ts'
 import { CoreLoop } from './loop.ts'
@@ -69,6 +70,7 @@ class RunningRegistry implements Registry {
   #saving: Promise<void> = Promise.resolve()
 
   constructor(options: RegistryOptions) {
+    checkOptions(options)
     this.#options = options
     this.#settings = resolveSettings(options.settings)
     this.#clock = options.clock ?? systemClock
@@ -392,6 +394,45 @@ function see(loop: CoreLoop, member: Member): void {
 function unknownInstance(id: string): RegistryError {
   const text = `no own instance ${showValue(id)}`
   return new RegistryError('ERR_REGISTRY_UNKNOWN_INSTANCE', text, { details: { id } })
+}
+
+const optionNames: ReadonlySet<string> = new Set<keyof RegistryOptions>([
+  'membership',
+  'extensions',
+  'member',
+  'directory',
+  'checkKinds',
+  'settings',
+  'clock',
+  'random',
+  'logger',
+])
+
+/** The settings and the names of check kinds are checked where they are read. */
+function checkOptions(options: RegistryOptions): void {
+  const { member, directory, checkKinds } = options
+  const problems: OptionProblem[] = Object.entries(options)
+    .filter(([field]) => !optionNames.has(field))
+    .map(([field, value]) => ({ field, got: showValue(value), want: 'absent (not an option)' }))
+  if (member !== undefined && (typeof member !== 'string' || !isMemberName(member))) {
+    const want = 'text of 1 to 128 bytes without control characters'
+    problems.push({ field: 'member', got: showValue(member), want })
+  }
+  if (directory !== undefined && (typeof directory !== 'string' || directory === '')) {
+    problems.push({
+      field: 'directory',
+      got: showValue(directory),
+      want: 'the path of a directory',
+    })
+  }
+  if (checkKinds !== undefined && !Array.isArray(checkKinds)) {
+    problems.push({
+      field: 'checkKinds',
+      got: showValue(checkKinds),
+      want: 'a list of check kinds',
+    })
+  }
+  if (problems.length > 0) throw problemError('ERR_REGISTRY_OPTIONS', problems)
 }
 
 function checkKindName(kind: CheckKind): void {

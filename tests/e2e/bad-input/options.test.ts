@@ -1,0 +1,238 @@
+/** Every option of everything that is created by options: out of range it is refused by its name. */
+import { createAgent } from '@kith/agent'
+import { createGossip, profiles } from '@kith/gossip'
+import { isKithError } from '@kith/interface'
+import { createLog } from '@kith/log'
+import { createRegistry } from '@kith/registry'
+import { createReplicator, tuningDefaults } from '@kith/replicator'
+import { createReplicationHandler, httpSource } from '@kith/replicator/http'
+import { createServer, defaultServerLimits } from '@kith/server'
+import { tcpTransport } from '@kith/transport-tcp'
+import { udpTransport } from '@kith/transport-udp'
+import { describe, expect, it } from 'vitest'
+import { declaredFields } from './declared.ts'
+
+interface Table {
+  /** Where the options are declared. */
+  readonly file: string
+  readonly name: string
+  create(options: object): unknown
+  /** Values out of range for each option. */
+  readonly bad: Readonly<Record<string, readonly unknown[]>>
+  /** Options that are objects with methods: types guard them, no range does. */
+  readonly ports?: readonly string[]
+  /** Under which name a refusal names the option, where that is not its own. */
+  readonly field?: (option: string) => string
+}
+
+const numbers = [-1, Number.NaN, Number.POSITIVE_INFINITY, 1e300, '5', {}]
+const numeric = (names: readonly string[]): Record<string, readonly unknown[]> =>
+  Object.fromEntries(names.map((name) => [name, numbers]))
+const transports = { packets: udpTransport(), streams: tcpTransport() }
+const port = [-1, 65_536, 1.5, '80', Number.NaN]
+const address = ['nowhere', '127.0.0.1', '127.0.0.1:70000', 7, {}, { host: '', port: 1 }]
+const membership = { self: { name: 'a', address: { host: '127.0.0.1', port: 1 } } } as never
+const registryParts = { membership, extensions: {} as never }
+const registryFile = 'packages/registry/src/options.ts'
+const registryOptions = (settings: object): unknown =>
+  createRegistry({ ...registryParts, settings })
+
+const tables: readonly Table[] = [
+  {
+    file: 'packages/agent/src/options.ts',
+    name: 'AgentOptions',
+    create: (options) => createAgent(options),
+    bad: {
+      name: ['', 'a b', 'x'.repeat(129), 7],
+      bind: [...address, 'localhost:0', '10.0.0.1:7946', '[::]:1'],
+      advertise: address,
+      http: [...address, '0.0.0.0:80'],
+      httpAdvertise: [...address, '0.0.0.0:80', '[::]:80'],
+      join: ['127.0.0.1:1', {}, ['127.0.0.1:0'], ['x y'], [7]],
+      data: ['', 7],
+      tags: [[], 'a=b', { '': 'x' }, { 'kith.v': '2' }, { role: 5 }],
+      profile: ['fast', 'LAN', 1, ''],
+      services: [{}, [{}], [{ service: 'a b', port: 1 }], [{ service: 'web', port: 0 }], [null]],
+      clusterId: ['', 'a b', 'x'.repeat(129), 7],
+      plugins: ['x', [{}], [{ name: 'x' }], [null]],
+      insecurePlaintext: ['yes', 1],
+    },
+    ports: ['logger'],
+  },
+  {
+    file: 'packages/gossip/src/runtime/types.ts',
+    name: 'GossipOptions',
+    create: (options) => createGossip({ ...transports, ...options }),
+    bad: {
+      name: ['', 'a b', 'x'.repeat(129), 7],
+      advertise: [
+        { host: 'name', port: 1 },
+        { host: '0.0.0.0', port: 1 },
+        { host: '::1', port: -1 },
+      ],
+      join: [['x:y:z:'], [''], [7]],
+      tags: [{ role: 'x'.repeat(600) }, { role: 5 }],
+      profile: ['fast', 1],
+      overrides: [{ probeIntervalMs: -1 }, { nothing: 1 }],
+    },
+    ports: ['packets', 'streams', 'context'],
+    field: (option) => (option === 'overrides' ? '' : option),
+  },
+  {
+    file: 'packages/gossip/src/options.ts',
+    name: 'GossipTimings',
+    create: (overrides) => createGossip({ ...transports, overrides }),
+    bad: { ...numeric(Object.keys(profiles.lan)), streamProbe: ['yes', 1] },
+  },
+  {
+    file: 'packages/log/src/options.ts',
+    name: 'LogOptions',
+    create: (options) => createLog(options),
+    bad: {
+      directory: ['', 7],
+      store: ['x', {}],
+      member: ['x'.repeat(129), 7],
+      writer: ['thread', 1],
+      gate: ['shut', true],
+      ...numeric(['gateMs', 'recordBytesMax', 'appendBytesMax', 'queuedBytesMax', 'cacheBytesMax']),
+      producersMax: numbers,
+    },
+    ports: ['clock', 'random', 'logger', 'digests'],
+  },
+  {
+    file: 'packages/replicator/src/options.ts',
+    name: 'ReplicatorTuning',
+    create: (tuning) =>
+      createReplicator({ log: {} as never, member: 'a', source: () => undefined, tuning }),
+    bad: {
+      ...numeric(Object.keys(tuningDefaults).filter((name) => name !== 'gapPolicy')),
+      gapPolicy: ['ignore', 1],
+    },
+  },
+  {
+    file: 'packages/replicator/src/runtime/replicator.ts',
+    name: 'ReplicatorOptions',
+    create: (options) =>
+      createReplicator({ log: {} as never, member: 'a', source: () => undefined, ...options }),
+    bad: { member: ['', 7], clusterId: ['', 'x'.repeat(129), 7], tuning: [{ stallMs: -1 }] },
+    ports: ['log', 'membership', 'source', 'locator', 'expectMembers', 'clock', 'random', 'logger'],
+    field: (option) => (option === 'tuning' ? 'stallMs' : option),
+  },
+  {
+    file: 'packages/replicator/src/http/source.ts',
+    name: 'HttpSourceOptions',
+    create: (options) =>
+      httpSource(
+        'address' in options ? (options as object) : { url: 'http://127.0.0.1:1', ...options },
+      ),
+    bad: {
+      url: ['nowhere', 'ftp://127.0.0.1/', 7],
+      address: [
+        { host: '127.0.0.1', port: 0 },
+        { host: '', port: 1 },
+        { host: 'x', port: 70_000 },
+      ],
+      ...numeric(['connectTimeoutMs', 'answerTimeoutMs', 'connectionsMax']),
+    },
+    field: (option) => (option === 'address' ? '' : option),
+  },
+  {
+    file: 'packages/replicator/src/http/handler.ts',
+    name: 'ReplicationHandlerLimits',
+    create: (limits) => createReplicationHandler({ source: {} as never, limits }),
+    bad: numeric(['requestBytesMax', 'callsMax']),
+  },
+  {
+    file: registryFile,
+    name: 'RegistryLimits',
+    create: registryOptions,
+    bad: numeric(declaredFields(registryFile, 'RegistryLimits')),
+  },
+  {
+    file: registryFile,
+    name: 'RegistryTimings',
+    create: registryOptions,
+    bad: numeric(declaredFields(registryFile, 'RegistryTimings')),
+  },
+  {
+    file: 'packages/registry/src/runtime/types.ts',
+    name: 'RegistryOptions',
+    create: (options) => createRegistry({ ...registryParts, ...options }),
+    bad: {
+      member: ['', 'x'.repeat(129), 7, 'a\n'],
+      directory: ['', 7],
+      checkKinds: [{}, [{}], [{ kind: 'No' }], [null]],
+      settings: [{ gapMs: -1 }, { nothing: 1 }],
+    },
+    ports: ['membership', 'extensions', 'clock', 'random', 'logger'],
+    field: (option) => (option === 'settings' ? '' : option),
+  },
+  {
+    file: 'packages/server/src/options.ts',
+    name: 'ServerOptions',
+    create: (options) => createServer(options),
+    bad: { host: ['', 'a b', 7], port, limits: [{ bodyBytesMax: 0 }, { nothing: 1 }] },
+    ports: ['logger'],
+  },
+  {
+    file: 'packages/server/src/options.ts',
+    name: 'ServerLimits',
+    create: (limits) => createServer({ limits }),
+    bad: numeric(Object.keys(defaultServerLimits)),
+  },
+  {
+    file: 'packages/transport-udp/src/options.ts',
+    name: 'UdpOptions',
+    create: (options) => udpTransport(options),
+    bad: {
+      host: ['localhost', '', 7],
+      port,
+      ...numeric(['receiveBufferBytes', 'packetBytesMax', 'sendQueueBytesMax']),
+    },
+  },
+  {
+    file: 'packages/transport-tcp/src/options.ts',
+    name: 'TcpOptions',
+    create: (options) => tcpTransport(options),
+    bad: {
+      host: ['localhost', '', 7],
+      port,
+      tls: ['x', { key: 'x', cert: 'y' }, {}],
+      ...numeric(['connectionsMax', 'connectionsPerAddressMax', 'firstByteTimeoutMs']),
+      idleTimeoutMs: numbers,
+    },
+  },
+]
+
+/** Code and text of what is thrown; a text that says what happened where that is not ours. */
+function refusal(run: () => unknown): { readonly code: string; readonly message: string } {
+  try {
+    run()
+    return { code: 'nothing was thrown', message: '' }
+  } catch (cause) {
+    return isKithError(cause) ? cause : { code: String(cause), message: '' }
+  }
+}
+
+describe.each(tables)('$name', (table) => {
+  const { file, name, create, bad, ports = [], field = (option: string) => option } = table
+
+  it('has a bad value here for each option that is declared', () => {
+    const listed = [...Object.keys(bad), ...ports].sort()
+    expect(listed).toEqual(declaredFields(file, name).sort())
+  })
+
+  const rows = Object.entries(bad).flatMap(([option, values]) =>
+    values.map((value) => ({ option, value })),
+  )
+  it.each(rows)('refuses $option: $value by name, and says what would be right', (row) => {
+    const { code, message } = refusal(() => create({ [row.option]: row.value }))
+    expect(code).toMatch(/^ERR_[A-Z]+_[A-Z_]+$/)
+    expect(message).toContain(field(row.option))
+    expect(message).toContain(' must be ')
+  })
+
+  it('refuses an option that it does not know, by its name', () => {
+    expect(refusal(() => create({ nowhereKnown: 1 })).message).toContain('nowhereKnown')
+  })
+})
