@@ -1,4 +1,4 @@
-// Kith and the real `serf` in one cluster. The scenarios run side by side, each in a cluster of its own.
+// Kith and the real `serf` in one cluster. The scenarios run side by side, each in its own.
 import { describe, it } from 'vitest'
 import { needs } from '../support/requirements.ts'
 import { atTier } from '../support/tier.ts'

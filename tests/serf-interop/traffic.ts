@@ -15,7 +15,7 @@ const roundMs = 1_000
 /** Complaints of Serf that say nothing about what we sent, each with the reason. */
 const allowed: readonly RegExp[] = [
   // Our own `serf query` hangs up when its time is over, while an answer is still written to it.
-  /\[ERR\] agent\.ipc: Failed to stream response to ipc\.client/,
+  /\[ERR\] agent\.ipc: Failed to stream (?:ack|response) to ipc\.client/,
 ]
 
 export async function traffic(): Promise<void> {
