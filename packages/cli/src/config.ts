@@ -44,6 +44,11 @@ function text(error: string) {
   return z.string({ error }).min(1, { error })
 }
 
+function memberName() {
+  const error = 'a name of 1 to 128 of A-Z a-z 0-9 . _ -'
+  return z.string({ error }).regex(/^[A-Za-z0-9._-]{1,128}$/, { error })
+}
+
 function address(portFrom: 0 | 1) {
   const error = `HOST:PORT with a port from ${portFrom} to 65535`
   return z
@@ -92,7 +97,7 @@ const service = z.strictObject(
 
 const schema = z.strictObject(
   {
-    node: text('a name').optional(),
+    node: memberName().optional(),
     bind: address(0).optional(),
     advertise: address(0).optional(),
     join: z.array(seed(), { error: 'a list of addresses' }).optional(),

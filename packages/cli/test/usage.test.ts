@@ -75,7 +75,7 @@ describe('the configuration file', () => {
     const { code, err } = await kith(['agent', '--config', file])
     expect(code).toBe(2)
     for (const text of [
-      'node must be a name, got ""',
+      'node must be a name of 1 to 128 of A-Z a-z 0-9 . _ -, got ""',
       'bind must be HOST:PORT with a port from 0 to 65535, got "127.0.0.1"',
       'join[1] must be HOST:PORT or NAME/HOST:PORT with a port from 1 to 65535, got 7',
       'tags.role must be text, got 5',

@@ -1,0 +1,198 @@
+/** Every flag and argument of every command, and every key of the configuration file. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { kith } from './command.ts'
+import { declaredFields, declaredInHelp } from './declared.ts'
+
+let folder = ''
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'kith-bad-'))
+  await writeFile(join(folder, 'file'), 'a file, no directory')
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+const addresses = ['nowhere', '127.0.0.1', ':80', '127.0.0.1:70000', '127.0.0.1:x', '']
+const wholes = ['-1', '1.5', '1e3', 'x', '', '99999999999999999']
+const http = [...addresses.filter((one) => one !== ''), 'ftp://x/', 'http://', 'http://x:99999']
+const query = { '--http-addr': http, '--format': ['yaml', 'JSON', ''] }
+
+/** Bad values for each flag that takes one, by command. */
+const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  agent: {
+    '--node': ['', 'a b', 'x'.repeat(129), 'ö'],
+    '--bind': [...addresses, 'localhost:0', '10.1.2.3:0'],
+    '--advertise': [...addresses, '0.0.0.0:1', 'name:1'],
+    '--join': [...addresses, '127.0.0.1:0', '/127.0.0.1:1', 'name/nowhere'],
+    '--http': [...addresses, '0.0.0.0:0'],
+    '--http-advertise': [...addresses, '0.0.0.0:1', '[::]:1'],
+    '--data': ['', 'FOLDER/file'],
+    '--tag': ['novalue', '=x', '', 'kith.v=2', `x=${'y'.repeat(600)}`],
+    '--profile': ['fast', 'LAN', ''],
+    '--service': ['web', ':80', 'web:0', 'web:65536', 'web:x', '', 'a b:80', 'a.b:80'],
+    '--config': ['', 'FOLDER/none.json', 'FOLDER/file', 'FOLDER'],
+    '--log-level': ['loud', 'INFO', ''],
+    '--log-format': ['xml', ''],
+  },
+  members: query,
+  services: query,
+  resolve: { ...query, '--tag': ['', 'x'.repeat(129)], '--limit': [...wholes, '0', '10001'] },
+  'log append': {
+    ...query,
+    '--producer': ['', 'x'.repeat(129)],
+    '--producer-sequence': wholes,
+    '--durability': ['ram', ''],
+    '--replicas': [...wholes, '1001'],
+    '--timeout-ms': [...wholes, '600001'],
+    '--retry-ms': [...wholes, '3600001'],
+  },
+  'log read': { ...query, '--from': wholes, '--limit': [...wholes, '0'] },
+  'log tail': { ...query, '--from': wholes, '--limit': [...wholes, '0'] },
+  'log status': query,
+  'log verify': query,
+}
+
+/** How a refusal names a flag that only the agent behind the command can judge. */
+const optionOf: Readonly<Record<string, string>> = {
+  '--bind': 'bind',
+  '--advertise': 'advertise',
+  '--http': 'http',
+  '--http-advertise': 'httpAdvertise',
+  '--data': 'data',
+  '--tag': 'tags',
+  '--service': 'services[0]',
+  '--config': 'cannot read',
+}
+/** Free ports, so that what is refused late disturbs nobody. */
+const quiet = ['--bind', '127.0.0.1:0', '--http', '127.0.0.1:0', '--log-level', 'error']
+
+async function commandsOf(path: readonly string[]): Promise<[string, readonly string[]][]> {
+  const { out } = await kith([...path, '--help'])
+  const { commands, flags: own } = declaredInHelp(out)
+  const inner = await Promise.all(commands.map((name) => commandsOf([...path, name])))
+  return commands.length > 0 ? inner.flat() : [[path.join(' '), own]]
+}
+
+describe('flags', () => {
+  it('has bad values here for each flag of each command that the help shows', async () => {
+    const declared = (await commandsOf([])).map(([name, own]) => [name, [...own].sort()])
+    const listed = Object.entries(flags).map(([name, own]) => [name, Object.keys(own).sort()])
+    expect(Object.fromEntries(listed)).toEqual(Object.fromEntries(declared))
+  })
+
+  const rows = Object.entries(flags).flatMap(([command, own]) =>
+    Object.entries(own).flatMap(([flag, values]) =>
+      values.map((value) => ({ command, flag, value })),
+    ),
+  )
+  it.each(rows)('$command $flag $value: is refused by name with exit code 2', async (row) => {
+    const { command, flag } = row
+    const value = row.value.replace('FOLDER', folder)
+    const given = quiet.includes(flag) ? [] : quiet
+    const rest = command === 'agent' ? given : []
+    const argument = command === 'resolve' ? ['web'] : []
+    const run = await kith([...command.split(' '), ...rest, ...argument, `${flag}=${value}`])
+    expect(run.code, run.err).toBe(2)
+    const named = [`option '${flag} <`, ...(optionOf[flag] === undefined ? [] : [optionOf[flag]])]
+    expect(
+      named.some((name) => run.err.includes(name)),
+      run.err,
+    ).toBe(true)
+    expect(run.err).toMatch(/must be|Allowed choices are|cannot read/)
+    expect(run.out).toBe('')
+  })
+
+  it.each([
+    [['agent', '--rpc=127.0.0.1:1'], '--rpc'],
+    [['agent', '--insecure-plaintext=yes'], '--insecure-plaintext'],
+    [['agent', 'extra'], 'extra'],
+    [['agent', '--node'], '--node'],
+    [['resolve'], 'service'],
+    [['resolve', ''], 'service'],
+    [['resolve', 'web', 'more'], 'more'],
+    [['log', 'write'], 'write'],
+    [['memmbers'], 'memmbers'],
+  ])('%j is refused with what is at fault named', async (args, named) => {
+    const run = await kith(args)
+    expect(run.code).toBe(2)
+    expect(run.err).toContain(named)
+  })
+
+  it('names the environment where that is at fault', async () => {
+    for (const value of http) {
+      const run = await kith(['members'], { env: { KITH_HTTP_ADDR: value } })
+      expect([run.code, run.err.includes('KITH_HTTP_ADDR')], value).toEqual([2, true])
+    }
+  })
+})
+
+describe('the configuration file', () => {
+  const address = ['nowhere', '127.0.0.1', 7, null, '127.0.0.1:70000']
+  const bad: Readonly<Record<string, readonly unknown[]>> = {
+    node: ['', 'a b', 7],
+    bind: [...address, 'localhost:0'],
+    advertise: [...address, '0.0.0.0:1'],
+    join: ['127.0.0.1:1', ['127.0.0.1:0'], [7], {}],
+    http: [...address, '0.0.0.0:80'],
+    httpAdvertise: [...address, '0.0.0.0:1'],
+    data: ['', 7],
+    tags: [[], { role: 5 }, { 'kith.v': '2' }, 'a=b'],
+    insecurePlaintext: ['yes', 1],
+    profile: ['fast', 1],
+    services: [
+      {},
+      [{}],
+      [{ service: 'web', port: 0 }],
+      [{ service: 'a b', port: 1 }],
+      [{ service: 'web', port: 1, more: 1 }],
+      [{ service: 'web', port: 1, id: 'a/b' }],
+      [{ service: 'web', port: 1, address: '0.0.0.0' }],
+      [{ service: 'web', port: 1, tags: [''] }],
+      [{ service: 'web', port: 1, meta: { a: 5 } }],
+      [{ service: 'web', port: 1, checks: [{}] }],
+      [{ service: 'web', port: 1, checks: [{ kind: 'telepathy' }] }],
+      [{ service: 'web', port: 1, checks: [{ kind: 'tcp', intervalMs: 5 }] }],
+      [{ service: 'web', port: 1, checks: [{ kind: 'http', options: { url: 'x' } }] }],
+    ],
+    logLevel: ['loud', 1],
+    logFormat: ['xml', 1],
+    nothingOfOurs: [1],
+  }
+  const rows = Object.entries(bad).flatMap(([key, values]) =>
+    values.map((value) => ({ key, value, shown: JSON.stringify(value) })),
+  )
+
+  it('has bad values here for each key', () => {
+    const declared = declaredFields('packages/cli/src/config.ts', 'AgentConfig')
+    expect(Object.keys(bad).sort()).toEqual([...declared, 'nothingOfOurs'].sort())
+  })
+
+  it.each(rows)('$key: $shown is refused by name with exit code 2', async ({ key, value }) => {
+    const file = join(folder, 'config.json')
+    const rest = { bind: '127.0.0.1:0', http: '127.0.0.1:0', logLevel: 'error' }
+    await writeFile(file, JSON.stringify({ ...rest, [key]: value }))
+    const run = await kith(['agent', '--config', file])
+    expect(run.code, run.err).toBe(2)
+    expect(run.err).toContain(key)
+    expect(run.err).toContain('must be')
+    expect(run.out).toBe('')
+  })
+
+  it('is refused where it is no JSON, no object or too long, with its name', async () => {
+    const file = join(folder, 'other.json')
+    for (const text of ['', '{', '[]', '7', '"x"', `{"node":"${'x'.repeat(1_100_000)}"}`]) {
+      await writeFile(file, text)
+      const run = await kith(['agent', '--config', file])
+      expect([run.code, run.err.includes(file)], text.slice(0, 20)).toEqual([2, true])
+    }
+  })
+})
+
+describe('lines to append', () => {
+  it('says which file cannot be read', async () => {
+    const run = await kith(['log', 'append', '--http-addr', '127.0.0.1:1', join(folder, 'none')])
+    expect(run.code).toBe(1)
+    expect(run.err).toContain(join(folder, 'none'))
+  })
+})
