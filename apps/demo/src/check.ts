@@ -35,8 +35,10 @@ export async function runCheck(
 }
 
 export function describe({ files, fileLines, passes, lines }: Corpus): string {
-  const again = passes > 1 ? `, taken ${passes} times under different names` : ''
-  return `input: ${lines.length} lines: ${fileLines} lines of ${files} tracked files${again}`
+  const tracked = `${fileLines} lines of ${files} tracked text files`
+  if (passes > 1) return `input: ${tracked}, taken ${passes} times under different names`
+  if (lines.length < fileLines) return `input: the first ${lines.length} of the ${tracked}`
+  return `input: ${tracked}`
 }
 
 function seconds(from: number): string {

@@ -16,6 +16,7 @@ export interface Corpus {
   readonly fileLines: number
   /** How often the files were taken to have lines enough. */
   readonly passes: number
+  /** At most as many as were asked for, from the first file on. */
   readonly lines: readonly CorpusLine[]
 }
 
@@ -25,8 +26,15 @@ const LINE_CHARACTERS_MAX = 64 * 1024
 const SNIFFED_BYTES = 8000
 const SKIPPED_FOLDERS = new Set(['.git', 'node_modules', 'dist', '.turbo', 'coverage'])
 
-/** At least `linesMin` lines; files that are too few are taken several times, under other keys. */
-export async function readCorpus(root: string, linesMin: number): Promise<Corpus> {
+/**
+ * At least `linesMin` lines, at most `linesMax`; files that are too few are taken several times,
+ * under other keys.
+ */
+export async function readCorpus(
+  root: string,
+  linesMin: number,
+  linesMax: number,
+): Promise<Corpus> {
   const texts = new Map<string, string[]>()
   let fileLines = 0
   for (const path of await listFiles(root)) {
@@ -39,7 +47,7 @@ export async function readCorpus(root: string, linesMin: number): Promise<Corpus
   const passes = Math.max(1, Math.ceil(linesMin / fileLines))
   const lines: CorpusLine[] = []
   for (let pass = 1; pass <= passes; pass += 1) lines.push(...onePass(texts, String(pass)))
-  return { files: texts.size, fileLines, passes, lines }
+  return { files: texts.size, fileLines, passes, lines: lines.slice(0, linesMax) }
 }
 
 function* onePass(texts: ReadonlyMap<string, string[]>, pass: string): Generator<CorpusLine> {

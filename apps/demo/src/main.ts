@@ -11,6 +11,8 @@ import { readCorpus } from './corpus.ts'
 import { runLive } from './live.ts'
 
 const LINES_MIN = 20_000
+/** Tens of thousands make the point; more would only make the check longer. */
+const LINES_MAX = 60_000
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
 const usage = `usage: npm run demo [-- --check]
   without flags  a live view until Ctrl-C
@@ -30,7 +32,7 @@ function flags(): { check: boolean } | undefined {
 async function main(): Promise<number> {
   const given = flags()
   if (!given) return 2
-  const corpus = await readCorpus(root, LINES_MIN)
+  const corpus = await readCorpus(root, LINES_MIN, LINES_MAX)
   const cluster = await createCluster()
   const stop = new AbortController()
   const onSignal = (): void => {

@@ -119,6 +119,8 @@ describe('figures', () => {
   it('are flat, in snake case, and only numbers', () => {
     const stats = {
       packetsIn: 3,
+      counters: { 'fetch.failed': 2 },
+      lamportTime: 9n,
       queue: { depthMax: 4, open: true },
       name: 'x',
       list: [1],
@@ -126,6 +128,8 @@ describe('figures', () => {
     }
     expect(flatten('gossip', stats)).toEqual({
       gossip_packets_in: 3,
+      gossip_fetch_failed_total: 2,
+      gossip_lamport_time: 9,
       gossip_queue_depth_max: 4,
       gossip_queue_open: 1,
     })
