@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Address } from '@kith/interface'
+import { type Address, showValue } from '@kith/interface'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { createBodyBudget } from './body.ts'
 import { createCounters, notReady, type RouteContext, type ServerCounters } from './context.ts'
@@ -131,6 +131,7 @@ function createApp(
       reply.header('connection', 'close')
       throw context.stopping.reason
     }
+    refuseEncodedBody(request.headers['content-encoding'])
   })
   app.setNotFoundHandler((request: FastifyRequest) => {
     throw notFound(`${request.method} ${request.url.slice(0, 200)} is not part of this interface`)
@@ -174,6 +175,14 @@ function frameworkError(cause: unknown): unknown {
   if (typeof code !== 'string' || !code.startsWith('FST_') || (statusCode ?? 500) >= 500)
     return cause
   return new ServerError('ERR_SERVER_BAD_REQUEST', message ?? code, { cause })
+}
+
+/** Nothing here unpacks bodies: what is packed would be stored as if it were the record. */
+function refuseEncodedBody(encoding: string | undefined): void {
+  if (encoding === undefined || encoding.toLowerCase() === 'identity') return
+  const got = showValue(encoding)
+  const text = `content-encoding must be absent or "identity", got ${got}`
+  throw new ServerError('ERR_SERVER_MEDIA_TYPE', text)
 }
 
 /**
