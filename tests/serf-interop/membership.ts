@@ -58,9 +58,13 @@ async function failAndReturn(who: Party, viewers: readonly Party[], seed: string
   await who.kill()
   const failed = await allSee(viewers, who.name, 'failed', failureMsMax(viewers.length + 1))
   note(`${who.name} killed, failed in all views after`, failed)
+  const before = who.lines.length
   await who.restart(seed)
   const back = await allSee([...viewers, who], who.name, 'alive', backMsMax)
   note(`${who.name} restarted, alive in all views after`, back)
+  // It learnt of its own death and contradicted, in Serf's words or in ours.
+  const said = who.lines.slice(before).filter((line) => /Refuting|"event":"refute"/.test(line))
+  expect(said.length, who.lines.slice(before).join('\n')).toBeGreaterThan(0)
 }
 
 /** Kith first, two Serfs join it; then a Serf leaves. */

@@ -1,4 +1,5 @@
 // A mixed cluster at work: whatever Serf would complain about, it says in its log.
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { expect } from 'vitest'
 import { atTier, evidence } from '../support/tier.ts'
 import { endAll } from './membership.ts'
@@ -8,6 +9,16 @@ import { allAlive } from './support/party.ts'
 import { pause } from './support/process.ts'
 import { startSerf } from './support/serf.ts'
 import type { SerfParty } from './support/serf.ts'
+
+/**
+ * Complaints that are true where the machine stood still for longer than a probe may take: whoever
+ * was slow is doubted, and defends itself.
+ */
+const allowedAfterStall: readonly RegExp[] = [
+  /\[WARN\] memberlist: Refuting a (?:suspect|dead) message/,
+  /\[WARN\] memberlist: Was able to connect to \S+ but other probes failed/,
+]
+const stallMs = 500
 
 const trafficMs: number = atTier(120_000, 600_000)
 const roundMs = 1_000
@@ -26,6 +37,8 @@ export async function traffic(): Promise<void> {
   const all = [one, two, kith, other]
   try {
     await allAlive(all, 10_000)
+    const lateness = monitorEventLoopDelay({ resolution: 20 })
+    lateness.enable()
     const until = performance.now() + trafficMs
     let rounds = 0
     for (; performance.now() < until; rounds += 1) {
@@ -34,15 +47,12 @@ export async function traffic(): Promise<void> {
     evidence('serf interop: rounds of traffic', rounds)
     expect(await one.command('reachability')).toContain('Successfully contacted all live nodes')
     await allAlive(all, 1_000)
-    for (const serf of [one, two]) expect(complaints(serf)).toEqual([])
-    for (const ours of [kith, other]) {
-      expect(
-        ours.lines.filter((line) => /"level":"(warn|error)"/.test(line) && !memoryLog(line)),
-      ).toEqual([])
-      expect(
-        ours.lines.filter((line) => /"event":"(member-failed|suspect|refute)"/.test(line)),
-      ).toEqual([])
-    }
+    lateness.disable()
+    const paused = [kith, other].some(({ lines }) => lines.some((line) => /paused/.test(line)))
+    const stalled = paused || lateness.max / 1e6 > stallMs
+    if (stalled) evidence('serf interop: the machine stalled, ms', Math.round(lateness.max / 1e6))
+    for (const serf of [one, two]) expect(complaints(serf, stalled)).toEqual([])
+    for (const ours of [kith, other]) expect(ownComplaints(ours, stalled)).toEqual([])
   } finally {
     await endAll(all)
   }
@@ -74,12 +84,16 @@ async function register(kith: KithParty, id: string): Promise<void> {
   expect(response.ok, await response.text()).toBe(true)
 }
 
-function complaints(serf: SerfParty): readonly string[] {
+function complaints(serf: SerfParty, stalled: boolean): readonly string[] {
+  const patterns = stalled ? [...allowed, ...allowedAfterStall] : allowed
   return serf.lines
     .filter((line) => /\[(WARN|ERR|ERROR)\]/.test(line))
-    .filter((line) => !allowed.some((pattern) => pattern.test(line)))
+    .filter((line) => !patterns.some((pattern) => pattern.test(line)))
 }
 
-function memoryLog(line: string): boolean {
-  return line.includes('no data directory')
+/** Nobody failed, nobody was doubted, nothing was odd. */
+function ownComplaints(kith: KithParty, stalled: boolean): readonly string[] {
+  const odd = /"level":"(?:warn|error)"|"event":"(?:member-failed|suspect|refute)"/
+  const expected = stalled ? /no data directory|paused|"suspect"|"refute"/ : /no data directory/
+  return kith.lines.filter((line) => odd.test(line) && !expected.test(line))
 }
