@@ -158,6 +158,22 @@ const life: readonly ConformanceCase<LogStoreSubject>[] = [
     },
   },
   {
+    id: 'LOG-20',
+    title: 'keeps its own copy of the bytes it was given',
+    needs: ['own-bytes'],
+    run: (subject) =>
+      withStore(subject, (store) => {
+        const given = batchRow(0, 0, 1, 2)
+        store.commit({ meta, origins: [originRow(0, 3)], batches: [given] }, true)
+        given.bytes.fill(0)
+        withReader(store, (reader) => {
+          const read = reader.atOffset(0)
+          expectThat(read?.ok === true, 'the row is whole')
+          if (read?.ok === true) expectBytes(read.batch.bytes, batchRow(0, 0, 1, 2).bytes, 'bytes')
+        })
+      }),
+  },
+  {
     id: 'LOG-21',
     title: 'replaces a row with the same key and forgets a removed one',
     run(subject) {
@@ -327,5 +343,8 @@ const reading: readonly ConformanceCase<LogStoreSubject>[] = [
   },
 ]
 
-/** Run with `runConformance`; `statements` may be declared absent. */
+/**
+ * Run with `runConformance`; `statements` may be declared absent, and `own-bytes` by a store that is
+ * not durable.
+ */
 export const logStoreCases: readonly ConformanceCase<LogStoreSubject>[] = [...life, ...reading]

@@ -122,8 +122,7 @@ function initialState(state: StoreState, now: number, newId: () => OriginId): Lo
   for (const list of holes.values()) list.sort((a, b) => a.from - b.from)
   return {
     meta,
-    // By the rows, not by the last batch, which may be the one that is damaged.
-    nextOffset: state.origins.reduce((sum, { records }) => sum + records, 0),
+    nextOffset: endOf(state),
     origins: new Map(state.origins.map((row) => [row.origin, row])),
     holes,
     cursors: new Map(state.cursors.map((row) => [row.name, row])),
@@ -134,6 +133,15 @@ function initialState(state: StoreState, now: number, newId: () => OriginId): Lo
       [...state.peers].sort((a, b) => a.seenAt - b.seenAt).map((row) => [row.logId, row]),
     ),
   }
+}
+
+/**
+ * The next offset: by the origin rows, because the last batch may be the one that is damaged; where
+ * those are damaged themselves the last batch knows better.
+ */
+function endOf({ origins, nextOffset, damage }: StoreState): number {
+  const counted = origins.reduce((sum, { records }) => sum + records, 0)
+  return damage.some(({ table }) => table === 'origin') ? Math.max(counted, nextOffset) : counted
 }
 
 /** Notes that a writer has the log, so that a crash is seen at the next start. */

@@ -10,18 +10,22 @@ export function batchCrc(values: readonly Value[], bytes: Uint8Array, digests: D
   return rowCrc([...values.slice(0, -1), bytes.subarray(0, HEADER_BYTES), bytes.length], digests)
 }
 
+/** True where a row of `batchColumns` and its checksum agree. */
+export function batchRowWhole(row: readonly Value[], digests: Digests): boolean {
+  const bytes = row[7]
+  if (!(bytes instanceof Uint8Array)) return false
+  return batchCrc(row.slice(0, -1), bytes, digests) === row[8]
+}
+
 /** A row of `batchColumns` and its checksum. */
 export function readBatchRow(
   row: readonly Value[],
   originOf: (id: number) => OriginId | undefined,
   digests: Digests,
 ): StoredBatchRead {
-  const [offset, originId, first, count, storedAt, previous, chain, bytes, crc] = row
+  const [offset, originId, first, count, storedAt, previous, chain, bytes] = row
   const at = Number(offset)
-  if (!(bytes instanceof Uint8Array) || !(previous instanceof Uint8Array)) {
-    return { ok: false, offset: at, reason: 'a column has another type' }
-  }
-  if (batchCrc(row.slice(0, -1), bytes, digests) !== crc) {
+  if (!batchRowWhole(row, digests)) {
     return { ok: false, offset: at, reason: 'the checksum of the row is wrong' }
   }
   const origin = originOf(Number(originId))
@@ -34,9 +38,9 @@ export function readBatchRow(
       first: first as number,
       count: count as number,
       storedAt: storedAt as number,
-      previousChain: toHex(previous),
+      previousChain: toHex(previous as Uint8Array),
       chain: toHex(chain as Uint8Array),
-      bytes: plainBytes(bytes),
+      bytes: plainBytes(bytes as Uint8Array),
     },
   }
 }

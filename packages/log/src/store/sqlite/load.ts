@@ -1,14 +1,7 @@
 /** Reads every row of the small tables, checks it, and names what is damaged. */
-import type {
-  Digests,
-  OriginId,
-  StoreDamage,
-  StoredHole,
-  StoredOrigin,
-  StoreState,
-} from '@kith/interface'
+import type { Digests, OriginId, StoreDamage, StoredHole, StoreState } from '@kith/interface'
 import type { Database } from './driver.ts'
-import { readBatchRow } from './batch-row.ts'
+import { batchRowWhole } from './batch-row.ts'
 import {
   readCursor,
   readHole,
@@ -68,7 +61,7 @@ export function loadRows(db: Database, digests: Digests): LoadedRows {
       cursors,
       producers,
       peers,
-      nextOffset: endOfLastBatch(db, origins, originIds, digests),
+      nextOffset: endOfLastBatch(db, digests),
       damage,
     },
     originIds,
@@ -182,20 +175,14 @@ function checkCounts(
   }
 }
 
-function endOfLastBatch(
-  db: Database,
-  origins: readonly StoredOrigin[],
-  originIds: ReadonlyMap<OriginId, number>,
-  digests: Digests,
-): number {
-  const byId = new Map(origins.map(({ origin }) => [originIds.get(origin) ?? 0, origin]))
+/** By the batch rows alone: an origin whose own row is damaged still has its records. */
+function endOfLastBatch(db: Database, digests: Digests): number {
   const select = db.prepare(
     `SELECT ${batchColumns.join(', ')}, crc FROM kith_batch ORDER BY offset DESC LIMIT 1`,
   )
   try {
     const row = select.raw().get() as Value[] | undefined
-    const read = row && readBatchRow(row, (id) => byId.get(id), digests)
-    return read?.ok ? read.batch.offset + read.batch.count : 0
+    return row !== undefined && batchRowWhole(row, digests) ? Number(row[0]) + Number(row[3]) : 0
   } catch {
     // Whoever reads there meets the damage; here it only means that nothing is known.
     return 0

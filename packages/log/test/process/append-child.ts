@@ -1,0 +1,35 @@
+/**
+ * Appends without end until it is killed, and writes one line for each acknowledgement:
+ * `<first> <count> <producer sequence>`. Usage: directory, writer, seed.
+ */
+import { writeSync } from 'node:fs'
+import { createRandom } from '@kith/interface'
+import { createLog } from '../../src/index.ts'
+
+const [directory = '', writer = 'worker', seed = '1'] = process.argv.slice(2)
+const random = createRandom(Number(seed))
+const log = createLog({ directory, writer: writer as 'worker' })
+await log.start()
+
+/** What a record says is known from its producer, sequence and place alone, so the parent can tell. */
+function valueOf(producer: string, sequence: number, index: number): Uint8Array {
+  const size = 20 + ((sequence * 7_919 + index * 104_729) % 3_000)
+  const value = Buffer.alloc(size, `${producer}-${sequence}-${index};`)
+  return new Uint8Array(value)
+}
+
+async function caller(name: string): Promise<void> {
+  const producer = `${seed}.${name}`
+  for (let sequence = 1; ; sequence += 1) {
+    const count = 1 + random.below(4)
+    const records = Array.from({ length: count }, (_, index) => ({
+      value: valueOf(producer, sequence, index),
+      headers: { of: `${producer}:${sequence}:${index}:${count}` },
+    }))
+    writeSync(2, `sent ${producer} ${sequence} ${count}\n`)
+    const result = await log.append(records, { producer: { id: producer, sequence } })
+    writeSync(1, `acked ${producer} ${sequence} ${count} ${result.first}\n`)
+  }
+}
+
+await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map(caller))

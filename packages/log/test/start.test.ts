@@ -1,0 +1,284 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import type { Clock, LogStore } from '@kith/interface'
+import { systemClock } from '@kith/interface/node'
+import { describe, expect, it } from 'vitest'
+import { createLog, LogError, memoryStore } from '../src/index.ts'
+import type { Log, LogOptions } from '../src/index.ts'
+import {
+  allValues,
+  codeOf,
+  durableKinds,
+  home,
+  kinds,
+  records,
+  started,
+  temporaryDirectory,
+} from './support.ts'
+
+/** A clock whose timers run when the test says so. */
+function manualClock(): Clock & { advance(ms: number): void } {
+  let now = 0
+  const timers = new Set<{ at: number; callback: () => void }>()
+  return {
+    now: () => now,
+    wallNow: () => systemClock.wallNow() + now,
+    after(delayMs, callback) {
+      const timer = { at: now + delayMs, callback }
+      timers.add(timer)
+      return () => void timers.delete(timer)
+    },
+    advance(ms) {
+      now += ms
+      for (const timer of [...timers]) {
+        if (timer.at > now) continue
+        timers.delete(timer)
+        timer.callback()
+      }
+    },
+  }
+}
+
+describe.each(kinds)('starting a %s log', (kind) => {
+  it('LOG-14 waits behind its gate until a member was heard from', async () => {
+    const options = home(kind)
+    const log = await started(options)
+    await log.append(records(1))
+    await log.stop()
+    const again = await started({ ...options, gate: 'wait' })
+    const gates: unknown[] = []
+    again.on('gate', (event) => gates.push(event))
+    expect(again.status().gate).toBe('waiting')
+    expect(await codeOf(again.append(records(1)))).toBe('ERR_LOG_NOT_READY')
+    expect((await again.read()).records.length).toBe(1)
+    again.openGate()
+    again.openGate()
+    expect(gates).toEqual([{ rotated: false }])
+    expect((await again.append(records(1))).first).toBe(2)
+  })
+
+  it('LOG-14 opens by itself after gateMs, keeping its origin after an orderly stop', async () => {
+    const options = home(kind)
+    const log = await started({ ...options, gate: 'wait' })
+    expect((await log.append(records(1))).first).toBe(1)
+    const { origin } = log
+    await log.stop()
+    const clock = manualClock()
+    const again = await started({ ...options, gate: 'wait', gateMs: 700, clock })
+    clock.advance(699)
+    expect(again.status().gate).toBe('waiting')
+    clock.advance(1)
+    expect(again.status().gate).toBe('open')
+    expect(await again.append(records(1))).toMatchObject({ origin, first: 2 })
+  })
+
+  it('LOG-22 names the second writer its problem, and leaves the first alone', async () => {
+    const options = home(kind)
+    const log = await started(options)
+    const second = createLog(options)
+    const error = await second.start().catch((cause: unknown) => cause)
+    expect(error).toMatchObject({ code: 'ERR_LOG_LOCKED' })
+    if (options.directory !== undefined) {
+      expect((error as LogError).message).toContain(options.directory)
+    }
+    await second.stop()
+    expect((await log.append(records(1))).first).toBe(1)
+    await log.stop()
+    expect((await (await started(options)).append(records(1))).first).toBe(2)
+  })
+
+  it('LOG-25 keeps its identity over restarts', async () => {
+    const options = home(kind)
+    const log = await started({ ...options, member: 'first name' })
+    const { logId, origin } = log
+    expect(logId).toMatch(/^[0-9a-f]{32}$/)
+    expect(origin).not.toBe(logId)
+    await log.stop()
+    const again = await started({ ...options, member: 'second name' })
+    expect([again.logId, again.origin]).toEqual([logId, origin])
+    expect(again.vector()).toMatchObject([{ member: 'second name', own: true }])
+  })
+})
+
+describe.each(durableKinds)('a %s log in a directory', (kind) => {
+  it('LOG-14 LOG-25 gives up its origin after an unclean stop when nobody can be asked', async () => {
+    const directory = temporaryDirectory()
+    const child = spawn(
+      process.execPath,
+      [
+        '--conditions=@kith/source',
+        new URL('./process/append-child.ts', import.meta.url).pathname,
+        directory,
+        kind,
+        '1',
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    await once(child.stdout, 'data')
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    const clock = manualClock()
+    const log = await started({ directory, writer: kind as 'inline', gate: 'wait', clock })
+    const past = log.origin
+    const known = log.status().records
+    expect(known).toBeGreaterThan(0)
+    const rotated = new Promise((resolve) => log.on('rotate', resolve))
+    clock.advance(5_000)
+    expect(await rotated).toMatchObject({ from: past })
+    const result = await log.append(records(1))
+    expect(result).toMatchObject({ origin: log.origin, first: 1, offset: known })
+    expect(log.origin).not.toBe(past)
+    expect(await log.verify()).toMatchObject({ ok: true })
+  })
+
+  it('LOG-22 a writer in another process is refused as well', async () => {
+    const directory = temporaryDirectory()
+    const child = spawn(
+      process.execPath,
+      [
+        '--conditions=@kith/source',
+        new URL('./process/append-child.ts', import.meta.url).pathname,
+        directory,
+        'inline',
+        '1',
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    await once(child.stdout, 'data')
+    const log = createLog({ directory, writer: kind as 'inline' })
+    expect(await codeOf(log.start())).toBe('ERR_LOG_LOCKED')
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    expect(
+      (await started({ directory, writer: kind as 'inline' })).status().records,
+    ).toBeGreaterThan(0)
+  })
+
+  it('LOG-26 refuses a newer format, a file that is not a log, and a directory that cannot be', async () => {
+    const options = home(kind)
+    const log = await started(options)
+    await log.stop()
+    const path = join(options.directory ?? '', 'log.db')
+    const db = new Database(path)
+    db.pragma('user_version=2')
+    db.close()
+    const error = await createLog(options)
+      .start()
+      .catch((cause: unknown) => cause)
+    expect(error).toMatchObject({ code: 'ERR_LOG_FORMAT' })
+    expect((error as LogError).message).toContain('format 2')
+    const foreign = home(kind)
+    const other = new Database(join(foreign.directory ?? '', 'log.db'))
+    other.exec('CREATE TABLE mine(x)')
+    other.close()
+    expect(await codeOf(createLog(foreign).start())).toBe('ERR_LOG_FORMAT')
+    const blocked = join(temporaryDirectory(), 'file')
+    writeFileSync(blocked, 'not a directory')
+    const under = { ...options, directory: join(blocked, 'log') }
+    expect(await codeOf(createLog(under).start())).toBe('ERR_LOG_DIRECTORY')
+    const garbage = home(kind)
+    writeFileSync(join(garbage.directory ?? '', 'log.db'), 'x'.repeat(50_000))
+    expect(await codeOf(createLog(garbage).start())).toBe('ERR_LOG_CORRUPT')
+  })
+
+  it('makes missing directories', async () => {
+    const directory = join(temporaryDirectory(), 'a', 'b')
+    const log = await started({ directory, writer: kind as 'inline' })
+    expect((await log.append(records(1))).first).toBe(1)
+    mkdirSync(directory, { recursive: true })
+  })
+
+  it('LOG-28 bounds the write-ahead log while it appends', async () => {
+    const options = home(kind)
+    const log = await started(options)
+    const value = new Uint8Array(60_000).fill(9)
+    let largest = 0
+    for (let round = 0; round < 60; round += 1) {
+      await Promise.all(Array.from({ length: 40 }, () => log.append({ value })))
+      largest = Math.max(largest, statSync(join(options.directory ?? '', 'log.db-wal')).size)
+    }
+    // 144 MB of records and as many bytes again for pages went through it.
+    expect(largest).toBeLessThan(150 * 2 ** 20)
+    await log.stop()
+    expect(() => statSync(join(options.directory ?? '', 'log.db-wal'))).toThrow('ENOENT')
+    const again = await started(options)
+    expect(again.status().records).toBe(2_400)
+  })
+})
+
+/** A memory store that fails as told. */
+function failingStore(fail: () => Error | undefined): LogOptions['store'] {
+  const make = memoryStore()
+  return () => {
+    const store: LogStore = make()
+    return {
+      ...store,
+      commit(changes, flush) {
+        const error = fail()
+        if (error !== undefined) throw error
+        store.commit(changes, flush)
+      },
+    }
+  }
+}
+
+async function failingLog(): Promise<{ log: Log; fail: (error: Error | undefined) => void }> {
+  let error: Error | undefined
+  const log = await started({ store: failingStore(() => error) as never })
+  return { log, fail: (next) => (error = next) }
+}
+
+it('LOG-36 takes nothing more after a failed flush, and still serves what was durable', async () => {
+  const { log, fail } = await failingLog()
+  await log.append(records(2))
+  const poisoned: unknown[] = []
+  log.on('poisoned', (event) => poisoned.push(event))
+  const vector = log.vector()
+  fail(new Error('input/output error'))
+  const calls = [
+    log.append(records(1), { producer: { id: 'p', sequence: 1 } }),
+    log.cursor('c').commit({ next: 1 }),
+    log.rotate('now'),
+  ]
+  expect(await Promise.all(calls.map(codeOf))).toEqual(calls.map(() => 'ERR_LOG_POISONED'))
+  fail(undefined)
+  expect(await codeOf(log.append(records(1)))).toBe('ERR_LOG_POISONED')
+  expect(await codeOf(log.applyBatches([]))).toBe('ERR_LOG_POISONED')
+  expect(log.status().gate).toBe('poisoned')
+  expect(poisoned.length).toBe(1)
+  expect(log.vector()).toEqual(vector)
+  expect((await allValues(log)).length).toBe(2)
+  await log.stop()
+})
+
+it('LOG-38 rejects what does not fit a full disk, and goes on when there is room', async () => {
+  const { log, fail } = await failingLog()
+  await log.append(records(1), { producer: { id: 'p', sequence: 1 } })
+  const { origin } = log
+  fail(new LogError('ERR_LOG_STORE_FULL', 'disk full'))
+  const calls = [
+    log.append(records(5), { producer: { id: 'p', sequence: 2 } }),
+    log.cursor('c').commit({ next: 1 }),
+    log.rotate('now'),
+  ]
+  expect(await Promise.all(calls.map(codeOf))).toEqual(calls.map(() => 'ERR_LOG_STORE_FULL'))
+  fail(undefined)
+  expect(log.origin).toBe(origin)
+  expect(log.cursor('c').get()).toEqual({ next: 0, revision: 0 })
+  expect(await log.append(records(1), { producer: { id: 'p', sequence: 2 } })).toMatchObject({
+    origin,
+    first: 2,
+    offset: 1,
+    duplicate: false,
+  })
+  expect(await log.verify()).toMatchObject({ ok: true, records: 2 })
+})
+
+it('LOG-29 a memory log is not durable and says so', async () => {
+  const log = await started()
+  expect(log.durable).toBe(false)
+  expect(log.status()).toMatchObject({ durable: false, writer: 'inline' })
+})
