@@ -62,6 +62,34 @@ describe('over real sockets', () => {
     ])
   })
 
+  it('GOS-33 members find each other over IPv6', async () => {
+    const sixfold = (): GossipOptions => ({
+      packets: udpTransport({ host: '::1' }),
+      streams: tcpTransport({ host: '::1' }),
+    })
+    const first = await start('m1', sixfold())
+    const joined = hears(first, 'join', 'm2')
+    const second = await start('m2', sixfold())
+    expect(await second.join([formatAddress(first.address)])).toBe(1)
+    await joined
+    expect(first.member('m2')?.address).toEqual(second.address)
+    expect(second.address.host).toBe('::1')
+  })
+
+  it('GOS-33 a member on the wildcard is reached at the address it advertises', async () => {
+    const first = await start('m1', {
+      packets: udpTransport({ host: '0.0.0.0' }),
+      streams: tcpTransport({ host: '0.0.0.0' }),
+      advertise: { host: '127.0.0.1', port: 0 },
+    })
+    const joined = hears(first, 'join', 'm2')
+    const second = await start('m2')
+    expect(await second.join([formatAddress(first.address)])).toBe(1)
+    await joined
+    expect(second.member('m1')?.address).toEqual(first.address)
+    expect(first.address.host).toBe('127.0.0.1')
+  })
+
   it('GOS-33 packets and streams share one port that is free for others after stop', async () => {
     const member = await start('m1')
     const { host, port } = member.address
