@@ -1,7 +1,7 @@
 /** Handling dead(incarnation, member, from): memberlist-behaviour section 4. */
 import type { DeadMessage } from '../wire/message.ts'
 import { broadcastSwim } from './broadcasts.ts'
-import { absurdEvidence, refute } from './refute.ts'
+import { absurdEvidence, answerStale, refute } from './refute.ts'
 import { count, setEntryState } from './state.ts'
 import type { Entry, State } from './state.ts'
 import { cancelSuspicion } from './suspicion.ts'
@@ -11,7 +11,8 @@ import { memberGone } from './view.ts'
 export function handleDead(state: State, message: DeadMessage, ticket?: number): void {
   const { incarnation, node, from } = message
   const entry = state.entries.get(node)
-  if (entry === undefined || incarnation < entry.incarnation) return
+  if (entry === undefined) return
+  if (incarnation < entry.incarnation) return answerStale(state, entry)
   if (absurdEvidence(entry.incarnation, incarnation)) return count(state, 'incarnationAbsurd')
   cancelSuspicion(state, entry)
   if (entry.state === 'dead' || entry.state === 'left') return

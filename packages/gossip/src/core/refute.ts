@@ -1,7 +1,7 @@
 /** Contradicting what others say of us. Only the owner of an incarnation ever raises it. */
 import { applyAwareness } from './awareness.ts'
 import { broadcastSwim } from './broadcasts.ts'
-import { emitEvent } from './state.ts'
+import { count, emitEvent } from './state.ts'
 import type { Entry, State } from './state.ts'
 import { memberRefreshed } from './view.ts'
 
@@ -34,6 +34,24 @@ export function refute(state: State, entry: Entry, accused: number, from?: strin
   entry.incarnation = state.incarnation
   applyAwareness(state, 1)
   memberRefreshed(state, entry)
+  announceSelf(state, entry)
+  const about = { kind: 'refute', incarnation: entry.incarnation, accused } as const
+  emitEvent(state, from === undefined ? about : { ...about, from })
+}
+
+/**
+ * An accusation of us at an incarnation that we left behind. To us it says nothing; but its sender
+ * has not heard of the newer one, everyone who has ignores its suspicion, and so nobody would ever
+ * tell it before it declared us dead. memberlist says nothing here; we say again what we said.
+ */
+export function answerStale(state: State, entry: Entry): void {
+  if (entry.name !== state.name || entry.state !== 'alive' || state.phase !== 'active') return
+  if (state.broadcasts.byAbout.has(state.name)) return
+  count(state, 'accusationsStale')
+  announceSelf(state, entry)
+}
+
+function announceSelf(state: State, entry: Entry): void {
   broadcastSwim(state, {
     kind: 'alive',
     incarnation: entry.incarnation,
@@ -43,6 +61,4 @@ export function refute(state: State, entry: Entry, accused: number, from?: strin
     meta: entry.meta,
     versions: entry.versions,
   })
-  const about = { kind: 'refute', incarnation: entry.incarnation, accused } as const
-  emitEvent(state, from === undefined ? about : { ...about, from })
 }

@@ -44,7 +44,7 @@ export function mergeUserState(state: State, bytes: Uint8Array): void {
   const left = new Set(remote.leftMembers)
   for (const node of left) {
     const time = remote.statusTimes.get(node)
-    if (time === undefined) continue
+    if (time === undefined || isBack(state, node)) continue
     handleLeaveIntent(state, { kind: 'leaveIntent', lamportTime: time + 1n, node, prune: false })
   }
   for (const [node, lamportTime] of remote.statusTimes) {
@@ -52,6 +52,18 @@ export function mergeUserState(state: State, bytes: Uint8Array): void {
   }
   mergeEvents(state, remote.events)
   deliverStates(state, remote.extensions)
+}
+
+/**
+ * The rows of the same exchange were merged before: a member that is still alive to us came back, and
+ * the other side has yet to hear of it. Serf takes the leave all the same, at a time above the join
+ * that nobody repeats, and shows the member as leaving until it leaves again.
+ */
+function isBack(state: State, node: string): boolean {
+  const swimState = state.entries.get(node)?.state
+  const back = node !== state.name && (swimState === 'alive' || swimState === 'suspect')
+  if (back) count(state, 'leavesStale')
+  return back
 }
 
 function follow(state: State, clock: LamportClock, time: bigint): void {

@@ -2,7 +2,7 @@
 import type { SuspectMessage } from '../wire/message.ts'
 import { broadcastSwim } from './broadcasts.ts'
 import type { ProbeReport } from './input.ts'
-import { absurdEvidence, refute } from './refute.ts'
+import { absurdEvidence, answerStale, refute } from './refute.ts'
 import { count, emitEvent, setEntryState } from './state.ts'
 import type { State } from './state.ts'
 import { confirmSuspicion, startSuspicion } from './suspicion.ts'
@@ -12,7 +12,8 @@ import { memberRefreshed } from './view.ts'
 export function handleSuspect(state: State, message: SuspectMessage, probe?: ProbeReport): void {
   const { incarnation, node, from } = message
   const entry = state.entries.get(node)
-  if (entry === undefined || incarnation < entry.incarnation) return
+  if (entry === undefined) return
+  if (incarnation < entry.incarnation) return answerStale(state, entry)
   if (absurdEvidence(entry.incarnation, incarnation)) return count(state, 'incarnationAbsurd')
   if (entry.suspicion !== undefined) {
     if (confirmSuspicion(state, entry, from)) broadcastSwim(state, message)

@@ -40,11 +40,18 @@ export function memberJoined(state: State, entry: Entry): void {
   report(state, 'join', row)
 }
 
-/** SWIM declared a member dead, or heard its good-bye. */
+/**
+ * SWIM declared a member dead, or heard its good-bye. A good-bye is the member's own word: it left,
+ * also where its intent, which gossip sends first, arrives later. Serf would call it failed until
+ * then.
+ */
 export function memberGone(state: State, entry: Entry): void {
   const row = state.members.get(entry.name)
-  if (row?.snapshot.status === 'leaving') setGone(state, row, 'left', entry)
-  else if (row?.snapshot.status === 'alive') setGone(state, row, 'failed', entry)
+  if (row === undefined) return
+  const { status } = row.snapshot
+  if (status === 'leaving' || (status === 'alive' && entry.state === 'left')) {
+    setGone(state, row, 'left', entry)
+  } else if (status === 'alive') setGone(state, row, 'failed', entry)
 }
 
 /** The meta or the address of a living member changed. */

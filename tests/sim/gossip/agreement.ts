@@ -1,0 +1,101 @@
+/** Liveness, asked in a calm cluster: M4, every crash is failed everywhere, and M5, all agree. */
+import { members } from '@kith/gossip/core'
+import type { GossipTimings } from '@kith/gossip/core'
+import type { World } from './world.ts'
+
+/**
+ * Milliseconds from the last fault within which all live members must agree. Each part is a bound of
+ * the protocol, not a guess:
+ * - every member probes every other once in 2N - 1 probe intervals, slowed by up to
+ *   `awarenessFactorMax` while it doubts itself, which each good probe takes back by one;
+ * - the longest suspicion runs its whole time, if nobody confirms it;
+ * - a cut-off side tries one failed member each reconnect interval; a wrong pick costs another one;
+ * - news that outlived its transmissions travels by push/pull alone: each member starts one an
+ *   interval, so the informed at least double, and a last uninformed one asks an informed one.
+ */
+export function agreementBoundMs(timings: GossipTimings, count: number): number {
+  const { probeIntervalMs, awarenessFactorMax, suspicionFactor, suspicionMaxFactor } = timings
+  const doubt = (probeIntervalMs * awarenessFactorMax * (awarenessFactorMax + 1)) / 2
+  const probing = (2 * count - 1) * probeIntervalMs + doubt
+  const scale = Math.max(1, Math.log10(count))
+  const suspicion = suspicionMaxFactor * suspicionFactor * scale * probeIntervalMs
+  const reconnects = 3 * timings.reconnectIntervalMs
+  const doublings = Math.ceil(Math.log2(count)) + 4
+  const growth = count <= 32 ? 1 : Math.ceil(Math.log2(count) - 5) + 1
+  const exchanges = doublings * growth * timings.pushPullIntervalMs
+  return probing + suspicion + reconnects + exchanges + timings.streamTimeoutMs
+}
+
+/**
+ * M4 bound: the worst order of probe rings, then the longest suspicion, then the rounds of gossip
+ * that carry the verdict. (The common case is far below: the first of N - 1 probers comes by after
+ * 1.6 intervals on average, and confirmations end the suspicion early.)
+ */
+export function detectionBoundMs(timings: GossipTimings, count: number): number {
+  const { probeIntervalMs, suspicionFactor, suspicionMaxFactor, gossipIntervalMs } = timings
+  const scale = Math.max(1, Math.log10(count))
+  const suspicion = suspicionMaxFactor * suspicionFactor * scale * probeIntervalMs
+  const rounds = 4 + 4 * Math.ceil(Math.log10(count + 1)) * timings.retransmitFactor
+  return (2 * count - 1) * probeIntervalMs + suspicion + rounds * gossipIntervalMs
+}
+
+/** Crashed members that some live member does not show as failed or left; one line each. */
+export function undetected(world: World, crashedUntil = Infinity): readonly string[] {
+  const missing: string[] = []
+  for (const [subject, at] of world.crashedAt) {
+    if (at > crashedUntil) continue
+    for (const observer of world.cluster.live()) {
+      if (observer.state === undefined) continue
+      const row = members(observer.state).find(({ name }) => name === subject.name)
+      const gone = row === undefined || row.status === 'failed' || row.status === 'left'
+      if (!gone) missing.push(`M4: ${observer.name} shows crashed ${subject.name} ${row.status}`)
+    }
+  }
+  return missing
+}
+
+/** Enough to tell what is wrong. */
+const problemsMax = 5
+
+/** In what live members differ from the truth or from each other; empty when they agree. */
+export function disagreements(world: World): readonly string[] {
+  const live = world.cluster.live()
+  const problems: string[] = [...undetected(world)]
+  for (const observer of live) {
+    if (problems.length >= problemsMax) break
+    if (observer.state === undefined) continue
+    const view = new Map(members(observer.state).map((row) => [row.name, row]))
+    for (const subject of live) {
+      const row = view.get(subject.name)
+      view.delete(subject.name)
+      const self = subject.state?.entries.get(subject.name)
+      const want = `alive at ${self?.incarnation} with ${JSON.stringify(subject.tags)}`
+      const { 'kith.v': mark, ...tags } = row?.tags ?? {}
+      const same =
+        row?.status === 'alive' &&
+        row.incarnation === self?.incarnation &&
+        row.address.host === subject.address.host &&
+        row.address.port === subject.address.port &&
+        mark === '1' &&
+        JSON.stringify(tags) === JSON.stringify(subject.tags)
+      if (same) continue
+      const got = row === undefined ? 'nothing' : `${row.status} at ${row.incarnation}`
+      problems.push(`M5: ${observer.name} shows ${subject.name} ${got}, not ${want}`)
+    }
+    for (const row of view.values()) problems.push(...goneProblem(world, observer.name, row))
+  }
+  return problems
+}
+
+function goneProblem(
+  world: World,
+  observer: string,
+  row: { readonly name: string; readonly status: string },
+): readonly string[] {
+  const want = world.leavers.has(row.name) ? 'left' : 'failed'
+  // Whoever left and was then cut off mid-way may be failed for some; see the clause in SPEC.md.
+  if (row.status === want) return []
+  if (want === 'left' && row.status === 'failed')
+    return [`M5: ${observer} missed the leave of ${row.name}`]
+  return [`M5: ${observer} shows ${row.name} ${row.status}, not ${want}`]
+}

@@ -1,0 +1,157 @@
+/**
+ * One run: a cluster of 3 to 64 forms, suffers, and is left in peace. Safety is checked on every
+ * transition; in the calm after the faults it must agree within a bound, and then stay agreed.
+ */
+import { resolveOptions } from '@kith/gossip/core'
+import type { Input, Output } from '@kith/gossip/core'
+import { createSimRandom } from '@kith/sim'
+import type { Report, ScenarioContext, SimRandom } from '@kith/sim'
+import { agreementBoundMs, detectionBoundMs, disagreements, undetected } from './agreement.ts'
+import { AccuracyChecker, RowChecker, Violation } from './checkers.ts'
+import { Cluster } from './cluster.ts'
+import type { Actor, Step, Watcher } from './cluster.ts'
+import type { Fault } from './faults.ts'
+import { World } from './world.ts'
+
+export interface Plan {
+  readonly faults: readonly Fault[]
+  /** How long the faults have, in seconds. */
+  readonly lastsS: readonly [number, number]
+  /** Largest cluster of this plan; default 64. */
+  readonly membersMax?: number
+  /** Crashes are the only faults: their detection is timed from the crash. */
+  readonly timesDetection?: boolean
+  /** A mutant of the core. */
+  readonly step?: Step
+}
+
+const sizes = [3, 3, 3, 4, 4, 5, 5, 5, 6, 6, 7, 8, 8, 9, 10, 12, 14, 16, 20, 24, 32, 48, 64]
+/** How long agreement must last once it is there. */
+const staysMs = 5000
+/** Reaps take a day, so in a run nothing is forgotten but SWIM's rows. */
+const lookEveryMs = 1000
+
+class EventCounter implements Watcher {
+  readonly counters: Record<string, number> = {}
+  readonly #note: (line: string) => void
+
+  constructor(note: (line: string) => void) {
+    this.#note = note
+  }
+
+  transition(actor: Actor, _input: Input, outputs: readonly Output[], now: number): void {
+    for (const output of outputs) {
+      if (output.kind !== 'event') continue
+      const { event } = output
+      const kind = `event ${event.kind}`
+      this.counters[kind] = (this.counters[kind] ?? 0) + 1
+      this.#note(`${now.toFixed(1).padStart(10)} ${actor.name} ${describe(output)}`)
+    }
+  }
+}
+
+function describe(output: Output & { kind: 'event' }): string {
+  const { event } = output
+  if (!('member' in event)) return JSON.stringify(event)
+  const { name, status, incarnation, tags } = event.member
+  return `${event.kind} ${name} ${status} at ${incarnation} ${JSON.stringify(tags)}`
+}
+
+export function runPlan(plan: Plan, seed: number, context: ScenarioContext): Report {
+  const random = createSimRandom(seed, 'plan')
+  const size = random.pick(sizes.filter((members) => members <= (plan.membersMax ?? 64)))
+  const timings = resolveOptions(random.chance(0.3) ? 'local' : 'lan')
+  const events = new EventCounter((line) => context.note(line))
+  let world: World | undefined
+  const accuracy = new AccuracyChecker(() => world as World)
+  const watchers: Watcher[] = [events, accuracy]
+  const cluster = new Cluster({
+    seed,
+    members: size,
+    timings,
+    watchers,
+    ...(plan.step === undefined ? {} : { step: plan.step }),
+  })
+  const rows = new RowChecker(cluster.actors)
+  watchers.push(rows)
+  world = new World(cluster)
+  setUp(world, random)
+  agree(world, agreementBoundMs(timings, size), 'formed')
+  const lastsMs = random.between(plan.lastsS[0] * 1000, plan.lastsS[1] * 1000)
+  for (const fault of plan.faults) fault(world, random, lastsMs)
+  suffer(world, lastsMs, plan.timesDetection === true)
+  const healedMs = agree(world, agreementBoundMs(timings, size), 'healed')
+  return {
+    digest: cluster.network.traceDigest(),
+    counters: {
+      ...cluster.network.stats,
+      ...world.counters,
+      ...rows.counters,
+      ...accuracy.counters,
+      ...events.counters,
+      transitions: cluster.transitions,
+      joinsRetried: cluster.joinsRetried,
+      [`members ${size}`]: 1,
+      healedMs,
+    },
+  }
+}
+
+function setUp(world: World, random: SimRandom): void {
+  const { cluster } = world
+  cluster.network.setFaults({
+    latencyMs: random.between(0.2, 5),
+    jitterMs: random.between(0, 5),
+    straggler: random.chance(0.5) ? 0.005 : 0,
+    duplicate: random.chance(0.5) ? 0.02 : 0,
+    reorder: random.chance(0.5) ? 0.02 : 0,
+  })
+  const [first, second] = cluster.actors
+  for (const [index, actor] of cluster.actors.entries()) {
+    const seeds = index === 0 || first === undefined ? [] : [first, second ?? first]
+    const delay = index === 0 ? 0 : random.between(0, 3000)
+    cluster.clock.post(delay, () => world.start(actor, seeds))
+  }
+  cluster.clock.advanceTo(3000)
+}
+
+/** The faults run; where crashes are all there is, each must be noticed by everyone in time. */
+function suffer(world: World, lastsMs: number, timesDetection: boolean): void {
+  const { clock, timings, actors } = world.cluster
+  const end = clock.now() + lastsMs
+  const bound = detectionBoundMs(timings, actors.length)
+  while (clock.now() < end) {
+    clock.advanceTo(Math.min(end, clock.now() + lookEveryMs))
+    if (!timesDetection || world.crashedAt.size === 0) continue
+    const oldest = Math.min(...world.crashedAt.values())
+    const missing = clock.now() - oldest > bound ? undetected(world, oldest) : []
+    if (missing[0] !== undefined) throw new Violation('M4', clock.now(), missing.join('; '))
+  }
+  if (world.anyCut || world.loss > 0) throw new Error('the plan left a fault behind')
+}
+
+/** Milliseconds of calm until everyone agreed; and agreed they stay. */
+function agree(world: World, boundMs: number, word: string): number {
+  const { clock } = world.cluster
+  const calmSince = clock.now()
+  for (;;) {
+    const problems = disagreements(world)
+    if (problems.length === 0) break
+    const waited = clock.now() - calmSince
+    if (waited > boundMs) {
+      const checker = problems[0]?.startsWith('M4') === true ? 'M4' : 'M5'
+      const text = `not ${word} after ${waited.toFixed(0)} of ${boundMs.toFixed(0)} ms`
+      throw new Violation(checker, clock.now(), `${text}: ${problems.join('; ')}`)
+    }
+    clock.advanceBy(lookEveryMs)
+  }
+  const took = clock.now() - calmSince
+  const stays = clock.now() + staysMs
+  while (clock.now() < stays) {
+    clock.advanceBy(lookEveryMs)
+    const [problem] = disagreements(world)
+    if (problem !== undefined)
+      throw new Violation('M5', clock.now(), `agreed once, then ${problem}`)
+  }
+  return took
+}

@@ -1,0 +1,231 @@
+/** Many real cores over one simulated network, each at an address of its own. */
+import { nodeDigests } from '@kith/interface/node'
+import type { Address, CancelTimer } from '@kith/interface'
+import { createState, createStreamDecoder, nextDeadline, step } from '@kith/gossip/core'
+import type { Command, GossipTimings, Input, Output, State, StreamMessage } from '@kith/gossip/core'
+import { createSimRandom, createVirtualClock, SimNetwork } from '@kith/sim'
+import type { SimHost, SimRandom, SimReply, VirtualClock } from '@kith/sim'
+
+/** The door of the core, or of a mutant of it. */
+export type Step = typeof step
+
+/** Hears of every transition, after it happened. */
+export interface Watcher {
+  transition(actor: Actor, input: Input, outputs: readonly Output[], now: number): void
+}
+
+/** One member, through all its lives. */
+export interface Actor {
+  readonly name: string
+  readonly address: Address
+  /** Raised by each start. */
+  life: number
+  /** Its process runs; it may be paused all the same. */
+  up: boolean
+  paused: boolean
+  /** From the first word of a leave on. */
+  left: boolean
+  tags: Readonly<Record<string, string>>
+  state: State | undefined
+  /** Highest incarnation it ever took, over all lives. */
+  incarnationMax: number
+}
+
+interface Life {
+  readonly host: SimHost
+  readonly replies: Map<number, SimReply>
+  cancelTimer: CancelTimer | undefined
+  timerAt: number | undefined
+  nextStreamId: number
+  seeds: readonly Actor[]
+}
+
+const joinId = 1
+/** Shorter than Serf's 30 s, and part of no bound: a member that never joined is no member yet. */
+const joinRetryMs = 10_000
+
+export interface ClusterOptions {
+  readonly seed: number
+  readonly members: number
+  readonly timings: GossipTimings
+  readonly step?: Step
+  readonly watchers?: readonly Watcher[]
+}
+
+export class Cluster {
+  readonly clock: VirtualClock = createVirtualClock()
+  readonly network: SimNetwork
+  readonly actors: readonly Actor[]
+  readonly timings: GossipTimings
+  readonly random: SimRandom
+  /** Transitions of all cores together. */
+  transitions = 0
+  joinsRetried = 0
+  readonly #seed: number
+  readonly #step: Step
+  readonly #watchers: readonly Watcher[]
+  readonly #lives = new Map<Actor, Life>()
+
+  constructor(options: ClusterOptions) {
+    const { seed, members, timings } = options
+    this.#seed = seed
+    this.timings = timings
+    this.random = createSimRandom(seed, 'cluster')
+    this.network = new SimNetwork({ seed, clock: this.clock })
+    this.#step = options.step ?? step
+    this.#watchers = options.watchers ?? []
+    this.actors = Array.from({ length: members }, (_, index) => createActor(index))
+  }
+
+  /** Starts a member's process, for the first time or again with nothing kept. */
+  start(actor: Actor): void {
+    actor.life += 1
+    actor.up = true
+    actor.paused = false
+    actor.left = false
+    const { name, address, tags } = actor
+    const random = createSimRandom(this.#seed, `${name}/${actor.life}`)
+    const options = { name, address, tags, timings: this.timings, digests: nodeDigests }
+    actor.state = createState(options, random)
+    const host = this.network.attach(address, {
+      packet: (from, bytes) => this.input(actor, { kind: 'packet', from, bytes }),
+      sendFailed: (to) => this.input(actor, { kind: 'sendFailed', to }),
+      request: (from, bytes, reply) => this.#request(actor, from, bytes, reply),
+    })
+    const life = { host, replies: new Map(), nextStreamId: 1, seeds: [] }
+    this.#lives.set(actor, { ...life, cancelTimer: undefined, timerAt: undefined })
+    this.command(actor, { kind: 'start' })
+  }
+
+  crash(actor: Actor, afterwards: 'refuse' | 'swallow'): void {
+    this.network.crash(actor.address, { afterwards })
+    actor.up = false
+    actor.paused = false
+    actor.state = undefined
+    this.#lives.delete(actor)
+  }
+
+  /** Ends a process that left, without a trace of failure. */
+  detach(actor: Actor): void {
+    this.#lives.get(actor)?.host.detach()
+    actor.up = false
+    actor.state = undefined
+    this.#lives.delete(actor)
+  }
+
+  pause(actor: Actor): void {
+    this.network.pause(actor.address)
+    actor.paused = true
+  }
+
+  resume(actor: Actor): void {
+    this.network.resume(actor.address)
+    actor.paused = false
+  }
+
+  /** As an agent does: a join that reached nobody is tried again. */
+  join(actor: Actor, seeds: readonly Actor[]): void {
+    const addresses = seeds.filter((seed) => seed !== actor).map((seed) => seed.address)
+    if (addresses.length > 0) this.command(actor, { kind: 'join', id: joinId, addresses })
+    const life = this.#lives.get(actor)
+    if (life !== undefined) life.seeds = seeds
+  }
+
+  command(actor: Actor, command: Command): void {
+    this.input(actor, { kind: 'command', command })
+  }
+
+  input(actor: Actor, input: Input, now: number = this.clock.now()): void {
+    const { state } = actor
+    if (state === undefined) return
+    const outputs = this.#step(state, input, now)
+    this.transitions += 1
+    actor.incarnationMax = Math.max(actor.incarnationMax, state.incarnation)
+    for (const watcher of this.#watchers) watcher.transition(actor, input, outputs, now)
+    for (const output of outputs) this.#carryOut(actor, output)
+    this.#setTimer(actor)
+  }
+
+  /** Members whose process runs and that did not leave. */
+  live(): readonly Actor[] {
+    return this.actors.filter((actor) => actor.up && !actor.left)
+  }
+
+  #carryOut(actor: Actor, output: Output): void {
+    const life = this.#lives.get(actor)
+    if (life === undefined) return
+    if (output.kind === 'send') life.host.send(output.to, output.bytes)
+    else if (output.kind === 'request') this.#sendRequest(actor, life, output)
+    else if (output.kind === 'respond') {
+      const reply = life.replies.get(output.id)
+      life.replies.delete(output.id)
+      if (output.bytes === undefined) reply?.end()
+      else reply?.send(output.bytes)
+    } else if (output.kind === 'collect') {
+      this.input(actor, { kind: 'collected', id: output.id, states: new Map() })
+    } else if (output.kind === 'done' && output.join?.joined === 0) {
+      this.joinsRetried += 1
+      life.host.clock.after(joinRetryMs, () => this.join(actor, life.seeds))
+    }
+  }
+
+  #sendRequest(actor: Actor, life: Life, output: Output & { kind: 'request' }): void {
+    const { id, to, bytes, expectReply, deadline } = output
+    const timeoutMs = Math.max(0, deadline - this.clock.now())
+    life.host.request(to, bytes, { timeoutMs, expectReply }, (outcome) => {
+      const message = outcome.kind === 'reply' ? decode(outcome.bytes) : undefined
+      if (message !== undefined) this.input(actor, { kind: 'reply', id, message })
+      else {
+        const reason = outcome.kind === 'failed' ? outcome.reason : 'ended without an answer'
+        this.input(actor, { kind: 'requestFailed', id, reason })
+      }
+    })
+  }
+
+  #request(actor: Actor, from: Address, bytes: Uint8Array, reply: SimReply): void {
+    const message = decode(bytes)
+    const life = this.#lives.get(actor)
+    if (message === undefined || life === undefined) return reply.fail()
+    const id = life.nextStreamId
+    life.nextStreamId += 1
+    life.replies.set(id, reply)
+    this.input(actor, { kind: 'streamMessage', id, from, message })
+  }
+
+  #setTimer(actor: Actor): void {
+    const life = this.#lives.get(actor)
+    if (life === undefined || actor.state === undefined) return
+    const at = nextDeadline(actor.state)
+    if (at === life.timerAt) return
+    life.cancelTimer?.()
+    life.timerAt = at
+    if (at === undefined) return
+    life.cancelTimer = life.host.clock.after(at - this.clock.now(), () => {
+      life.timerAt = undefined
+      // Adding a delay to a time may fall short of the deadline by the last bit of a float.
+      const now = this.clock.now()
+      this.input(actor, { kind: 'deadline' }, Math.abs(at - now) < 1e-6 ? at : now)
+    })
+  }
+}
+
+function createActor(index: number): Actor {
+  return {
+    name: `m${String(index).padStart(2, '0')}`,
+    address: { host: `10.0.${index >> 8}.${index & 255}`, port: 7946 },
+    life: 0,
+    up: false,
+    paused: false,
+    left: false,
+    tags: { zone: index % 2 === 0 ? 'even' : 'odd' },
+    state: undefined,
+    incarnationMax: 0,
+  }
+}
+
+function decode(bytes: Uint8Array): StreamMessage | undefined {
+  const result = createStreamDecoder().push(bytes)
+  if (result.kind !== 'message') return undefined
+  const { message } = result
+  return message.kind === 'fetch' || message.kind === 'fetchReply' ? undefined : message
+}
