@@ -11,22 +11,13 @@ export {
   broadcastCost,
   decodePacket,
   encodePacket,
-  packetBytesMax,
   packetBytesTarget,
   piggybackBudget,
   understandsCrc,
 } from './packet.ts'
-export type { DecodedPacket, PacketOptions } from './packet.ts'
-export type { DecodeProblem, DecodeProblemKind } from './problem.ts'
 export { decodeConflictResponse, decodeSerf, encodeConflictResponse } from './serf.ts'
 export { encodeSerf, userMessage } from './serf.ts'
 export { decodeState, encodeState } from './state.ts'
 export { createStreamDecoder, defaultStreamLimits, encodeStream } from './stream.ts'
-export type {
-  AnyStreamMessage,
-  StreamDecoder,
-  StreamLimits,
-  StreamOptions,
-  StreamStep,
-} from './stream.ts'
+export type { AnyStreamMessage, StreamStep } from './stream.ts'
 export { decodeTags, encodeTags, tagsRecord } from './tags.ts'

@@ -13,7 +13,7 @@ import type { DecodeProblem, DecodeProblemKind } from './problem.ts'
 /** What one packet is filled up to before the checksum, which is not counted. */
 export const packetBytesTarget: number = 1400
 /** The largest datagram there is, and the most that all decompression of one may yield. */
-export const packetBytesMax: number = 65_536
+const packetBytesMax = 65_536
 const partsPerCompoundMax = 255
 /** More messages than any honest packet has room for. */
 const partsMax = 1024
