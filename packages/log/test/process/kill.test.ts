@@ -1,0 +1,115 @@
+/**
+ * Appends of a real process are interrupted by kill -9 at random moments, again and again on the same
+ * directory; a journal of what was sent and acknowledged is kept here, outside the process.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createRandom } from '@kith/interface'
+import type { LogRecord } from '@kith/interface'
+import { expect, it } from 'vitest'
+import { started, temporaryDirectory } from '../support.ts'
+
+const rounds = process.env['KITH_TIER'] === '2' ? 200 : 20
+const seed = Number(process.env['KITH_SEED'] ?? 4711)
+const childPath = new URL('./append-child.ts', import.meta.url).pathname
+
+interface Journal {
+  /** `producer:sequence` to how many records. */
+  readonly sent: Map<string, number>
+  /** `producer:sequence` to the sequence of the first record, as acknowledged. */
+  readonly acked: Map<string, number>
+}
+
+/** Runs the child until `lives` milliseconds after its first acknowledgement, then kills it. */
+async function runAndKill(
+  journal: Journal,
+  directory: string,
+  round: number,
+  lives: number,
+): Promise<void> {
+  const writer = round % 4 === 3 ? 'inline' : 'worker'
+  const child = spawn(
+    process.execPath,
+    ['--conditions=@kith/source', childPath, directory, writer, `${round}`],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  const exited = once(child, 'exit')
+  let trouble = ''
+  let running = (): void => {}
+  const first = new Promise<void>((resolve) => (running = resolve))
+  const note = (line: string): void => {
+    const [kind, producer, sequence, count, place] = line.split(' ')
+    if (kind === 'sent') journal.sent.set(`${producer}:${sequence}`, Number(count))
+    else if (kind === 'acked') {
+      journal.acked.set(`${producer}:${sequence}`, Number(place))
+      running()
+    } else trouble += `${line}\n`
+  }
+  const streams = [child.stdout, child.stderr].map((input) => {
+    const lines = createInterface({ input })
+    lines.on('line', note)
+    return once(lines, 'close')
+  })
+  await Promise.race([first, exited])
+  expect(trouble, `round ${round} did not run`).toBe('')
+  await delay(lives)
+  child.kill('SIGKILL')
+  await Promise.all([exited, ...streams])
+}
+
+/** Every record of the log, by `producer:sequence`. */
+async function recordsOf(directory: string): Promise<Map<string, LogRecord[]>> {
+  const log = await started({ directory, writer: 'inline' })
+  const report = await log.verify()
+  expect(report.damage).toEqual([])
+  expect(report.ok).toBe(true)
+  const found = new Map<string, LogRecord[]>()
+  const end = log.status().next
+  for (let from = 0; from < end;) {
+    const page = await log.read({ from, limit: 100_000, bytesMax: 100_000_000 })
+    for (const record of page.records) {
+      const [producer, sequence] = (record.headers?.['of'] ?? '').split(':')
+      const key = `${producer}:${sequence}`
+      found.set(key, [...(found.get(key) ?? []), record])
+    }
+    from = page.next
+  }
+  await log.stop()
+  return found
+}
+
+function check(journal: Journal, found: ReadonlyMap<string, readonly LogRecord[]>): void {
+  for (const [key, records] of found) {
+    const [producer = '', sequence = ''] = key.split(':')
+    // None other than those sent, and each append whole or not at all.
+    expect(records.length, key).toBe(journal.sent.get(key))
+    for (const [index, { value, headers }] of records.entries()) {
+      expect(headers?.['of']).toBe(`${key}:${index}:${records.length}`)
+      const size = 20 + ((Number(sequence) * 7_919 + index * 104_729) % 3_000)
+      const wanted = Buffer.alloc(size, `${producer}-${sequence}-${index};`)
+      expect(wanted.equals(value), `${key} record ${index}`).toBe(true)
+    }
+  }
+  for (const [key, first] of journal.acked) {
+    expect(found.get(key)?.[0]?.sequence, `acknowledged ${key}`).toBe(first)
+  }
+}
+
+it(
+  `LOG-34 no acknowledged record is lost to ${rounds} kills, and none appears that was not sent`,
+  async () => {
+    const random = createRandom(seed)
+    const directory = temporaryDirectory()
+    const journal: Journal = { sent: new Map(), acked: new Map() }
+    for (let round = 0; round < rounds; round += 1) {
+      await runAndKill(journal, directory, round, random.below(120))
+      // Looked at after every kill in the long run, now and then in the short one.
+      if (rounds > 20 || round % 5 === 4) check(journal, await recordsOf(directory))
+    }
+    expect(journal.acked.size).toBeGreaterThan(rounds)
+    expect(journal.sent.size, 'some appends were interrupted').toBeGreaterThan(journal.acked.size)
+  },
+  rounds * 20_000,
+)

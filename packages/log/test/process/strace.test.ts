@@ -1,0 +1,107 @@
+/**
+ * The order of system calls: no acknowledgement leaves the process before the flush of its group. The
+ * child writes each acknowledgement to its standard output, which strace sees beside every write and
+ * sync of the write-ahead log.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { temporaryDirectory } from '../support.ts'
+
+const strace = spawnSync('strace', ['-V']).status === 0
+const onCi = process.env['CI'] !== undefined
+const childPath = new URL('./append-child.ts', import.meta.url).pathname
+
+/** Runs the appending child under strace until it acknowledged `acks` times; returns the trace. */
+async function trace(writer: string, acks: number): Promise<readonly string[]> {
+  const directory = temporaryDirectory()
+  const output = join(directory, 'trace')
+  const calls = 'trace=pwrite64,write,fdatasync,fsync,openat'
+  const child = spawn(
+    'strace',
+    ['-f', '-y', '-ttt', '-s', '64', '-e', calls, '-o', output, process.execPath].concat([
+      '--conditions=@kith/source',
+      childPath,
+      join(directory, 'log'),
+      writer,
+      '1',
+    ]),
+    { stdio: ['ignore', 'pipe', 'ignore'], detached: true },
+  )
+  let seen = 0
+  const enough = new Promise<void>((resolve) => {
+    child.stdout.on('data', (chunk: Buffer) => {
+      seen += chunk.toString().split('\n').length - 1
+      if (seen >= acks) resolve()
+    })
+  })
+  await Promise.race([enough, once(child, 'exit')])
+  // The whole group of processes that this test started: strace and its child.
+  if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+  return readFileSync(output, 'utf8').split('\n')
+}
+
+/**
+ * Walks the trace in order and counts writes to the write-ahead log. The frames of an append are
+ * written after it was sent, so its acknowledgement is right only where a finished sync covers writes
+ * later than its sending. A sync covers what was written before it began.
+ */
+function firstViolation(lines: readonly string[]): { problem: string | undefined; acks: number } {
+  /** How much was written when each append was sent. */
+  const sentAt = new Map<string, number>()
+  let written = 0
+  let durable = 0
+  let acks = 0
+  const begun = new Map<string, number>()
+  for (const line of lines) {
+    const thread = line.slice(0, line.indexOf(' '))
+    const wal = line.includes('log.db-wal>')
+    if (wal && line.includes('pwrite64(')) written += 1
+    if (/f(data)?sync\(/.test(line) && wal) {
+      if (line.includes('<unfinished')) begun.set(thread, written)
+      else durable = written
+    } else if (/f(data)?sync resumed/.test(line) && begun.has(thread)) {
+      durable = Math.max(durable, begun.get(thread) ?? 0)
+      begun.delete(thread)
+    }
+    const sent = /write\(2<[^>]*>, "sent (\S+) (\d+)/.exec(line)
+    if (sent !== null) sentAt.set(`${sent[1]}:${sent[2]}`, written)
+    const acked = /write\(1<[^>]*>, "acked (\S+) (\d+)/.exec(line)
+    if (acked === null) continue
+    acks += 1
+    const key = `${acked[1]}:${acked[2]}`
+    const before = sentAt.get(key)
+    if (before === undefined) return { problem: `${key} was never sent`, acks }
+    if (durable <= before)
+      return { problem: `${key} was acknowledged before a sync: ${line}`, acks }
+  }
+  return { problem: undefined, acks }
+}
+
+it.skipIf(!strace && !onCi).each(['worker', 'inline'])(
+  'LOG-35 no acknowledgement precedes the sync of its group (%s; needs strace)',
+  async (writer) => {
+    const lines = await trace(writer, 120)
+    const { problem, acks } = firstViolation(lines)
+    expect(problem).toBe(undefined)
+    expect(acks).toBeGreaterThan(50)
+  },
+  120_000,
+)
+
+it('LOG-35 the check of the trace sees an acknowledgement that comes too early', () => {
+  const sent = '7 1.0 write(2<pipe:[1]>, "sent a 1 1\\n", 11) = 11'
+  const write = '8 1.1 pwrite64(20</x/log.db-wal>, "..."..., 4096, 0) = 4096'
+  const sync = '8 1.2 fdatasync(20</x/log.db-wal>) = 0'
+  const acked = '7 1.3 write(1<pipe:[2]>, "acked a 1 1 1\\n", 14) = 14'
+  expect(firstViolation([sent, write, sync, acked]).problem).toBe(undefined)
+  expect(firstViolation([sent, write, acked, sync]).problem).toContain('before a sync')
+  expect(firstViolation([write, sync, sent, acked]).problem).toContain('before a sync')
+  const begins = '8 1.2 fdatasync(20</x/log.db-wal> <unfinished ...>'
+  const ends = '8 1.4 <... fdatasync resumed>) = 0'
+  expect(firstViolation([sent, write, begins, acked, ends]).problem).toContain('before a sync')
+  expect(firstViolation([sent, write, begins, ends, acked]).problem).toBe(undefined)
+})
