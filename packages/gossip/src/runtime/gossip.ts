@@ -1,10 +1,9 @@
 /** One member of a cluster, running: the core, its two transports, and everybody who listens. */
-import { createEmitter, formatAddress } from '@kith/interface'
+import { formatAddress } from '@kith/interface'
 import type {
   Address,
   GossipExtension,
   Member,
-  MemberEvent,
   MembershipHandler,
   Unsubscribe,
 } from '@kith/interface'
@@ -17,7 +16,7 @@ import {
   members,
   tagsProblem,
 } from '../core/index.ts'
-import type { Command, GossipEvent, JoinOutcome, Output, State } from '../core/index.ts'
+import type { Command, JoinOutcome, Output, State } from '../core/index.ts'
 import { GossipError, optionsError } from '../errors.ts'
 import { encodeStream } from '../wire/codec.ts'
 import type { AnyStreamMessage } from '../wire/codec.ts'
@@ -33,11 +32,13 @@ import { createFetcher } from './fetching.ts'
 import type { Fetcher } from './fetching.ts'
 import { createIncoming } from './incoming.ts'
 import type { Incoming } from './incoming.ts'
+import { createNews } from './news.ts'
+import type { News } from './news.ts'
 import { isWildcard, resolveGossipOptions, seedProblems } from './options.ts'
 import type { ResolvedGossipOptions } from './options.ts'
 import { resolveSeeds } from './resolve.ts'
 import { keepJoining } from './seeds.ts'
-import type { Gossip, GossipEvents, GossipOptions, GossipStats, GossipWarning } from './types.ts'
+import type { Gossip, GossipEvents, GossipOptions, GossipStats } from './types.ts'
 
 /** A member that is not started yet. Throws `ERR_GOSSIP_OPTIONS` or `ERR_GOSSIP_TRANSPORT_MISSING`. */
 export function createGossip(options: GossipOptions = {}): Gossip {
@@ -58,8 +59,7 @@ interface Running {
 
 class RunningGossip implements Gossip {
   readonly #options: ResolvedGossipOptions
-  readonly #emitter
-  readonly #handlers = new Set<MembershipHandler>()
+  readonly #news: News
   readonly #extensions: Extensions
   readonly #incoming: Incoming
   readonly #counters = new Map<string, number>()
@@ -75,13 +75,11 @@ class RunningGossip implements Gossip {
   constructor(options: ResolvedGossipOptions) {
     this.#options = options
     const { clock, logger } = options.context
-    this.#emitter = createEmitter<GossipEvents>((cause) => {
-      logger.error({ err: cause }, 'a listener of gossip threw')
-    })
+    this.#news = createNews({ logger, count: (kind) => this.#count(kind) })
     this.#extensions = createExtensions({
       added: (name) => this.#command({ kind: 'extend', name }),
       removed: (name) => this.#command({ kind: 'retract', name }),
-      failed: (name, cause) => this.#warn({ kind: 'extensionFailed', name, cause }),
+      failed: (name, cause) => this.#news.warn({ kind: 'extensionFailed', name, cause }),
     })
     this.#incoming = createIncoming({
       clock,
@@ -112,17 +110,14 @@ class RunningGossip implements Gossip {
   }
 
   subscribe(handler: MembershipHandler): Unsubscribe {
-    // Wrapped so that one handler subscribed twice is two subscriptions.
-    const entry: MembershipHandler = { memberChanged: (event) => handler.memberChanged(event) }
-    this.#handlers.add(entry)
-    return () => void this.#handlers.delete(entry)
+    return this.#news.subscribe(handler)
   }
 
   on<Kind extends keyof GossipEvents>(
     kind: Kind,
     listener: (event: GossipEvents[Kind]) => void,
   ): Unsubscribe {
-    return this.#emitter.on(kind, listener)
+    return this.#news.on(kind, listener)
   }
 
   async start(signal?: AbortSignal): Promise<void> {
@@ -205,7 +200,7 @@ class RunningGossip implements Gossip {
     const join = (): Promise<number> =>
       this.join(seeds).catch((cause: unknown) => {
         const failures = cause instanceof GossipError ? (cause.details?.failures ?? []) : []
-        if (this.#phase === 'running') this.#warn({ kind: 'seedsUnreachable', failures })
+        if (this.#phase === 'running') this.#news.warn({ kind: 'seedsUnreachable', failures })
         throw cause
       })
     const alone = (): boolean =>
@@ -395,7 +390,8 @@ class RunningGossip implements Gossip {
         return this.#running?.engine.run({ kind: 'collected', id: output.id, states })
       }
       case 'event':
-        return this.#event(output.event)
+        this.#known = undefined
+        return this.#news.tell(output.event)
       case 'extensionMessage':
         return this.#extensions.deliver(output.name, output.bytes, output.from)
       case 'extensionState':
@@ -417,48 +413,6 @@ class RunningGossip implements Gossip {
     }
     this.#count('stream.typeMisplaced')
     return undefined
-  }
-
-  #event(event: GossipEvent): void {
-    const { logger } = this.#options.context
-    switch (event.kind) {
-      case 'suspect':
-        logger.info(event, `${JSON.stringify(event.name)} does not answer`)
-        return this.#emitter.emit('suspect', event)
-      case 'refute':
-        logger.info(event, 'others doubted this member, which is alive')
-        return this.#emitter.emit('refute', event)
-      case 'conflict':
-      case 'packetsBlocked':
-      case 'mergeRefused':
-      case 'paused':
-        return this.#warn(event)
-      default:
-        return this.#memberEvent(event)
-    }
-  }
-
-  #memberEvent(event: MemberEvent): void {
-    const { logger } = this.#options.context
-    this.#known = undefined
-    const { name, address, status } = event.member
-    // Names come from the network: quoted, so that they can forge no line of a log.
-    const where = formatAddress(address)
-    logger.info({ member: name, address: where, status }, `${event.kind} ${JSON.stringify(name)}`)
-    for (const handler of this.#handlers) {
-      try {
-        handler.memberChanged(event)
-      } catch (cause) {
-        logger.error({ err: cause }, 'a membership handler threw')
-      }
-    }
-    this.#emitter.emit(event.kind, event)
-  }
-
-  #warn(warning: GossipWarning): void {
-    this.#count(`warning.${warning.kind}`)
-    this.#options.context.logger.warn(warning, `gossip: ${warning.kind}`)
-    this.#emitter.emit('warning', warning)
   }
 
   #count(kind: string, by = 1): void {

@@ -1,0 +1,75 @@
+/** Tells everybody who listens what the core saw, and writes it to the log. */
+import { createEmitter, formatAddress } from '@kith/interface'
+import type {
+  EventSource,
+  Logger,
+  MemberEvent,
+  MembershipHandler,
+  Unsubscribe,
+} from '@kith/interface'
+import type { GossipEvent } from '../core/index.ts'
+import type { GossipEvents, GossipWarning } from './types.ts'
+
+export interface News extends EventSource<GossipEvents> {
+  subscribe(handler: MembershipHandler): Unsubscribe
+  tell(event: GossipEvent): void
+  warn(warning: GossipWarning): void
+}
+
+export interface NewsOptions {
+  readonly logger: Logger
+  readonly count: (kind: string) => void
+}
+
+export function createNews({ logger, count }: NewsOptions): News {
+  const handlers = new Set<MembershipHandler>()
+  const emitter = createEmitter<GossipEvents>((cause) => {
+    logger.error({ err: cause }, 'a listener of gossip threw')
+  })
+  const warn = (warning: GossipWarning): void => {
+    count(`warning.${warning.kind}`)
+    logger.warn(warning, `gossip: ${warning.kind}`)
+    emitter.emit('warning', warning)
+  }
+  const tellMember = (event: MemberEvent): void => {
+    const { name, address, status } = event.member
+    // Names come from the network: quoted, so that they can forge no line of a log.
+    const fields = { member: name, address: formatAddress(address), status }
+    logger.info(fields, `${event.kind} ${JSON.stringify(name)}`)
+    for (const handler of handlers) {
+      try {
+        handler.memberChanged(event)
+      } catch (cause) {
+        logger.error({ err: cause }, 'a membership handler threw')
+      }
+    }
+    emitter.emit(event.kind, event)
+  }
+  return {
+    on: (kind, listener) => emitter.on(kind, listener),
+    subscribe(handler) {
+      // Wrapped so that one handler subscribed twice is two subscriptions.
+      const entry: MembershipHandler = { memberChanged: (event) => handler.memberChanged(event) }
+      handlers.add(entry)
+      return () => void handlers.delete(entry)
+    },
+    warn,
+    tell(event) {
+      switch (event.kind) {
+        case 'suspect':
+          logger.info(event, `${JSON.stringify(event.name)} does not answer`)
+          return emitter.emit('suspect', event)
+        case 'refute':
+          logger.info(event, 'others doubted this member, which is alive')
+          return emitter.emit('refute', event)
+        case 'conflict':
+        case 'packetsBlocked':
+        case 'mergeRefused':
+        case 'paused':
+          return warn(event)
+        default:
+          return tellMember(event)
+      }
+    },
+  }
+}
