@@ -3,7 +3,6 @@ import { KithError } from '@kith/interface'
 import type { KithErrorOptions } from '@kith/interface'
 
 export type LogErrorCode =
-  | 'ERR_LOG_ACK_UNKNOWN'
   | 'ERR_LOG_APPEND_TOO_LARGE'
   | 'ERR_LOG_CLOSED'
   | 'ERR_LOG_CORRUPT'

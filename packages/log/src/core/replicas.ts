@@ -7,7 +7,7 @@ import { readU48, writeU48 } from '../wire/bytes.ts'
 const entryBytes = 22
 
 /** Other logs whose acknowledgements are kept; the one silent the longest is forgotten. */
-export const PEERS_MAX = 1024
+export const REPLICAS_MAX = 1024
 
 export function encodeVector(vector: ReadonlyMap<OriginId, number>): Uint8Array {
   const bytes = new Uint8Array(vector.size * entryBytes)
@@ -73,7 +73,7 @@ export function createReplicaTracker(
       vectors.delete(logId)
       vectors.set(logId, known)
       const oldest = vectors.keys().next().value
-      if (vectors.size > PEERS_MAX && oldest !== undefined) vectors.delete(oldest)
+      if (vectors.size > REPLICAS_MAX && oldest !== undefined) vectors.delete(oldest)
       if (moved) settle(waiters, ackedBy)
       return moved
     },

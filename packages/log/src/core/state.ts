@@ -9,7 +9,7 @@ import type {
   StoredHole,
   StoredMeta,
   StoredOrigin,
-  StoredPeer,
+  StoredReplica,
   StoredProducer,
   StoreChanges,
 } from '@kith/interface'
@@ -28,7 +28,7 @@ export interface LogState {
   /** Least recently used first. */
   readonly producers: Map<string, StoredProducer>
   /** Least recently heard of first. */
-  readonly peers: Map<LogId, StoredPeer>
+  readonly replicas: Map<LogId, StoredReplica>
 }
 
 export function copyState(state: LogState): LogState {
@@ -39,7 +39,7 @@ export function copyState(state: LogState): LogState {
     holes: new Map(state.holes),
     cursors: new Map(state.cursors),
     producers: new Map(state.producers),
-    peers: new Map(state.peers),
+    replicas: new Map(state.replicas),
   }
 }
 
@@ -57,8 +57,8 @@ export function applyChange(state: LogState, { nextOffset, changes }: StateChang
   for (const cursor of changes.cursors ?? []) state.cursors.set(cursor.name, cursor)
   for (const id of changes.producersRemoved ?? []) state.producers.delete(id)
   for (const producer of changes.producers ?? []) touch(state.producers, producer.id, producer)
-  for (const logId of changes.peersRemoved ?? []) state.peers.delete(logId)
-  for (const peer of changes.peers ?? []) touch(state.peers, peer.logId, peer)
+  for (const logId of changes.replicasRemoved ?? []) state.replicas.delete(logId)
+  for (const replica of changes.replicas ?? []) touch(state.replicas, replica.logId, replica)
 }
 
 /** Sets and moves to the end, so that the first entry is the one used least recently. */

@@ -69,20 +69,20 @@ export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents>
 }
 
 /** How long acknowledgements of other logs may wait to be written down. */
-const peerWriteDelayMs = 5_000
+const replicaWriteDelayMs = 5_000
 
 class RunningLog implements Log {
   private readonly options: ResolvedOptions
   private readonly given: LogOptions
   private readonly events
   private readonly listeners = new Set<(commit: LogCommit) => void>()
-  private readonly dirtyPeers = new Set<LogId>()
+  private readonly dirtyReplicas = new Set<LogId>()
   private state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   private started: LogParts | undefined
   private appender: Appender | undefined
   private cursors: CursorKeeper | undefined
   private stopping: Promise<void> | undefined
-  private peerTimer: (() => void) | undefined
+  private replicaTimer: (() => void) | undefined
   private gateTimer: (() => void) | undefined
   private vectorCache:
     | { readonly version: number; readonly vector: readonly OriginState[] }
@@ -173,10 +173,10 @@ class RunningLog implements Log {
     const parts = this.started
     this.state = 'stopped'
     if (parts === undefined) return
-    this.peerTimer?.()
+    this.replicaTimer?.()
     this.gateTimer?.()
     parts.stopped = true
-    this.writePeers(parts)
+    this.writeReplicas(parts)
     await parts.writer.drained()
     await this.markClean(parts)
     for (const wake of [...parts.wakers]) wake()
@@ -273,23 +273,23 @@ class RunningLog implements Log {
     const { parts } = this
     if (parts.stopped || logId === this.logId) return
     if (!parts.replicas.acknowledge(logId, vector)) return
-    this.dirtyPeers.add(logId)
-    this.peerTimer ??= parts.clock.after(peerWriteDelayMs, () => {
-      this.peerTimer = undefined
-      if (!parts.stopped) this.writePeers(parts)
+    this.dirtyReplicas.add(logId)
+    this.replicaTimer ??= parts.clock.after(replicaWriteDelayMs, () => {
+      this.replicaTimer = undefined
+      if (!parts.stopped) this.writeReplicas(parts)
     })
   }
 
   /** Acknowledgements are hints after a restart, so they may be written late and in bulk. */
-  private writePeers({ writer, replicas, clock, damage }: LogParts): void {
-    if (this.dirtyPeers.size === 0 || writer.poisoned !== undefined || damage.length > 0) return
+  private writeReplicas({ writer, replicas, clock, damage }: LogParts): void {
+    if (this.dirtyReplicas.size === 0 || writer.poisoned !== undefined || damage.length > 0) return
     const transaction = writer.current(0)
-    for (const logId of this.dirtyPeers) {
+    for (const logId of this.dirtyReplicas) {
       const vector = replicas.vectorOf(logId)
       if (vector === undefined) continue
-      transaction.peers.push({ logId, acked: encodeVector(vector), seenAt: clock.wallNow() })
+      transaction.replicas.push({ logId, acked: encodeVector(vector), seenAt: clock.wallNow() })
     }
-    this.dirtyPeers.clear()
+    this.dirtyReplicas.clear()
     writer.join().catch(() => {})
   }
 

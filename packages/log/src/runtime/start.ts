@@ -71,7 +71,7 @@ export async function startParts(options: ResolvedOptions, ports: StartPorts): P
     const own = initial.origins.get(initial.meta.origin)
     const history = own !== undefined && own.next > 1
     const gate = startGate(options, history, initial.meta.clean, clock.now())
-    const stored = state.peers.map(({ logId, acked }) => [logId, acked] as const)
+    const stored = state.replicas.map(({ logId, acked }) => [logId, acked] as const)
     const parts: LogParts = {
       ...{ options, clock, digests, logger, events, backend, reads, writer, newId, damage, gate },
       replicas: createReplicaTracker(stored),
@@ -129,8 +129,8 @@ function initialState(state: StoreState, now: number, newId: () => OriginId): Lo
     producers: new Map(
       [...state.producers].sort((a, b) => a.usedAt - b.usedAt).map((row) => [row.id, row]),
     ),
-    peers: new Map(
-      [...state.peers].sort((a, b) => a.seenAt - b.seenAt).map((row) => [row.logId, row]),
+    replicas: new Map(
+      [...state.replicas].sort((a, b) => a.seenAt - b.seenAt).map((row) => [row.logId, row]),
     ),
   }
 }

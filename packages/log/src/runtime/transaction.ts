@@ -10,7 +10,7 @@ import type {
   StoredCursor,
   StoredHole,
   StoredOrigin,
-  StoredPeer,
+  StoredReplica,
   StoredProducer,
 } from '@kith/interface'
 import { createGroup } from '../core/group.ts'
@@ -51,7 +51,7 @@ export class OpenTransaction {
   readonly origins: Map<OriginId, StoredOrigin> = new Map()
   readonly holes: StoredHole[] = []
   readonly cursors: StoredCursor[] = []
-  readonly peers: StoredPeer[] = []
+  readonly replicas: StoredReplica[] = []
   readonly statements: readonly LogStatement[]
   /** Called after the flush, before the waiters. */
   readonly announcements: (() => void)[] = []
@@ -76,7 +76,7 @@ export class OpenTransaction {
       this.foreign.length === 0 &&
       this.origins.size === 0 &&
       this.holes.length === 0 &&
-      this.peers.length === 0 &&
+      this.replicas.length === 0 &&
       !this.flush &&
       !this.meta
     )
@@ -124,7 +124,7 @@ export class OpenTransaction {
       origins: [...this.origins.values()],
       holes: this.holes,
       cursors: this.cursors,
-      peers: this.peers,
+      replicas: this.replicas,
       statements: this.statements,
       ...producers,
       ...(this.meta ? { meta: head.meta } : {}),

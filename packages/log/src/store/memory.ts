@@ -11,7 +11,7 @@ import type {
   StoredHole,
   StoredMeta,
   StoredOrigin,
-  StoredPeer,
+  StoredReplica,
   StoredProducer,
   StoreState,
 } from '@kith/interface'
@@ -25,7 +25,7 @@ interface Medium {
   readonly holes: StoredHole[]
   readonly cursors: Map<string, StoredCursor>
   readonly producers: Map<string, StoredProducer>
-  readonly peers: Map<string, StoredPeer>
+  readonly replicas: Map<string, StoredReplica>
   /** In order of offset. */
   readonly batches: StoredBatch[]
   /** The same batches by origin, in order of sequence. */
@@ -41,7 +41,7 @@ export function memoryStore(): LogStoreFactory {
     holes: [],
     cursors: new Map(),
     producers: new Map(),
-    peers: new Map(),
+    replicas: new Map(),
     batches: [],
     byOrigin: new Map(),
   }
@@ -95,8 +95,8 @@ function commit(medium: Medium, changes: StoreChanges): void {
   for (const row of changes.cursors ?? []) medium.cursors.set(row.name, row)
   for (const row of changes.producers ?? []) medium.producers.set(row.id, row)
   for (const id of changes.producersRemoved ?? []) medium.producers.delete(id)
-  for (const row of changes.peers ?? []) medium.peers.set(row.logId, row)
-  for (const logId of changes.peersRemoved ?? []) medium.peers.delete(logId)
+  for (const row of changes.replicas ?? []) medium.replicas.set(row.logId, row)
+  for (const logId of changes.replicasRemoved ?? []) medium.replicas.delete(logId)
   if (changes.meta !== undefined) medium.meta = changes.meta
 }
 
@@ -108,7 +108,7 @@ function readState(medium: Medium): StoreState {
     holes: [...medium.holes],
     cursors: [...medium.cursors.values()],
     producers: [...medium.producers.values()],
-    peers: [...medium.peers.values()],
+    replicas: [...medium.replicas.values()],
     nextOffset: last === undefined ? 0 : last.offset + last.count,
     damage: [],
   }

@@ -7,7 +7,7 @@ import {
   readHole,
   readMeta,
   readOrigin,
-  readPeer,
+  readReplica,
   readProducer,
   rowCrc,
 } from './rows.ts'
@@ -43,13 +43,13 @@ export function loadRows(db: Database, digests: Digests): LoadedRows {
   const holes = loadHoles(tables.hole.rows, originIds, damage)
   const cursors = tables.cursor.rows.map(readCursor)
   const producers = tables.producer.rows.map(readProducer)
-  const peers = tables.peer.rows.map(readPeer)
+  const replicas = tables.replica.rows.map(readReplica)
   const ids = {
     origin: originIds,
     hole: keyed(tables.hole.rows, (row) => `${String(row[1])}:${String(row[2])}`),
     cursor: keyed(tables.cursor.rows, (row) => readCursor(row).name),
     producer: keyed(tables.producer.rows, (row) => readProducer(row).id),
-    peer: keyed(tables.peer.rows, (row) => readPeer(row).logId),
+    replica: keyed(tables.replica.rows, (row) => readReplica(row).logId),
   }
   const counts = countsOf((name) => tables[name].rows.length)
   checkCounts(meta, ids, tables, damage)
@@ -60,7 +60,7 @@ export function loadRows(db: Database, digests: Digests): LoadedRows {
       holes,
       cursors,
       producers,
-      peers,
+      replicas,
       nextOffset: endOfLastBatch(db, digests),
       damage,
     },
@@ -77,7 +77,7 @@ function countsOf(count: (name: SmallTable) => number): TableCounts {
     hole: count('hole'),
     cursor: count('cursor'),
     producer: count('producer'),
-    peer: count('peer'),
+    replica: count('replica'),
   }
 }
 

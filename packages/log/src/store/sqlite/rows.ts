@@ -7,7 +7,7 @@ import type {
   StoredHole,
   StoredMeta,
   StoredOrigin,
-  StoredPeer,
+  StoredReplica,
   StoredProducer,
 } from '@kith/interface'
 import { writeU32 } from '../../wire/bytes.ts'
@@ -123,11 +123,11 @@ export function readProducer(values: readonly Value[]): StoredProducer {
   }
 }
 
-export function peerValues(id: number, row: StoredPeer): readonly Value[] {
+export function replicaValues(id: number, row: StoredReplica): readonly Value[] {
   return [id, bytesOf(row.logId), row.acked, row.seenAt]
 }
 
-export function readPeer(values: readonly Value[]): StoredPeer {
+export function readReplica(values: readonly Value[]): StoredReplica {
   const [, logId, acked, seenAt] = values
   return {
     logId: toHex(logId as Uint8Array),
@@ -141,7 +141,7 @@ export interface TableCounts {
   readonly hole: number
   readonly cursor: number
   readonly producer: number
-  readonly peer: number
+  readonly replica: number
 }
 
 export interface MetaRow {
@@ -167,13 +167,13 @@ export function metaValues(
     counts.hole,
     counts.cursor,
     counts.producer,
-    counts.peer,
+    counts.replica,
   ]
 }
 
 export function readMeta(values: readonly Value[]): MetaRow {
   const [, , logId, own, clean, createdAt, rotatedAt, rotationOwed, ...counts] = values
-  const [origin, hole, cursor, producer, peer] = counts as number[]
+  const [origin, hole, cursor, producer, replica] = counts as number[]
   return {
     meta: {
       logId: toHex(logId as Uint8Array),
@@ -188,7 +188,7 @@ export function readMeta(values: readonly Value[]): MetaRow {
       hole: hole ?? 0,
       cursor: cursor ?? 0,
       producer: producer ?? 0,
-      peer: peer ?? 0,
+      replica: replica ?? 0,
     },
   }
 }

@@ -9,14 +9,14 @@ export const FORMAT = 1
 export const APPLICATION_ID = 0x4b495448
 export const PAGE_BYTES = 16_384
 
-export type SmallTable = 'origin' | 'hole' | 'cursor' | 'producer' | 'peer'
+export type SmallTable = 'origin' | 'hole' | 'cursor' | 'producer' | 'replica'
 
 export const smallTableNames: readonly SmallTable[] = [
   'origin',
   'hole',
   'cursor',
   'producer',
-  'peer',
+  'replica',
 ]
 
 export interface TableShape {
@@ -28,7 +28,7 @@ export interface TableShape {
 const originColumns = 'id origin member floor next chain status bytes records why changed_at'
 const metaColumnNames =
   'id format log_id origin clean created_at rotated_at rotation_owed origins holes cursors ' +
-  'producers peers'
+  'producers replicas'
 
 function shape(table: string, columns: string): TableShape {
   return { table, columns: columns.split(' ') }
@@ -39,7 +39,7 @@ export const smallTables: Readonly<Record<SmallTable, TableShape>> = {
   hole: shape('kith_hole', 'id origin from_sequence to_sequence chain why at'),
   cursor: shape('kith_cursor', 'id name next revision changed_at'),
   producer: shape('kith_producer', 'id name answers used_at'),
-  peer: shape('kith_peer', 'id log_id acked seen_at'),
+  replica: shape('kith_replica', 'id log_id acked seen_at'),
 }
 
 export const metaColumns: readonly string[] = metaColumnNames.split(' ')
@@ -54,7 +54,7 @@ CREATE TABLE kith_meta(
   created_at INTEGER NOT NULL, rotated_at INTEGER NOT NULL, rotation_owed TEXT NOT NULL,
   origins INTEGER NOT NULL,        -- how many rows each small table has, so that none can vanish
   holes INTEGER NOT NULL, cursors INTEGER NOT NULL, producers INTEGER NOT NULL,
-  peers INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT;
+  replicas INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT;
 CREATE TABLE kith_origin(
   id INTEGER PRIMARY KEY, origin BLOB NOT NULL, member TEXT NOT NULL, floor INTEGER NOT NULL,
   next INTEGER NOT NULL, chain BLOB NOT NULL, status TEXT NOT NULL, bytes INTEGER NOT NULL,
@@ -76,7 +76,7 @@ CREATE TABLE kith_cursor(
 CREATE TABLE kith_producer(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, answers BLOB NOT NULL, used_at INTEGER NOT NULL,
   crc INTEGER NOT NULL) STRICT;
-CREATE TABLE kith_peer(
+CREATE TABLE kith_replica(
   id INTEGER PRIMARY KEY, log_id BLOB NOT NULL, acked BLOB NOT NULL, seen_at INTEGER NOT NULL,
   crc INTEGER NOT NULL) STRICT;
 `

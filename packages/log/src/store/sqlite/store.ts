@@ -25,7 +25,7 @@ import {
   holeValues,
   metaValues,
   originValues,
-  peerValues,
+  replicaValues,
   producerValues,
   rowCrc,
 } from './rows.ts'
@@ -310,9 +310,9 @@ class Session {
     for (const row of changes.producers ?? []) {
       this.putRow('producer', row.id, (id) => producerValues(id, row))
     }
-    for (const logId of changes.peersRemoved ?? []) this.removeRow('peer', logId)
-    for (const row of changes.peers ?? []) {
-      this.putRow('peer', row.logId, (id) => peerValues(id, row))
+    for (const logId of changes.replicasRemoved ?? []) this.removeRow('replica', logId)
+    for (const row of changes.replicas ?? []) {
+      this.putRow('replica', row.logId, (id) => replicaValues(id, row))
     }
     for (const statement of changes.statements ?? []) this.runStatement(statement)
     const counted = smallTableNames.some((name) => counts[name] !== this.counts[name])
