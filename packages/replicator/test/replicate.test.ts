@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { bytes, contents, positions, until, Village } from './support.ts'
 
@@ -52,5 +55,96 @@ describe('replication between members', () => {
     village.places.delete('a')
     village.join('b', 'c')
     await until(() => positions(village.places.get('c')!.log) === wanted, 'c has it from b')
+  })
+})
+
+describe('a replicator', () => {
+  it('REP-35 stop answers parked pulls and ends within its bound', async () => {
+    for (const name of ['a', 'b']) {
+      const { replicator } = await village.add(name, {}, {}, { pullWaitMs: 30_000 })
+      await replicator.start()
+    }
+    village.join('a', 'b')
+    const [a, b] = [village.places.get('a')!.replicator, village.places.get('b')!.replicator]
+    await until(() => a.status().parked === 1 && b.status().parked === 1, 'both park')
+    const began = performance.now()
+    await Promise.all([a.stop(), b.stop()])
+    expect(performance.now() - began).toBeLessThan(3_000)
+    await a.stop()
+    await expect(a.start()).rejects.toMatchObject({ code: 'ERR_REPLICATOR_STOPPED' })
+  })
+
+  it('REP-21 reports lag, and catching up', async () => {
+    for (const name of ['a', 'b']) {
+      const { replicator } = await village.add(name)
+      await replicator.start()
+    }
+    const [a, b] = [village.places.get('a')!, village.places.get('b')!]
+    await append('a', 7)
+    expect(b.replicator.lag().get(a.log.origin)).toBe(undefined)
+    let caughtUp = 0
+    b.replicator.on('caughtUp', () => (caughtUp += 1))
+    village.join('a', 'b')
+    await until(() => b.replicator.lag().get(a.log.origin) === 0, 'no lag')
+    expect(caughtUp).toBeGreaterThan(0)
+    expect(b.replicator.lag().get(b.log.origin)).toBe(0)
+    expect(b.replicator.status()).toMatchObject({ caughtUp: true, gate: 'open', running: true })
+    village.cut.add('b>a')
+    await until(() => b.replicator.lag().get(a.log.origin) === 'unknown', 'lag is unknown')
+  })
+
+  it('REP-6 a log in memory never acknowledges', async () => {
+    for (const name of ['a', 'b']) {
+      const { replicator } = await village.add(name)
+      await replicator.start()
+    }
+    village.join('a', 'b')
+    const { log } = village.places.get('a')!
+    const result = await log.append({ value: bytes('x') }, { replicas: 1, timeoutMs: 300 })
+    expect(result.replicas).toEqual({ needed: 1, acked: 0, timedOut: true })
+    await until(() => equal('a', 'b'), 'b has it all the same')
+  })
+
+  it('REP-6 an append waits until other disks have it, and tells how many', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'kith-replicator-'))
+    try {
+      for (const name of ['a', 'b', 'c']) {
+        const { replicator } = await village.add(name, {}, { directory: join(directory, name) })
+        await replicator.start()
+      }
+      village.join('a', 'b', 'c')
+      const { log } = village.places.get('a')!
+      const result = await log.append({ value: bytes('x') }, { replicas: 2, timeoutMs: 20_000 })
+      expect(result.replicas).toEqual({ needed: 2, acked: 2, timedOut: false })
+      expect(equal('a', 'b', 'c')).toBe(true)
+      await village.stop()
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  it('REP-25 another cluster is refused on both sides, visibly', async () => {
+    await (await village.add('a', { clusterId: 'one' })).replicator.start()
+    await (await village.add('b', { clusterId: 'two' })).replicator.start()
+    const refused: string[] = []
+    for (const name of ['a', 'b']) {
+      village.places.get(name)!.replicator.on('memberRefused', (event) => refused.push(event.code))
+    }
+    await append('a', 3)
+    village.join('a', 'b')
+    await until(() => refused.length === 2, 'two refusals')
+    expect(refused).toEqual(['ERR_REPLICATOR_CLUSTER', 'ERR_REPLICATOR_CLUSTER'])
+    expect(village.places.get('b')!.log.status().records).toBe(0)
+  })
+
+  it('REP-34 with nobody expected the gate opens at start, else with the first hello', async () => {
+    const alone = await village.add('alone')
+    await alone.replicator.start()
+    expect(alone.replicator.status().gate).toBe('open')
+    const a = await village.add('a', { expectMembers: true })
+    await a.replicator.start()
+    expect(a.replicator.status().gate).toBe('waiting')
+    village.join('a', 'alone')
+    await until(() => a.replicator.status().gate === 'open', 'the gate opens')
   })
 })

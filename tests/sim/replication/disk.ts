@@ -11,7 +11,7 @@ import type {
   StoredHole,
   StoredMeta,
   StoredOrigin,
-  StoredPeer,
+  StoredReplica,
   StoredProducer,
   StoreState,
 } from '@kith/interface'
@@ -24,7 +24,7 @@ export interface Rows {
   readonly origins: Map<string, StoredOrigin>
   readonly holes: StoredHole[]
   readonly batches: StoredBatch[]
-  readonly peers: Map<string, StoredPeer>
+  readonly replicas: Map<string, StoredReplica>
   readonly producers: Map<string, StoredProducer>
 }
 
@@ -168,7 +168,7 @@ function emptyRows(): Rows {
     origins: new Map(),
     holes: [],
     batches: [],
-    peers: new Map(),
+    replicas: new Map(),
     producers: new Map(),
   }
 }
@@ -179,7 +179,7 @@ function copyRows(rows: Rows): Rows {
     origins: new Map(rows.origins),
     holes: [...rows.holes],
     batches: [...rows.batches],
-    peers: new Map(rows.peers),
+    replicas: new Map(rows.replicas),
     producers: new Map(rows.producers),
   }
 }
@@ -192,7 +192,7 @@ function copyChanges(changes: StoreChanges): StoreChanges {
 function applyTo(rows: Rows, changes: StoreChanges): void {
   if (changes.meta !== undefined) rows.meta = changes.meta
   for (const row of changes.origins ?? []) rows.origins.set(row.origin, row)
-  for (const row of changes.peers ?? []) rows.peers.set(row.logId, row)
+  for (const row of changes.replicas ?? []) rows.replicas.set(row.logId, row)
   for (const row of changes.producers ?? []) rows.producers.set(row.id, row)
   rows.holes.push(...(changes.holes ?? []))
   rows.batches.push(...(changes.batches ?? []))
@@ -203,7 +203,7 @@ function everything(rows: Rows): StoreChanges {
     batches: rows.batches,
     origins: [...rows.origins.values()],
     holes: rows.holes,
-    peers: [...rows.peers.values()],
+    replicas: [...rows.replicas.values()],
     producers: [...rows.producers.values()],
   }
   return rows.meta === undefined ? changes : { ...changes, meta: rows.meta }

@@ -25,6 +25,7 @@ function chooseFor(turn: Turn, origin: OriginId): void {
   if (!wanted(state, origin)) {
     state.origins.delete(origin)
     state.behind.delete(origin)
+    state.owed.delete(origin)
     return
   }
   const next = localNext(state, origin)
@@ -62,9 +63,11 @@ function trackProgress(
   if (!behind) {
     view.behindSince = undefined
     state.behind.delete(origin)
+    state.owed.delete(origin)
     return
   }
   state.behind.add(origin)
+  state.owed.add(origin)
   if (view.behindSince === undefined || view.behindAt !== next) {
     view.behindSince = now
     view.behindAt = next
@@ -149,9 +152,9 @@ function hasQueued(state: State, origin: OriginId): boolean {
 
 function announceCaughtUp(turn: Turn): void {
   const { state, out } = turn
-  if (state.behind.size > 0) state.wasBehind = true
-  else if (state.wasBehind) {
-    state.wasBehind = false
+  if (state.owed.size > 0) state.wasOwed = true
+  else if (state.wasOwed) {
+    state.wasOwed = false
     const detail = { origins: state.local.size }
     out.push({ kind: 'event', event: { kind: 'caughtUp', detail } })
   }

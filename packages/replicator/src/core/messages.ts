@@ -125,7 +125,7 @@ export interface ReplicatorEvents {
   corrupt: { readonly member: string; readonly origin: OriginId | undefined }
   /** A batch needs a newer version of this software; its origin waits, the others go on. */
   unsupported: { readonly origin: OriginId; readonly member: string; readonly retryInMs: number }
-  /** Everything that any connected member is known to hold has been applied. */
+  /** All that members were known to hold has been applied; never told because a holder was lost. */
   caughtUp: { readonly origins: number }
   /** The log took nothing, for example because its disk is full. Pulls pause. */
   applyFailed: { readonly reason: string; readonly retryInMs: number }

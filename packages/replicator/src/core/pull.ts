@@ -44,14 +44,17 @@ function pullFrom(turn: Turn, session: Session): void {
     return
   }
   for (const [origin, want] of wants) {
-    const idle = nextOf(session, origin) <= want.next || covered(session, origin)
+    const idle = nextOf(session, origin) <= want.next || covered(session, origin, want.next)
     if (idle || session.fruitless.get(origin) === want.next) wants.delete(origin)
   }
   if (wants.size > 0) issue(turn, session, wants, 0)
 }
 
-function covered(session: Session, origin: OriginId): boolean {
-  for (const pull of session.pulls.values()) if (pull.wants.has(origin)) return true
+/** A pull that asks further on than we stand, because what it built on was not taken, covers nothing. */
+function covered(session: Session, origin: OriginId, next: number): boolean {
+  for (const pull of session.pulls.values()) {
+    if ((pull.wants.get(origin)?.next ?? Infinity) <= next) return true
+  }
   return false
 }
 

@@ -137,6 +137,8 @@ export interface State {
   /** Origins whose source must be chosen anew before the step ends. */
   readonly dirty: Set<OriginId>
   readonly behind: Set<OriginId>
+  /** Origins that were behind and were not seen level since, whether or not a holder is left. */
+  readonly owed: Set<OriginId>
   readonly comparisons: Map<number, Comparison>
   readonly quarantining: Set<OriginId>
   /** Origins that the log cannot take now (a newer version, a failed row), and until when. */
@@ -150,7 +152,7 @@ export interface State {
   /** Why the log must rotate although it refused to; asked again at `rotateRetryAt`. */
   rotateRefused: string | undefined
   rotateRetryAt: number | undefined
-  wasBehind: boolean
+  wasOwed: boolean
   lastId: number
   readonly counters: Counters
 }
@@ -176,6 +178,7 @@ export function createState(options: CoreOptions): State {
     origins: new Map(),
     dirty: new Set(),
     behind: new Set(),
+    owed: new Set(),
     comparisons: new Map(),
     quarantining: new Set(),
     waiting: new Map(),
@@ -187,7 +190,7 @@ export function createState(options: CoreOptions): State {
     rotating: undefined,
     rotateRefused: undefined,
     rotateRetryAt: undefined,
-    wasBehind: false,
+    wasOwed: false,
     lastId: 0,
     counters: {
       applied: 0,

@@ -199,10 +199,13 @@ function park(
   return new Promise((resolve, reject) => {
     const waitMs = Math.max(0, deadline - clock.now())
     const delayMs = news ? Math.min(waitMs, serving.announceDelayMs) : waitMs
-    const finish = (due: boolean): void => {
+    const leave = (): void => {
       serving.parked.delete(parked)
       cancel()
       signal.removeEventListener('abort', abort)
+    }
+    const finish = (due: boolean): void => {
+      leave()
       resolve(due)
     }
     const parked: Parked = {
@@ -211,7 +214,7 @@ function park(
       wake: () => finish(parked.announcing),
     }
     const abort = (): void => {
-      finish(true)
+      leave()
       reject(signal.reason as Error)
     }
     const cancel = clock.after(delayMs, () => finish(true))

@@ -75,7 +75,7 @@ export interface ReplicatorStatus {
   readonly clusterId: string
   readonly running: boolean
   readonly gate: 'waiting' | 'open'
-  /** False while any connected member is known to hold what this log lacks. */
+  /** False while this log lacks what some member was known to hold, also after that one was lost. */
   readonly caughtUp: boolean
   /** Pulls of others that wait here for something new. */
   readonly parked: number
@@ -284,7 +284,7 @@ function statusOf(running: Running): ReplicatorStatus {
     clusterId: state.clusterId,
     running: running.phase === 'running',
     gate: state.gate === 'open' ? 'open' : 'waiting',
-    caughtUp: state.behind.size === 0,
+    caughtUp: state.owed.size === 0,
     parked: running.source.parked(),
     counters: { ...state.counters },
     members: [...state.sessions.values()].map((session) => ({
