@@ -21,8 +21,8 @@ export interface AgentPlugin {
   /** Names the plugin in errors and log lines. */
   readonly name: string
   /**
-   * Called once all parts run. What it returns is called when the agent stops, before any part
-   * does, within 5 s. A rejection fails the start with `ERR_AGENT_PLUGIN`.
+   * Called once all parts run. What it returns is called once the member left, before any part
+   * ends, within 5 s. A rejection fails the start with `ERR_AGENT_PLUGIN`.
    */
   setup(context: AgentContext): Promise<AgentPluginStop | void> | AgentPluginStop | void
 }

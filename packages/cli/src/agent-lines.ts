@@ -3,7 +3,7 @@
  * of membership lines are Serf's, because what reads Serf's events should read ours.
  */
 import type { Logger, MemberEvent, MemberEventKind } from '@kith/interface'
-import type { LogFormat, LogLevel } from './config.ts'
+import type { LogFormat, LogLevel } from './settings.ts'
 import { type Colour, type Io, painter, printable } from './io.ts'
 
 const severities: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }

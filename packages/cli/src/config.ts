@@ -3,13 +3,14 @@ import { readFile } from 'node:fs/promises'
 import { describeProblems, parseAddress, schemaProblems } from '@kith/interface'
 import * as z from 'zod'
 import { CliError } from './errors.ts'
-
-export const logLevels = ['debug', 'info', 'warn', 'error'] as const
-export type LogLevel = (typeof logLevels)[number]
-export const logFormats = ['pretty', 'json'] as const
-export type LogFormat = (typeof logFormats)[number]
-export const profiles = ['lan', 'wan', 'local'] as const
-export type Profile = (typeof profiles)[number]
+import {
+  type LogFormat,
+  logFormats,
+  type LogLevel,
+  logLevels,
+  type Profile,
+  profiles,
+} from './settings.ts'
 
 export interface ServiceConfig {
   readonly service: string

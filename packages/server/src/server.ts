@@ -110,6 +110,8 @@ function createApp(
   const { limits } = options
   const app = fastify({
     forceCloseConnections: true,
+    // A HEAD that followed the log would hold a reader's place and show nothing.
+    exposeHeadRoutes: false,
     requestTimeout: limits.requestTimeoutMs,
     http: { headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs) },
     routerOptions: { maxParamLength: 512 },

@@ -4,16 +4,7 @@ import type { Agent, AgentOptions } from '@kith/agent'
 import { type Address, formatAddress } from '@kith/interface'
 import { Command, Option } from 'commander'
 import { type AgentLines, createAgentLines } from '../agent-lines.ts'
-import {
-  type AgentConfig,
-  type LogFormat,
-  logFormats,
-  type LogLevel,
-  logLevels,
-  type Profile,
-  profiles,
-  readConfig,
-} from '../config.ts'
+import type { AgentConfig } from '../config.ts'
 import {
   addAddress,
   addressFlag,
@@ -23,6 +14,14 @@ import {
   textFlag,
 } from '../flags.ts'
 import type { Io } from '../io.ts'
+import {
+  type LogFormat,
+  logFormats,
+  type LogLevel,
+  logLevels,
+  type Profile,
+  profiles,
+} from '../settings.ts'
 
 interface AgentFlags {
   readonly node?: string
@@ -63,11 +62,17 @@ export function agentCommand(io: Io, done: (code: number) => void): Command {
     .addOption(new Option('--log-level <level>', 'default info').choices(logLevels))
     .addOption(new Option('--log-format <format>', 'default pretty').choices(logFormats))
     .action(async (flags: AgentFlags) => {
-      const config = flags.config === undefined ? {} : await readConfig(flags.config)
+      const config = flags.config === undefined ? {} : await loadConfig(flags.config)
       const format = flags.logFormat ?? config.logFormat ?? 'pretty'
       const lines = createAgentLines(io, format, flags.logLevel ?? config.logLevel ?? 'info')
       done(await runAgent(mergeOptions(flags, config), lines, io))
     })
+}
+
+/** Loaded only where there is a file: the schemas take as long to load as all the rest. */
+async function loadConfig(path: string): Promise<AgentConfig> {
+  const { readConfig } = await import('../config.ts')
+  return readConfig(path)
 }
 
 /** Flags win over the file, the file over the defaults of the command. */

@@ -1,16 +1,22 @@
 /** `kith services` and `kith resolve`: what runs in the cluster, and where. */
 import type { ServiceInstance } from '@kith/interface'
-import { createRegistryClient } from '@kith/registry'
+import type { RegistryClient } from '@kith/registry'
 import { Command } from 'commander'
 import { exitCodes } from '../errors.ts'
 import { addText, integerFlag, textFlag } from '../flags.ts'
 import { type Io, painter, printable, table, write } from '../io.ts'
 import { type QueryFlags, queryOptions } from '../query.ts'
 
+/** Loaded here, so that other commands need not wait for the registry to load. */
+async function openClient(url: string): Promise<RegistryClient> {
+  const { createRegistryClient } = await import('@kith/registry')
+  return createRegistryClient({ urls: [url] })
+}
+
 export function servicesCommand(io: Io): Command {
   const command = new Command('services').description('list the services of the cluster')
   return queryOptions(command, io).action(async ({ httpAddr, format }: QueryFlags) => {
-    const client = createRegistryClient({ urls: [httpAddr] })
+    const client = await openClient(httpAddr)
     const services = [...(await client.services())].map(([service, instances]) => ({
       service,
       instances,
@@ -44,7 +50,7 @@ export function resolveCommand(io: Io, done: (code: number) => void): Command {
     .option('--tag <tag>', 'only instances with this tag (again for more)', addServiceTag)
     .option('--limit <count>', 'at most so many', integerFlag(1, 10_000))
   return queryOptions(command, io).action(async (service: string, flags: ResolveFlags) => {
-    const client = createRegistryClient({ urls: [flags.httpAddr] })
+    const client = await openClient(flags.httpAddr)
     const instances = await client.resolve(service, {
       passing: flags.all !== true,
       ...(flags.tag === undefined ? {} : { tags: flags.tag }),

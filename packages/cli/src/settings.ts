@@ -1,0 +1,8 @@
+/** The settings of an agent that are one of a few words. */
+
+export const logLevels = ['debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof logLevels)[number]
+export const logFormats = ['pretty', 'json'] as const
+export type LogFormat = (typeof logFormats)[number]
+export const profiles = ['lan', 'wan', 'local'] as const
+export type Profile = (typeof profiles)[number]
