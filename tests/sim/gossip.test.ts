@@ -1,0 +1,81 @@
+/** Membership under random faults: campaigns, checkers, and proof that the checkers can fail. */
+import { expectHappened, runSeeds } from '@kith/sim'
+import { describe, expect, it } from 'vitest'
+import { atTier, evidence } from '../support/tier.ts'
+import { runPlan } from './gossip/campaign.ts'
+import { Violation } from './gossip/checkers.ts'
+import { mutants } from './gossip/mutants.ts'
+import { plans, scenarios } from './gossip/scenarios.ts'
+
+/** Seeds of each campaign, and what must have happened over all of them. */
+const campaigns: Readonly<
+  Record<keyof typeof plans, { readonly seeds: number; readonly happened: readonly string[] }>
+> = {
+  'gossip-loss': { seeds: atTier(20, 140), happened: ['lost', 'tagChanges', 'event suspect'] },
+  'gossip-partition': {
+    seeds: atTier(20, 140),
+    happened: ['partitions', 'partitionsBack', 'partitioned', 'deaths', 'revivals', 'excusedByCut'],
+  },
+  'gossip-one-way': {
+    seeds: atTier(20, 140),
+    happened: ['oneWayIn', 'oneWayOut', 'packetFilters', 'event packetsBlocked'],
+  },
+  'gossip-pause': { seeds: atTier(20, 140), happened: ['pauses', 'heldInbound', 'event paused'] },
+  'gossip-crash': {
+    seeds: atTier(20, 140),
+    happened: ['crashesRefusing', 'crashesSilent', 'refused', 'blackholed', 'event fail'],
+  },
+  'gossip-restart': { seeds: atTier(20, 140), happened: ['restarts', 'event refute', 'verdicts'] },
+  'gossip-leave': { seeds: atTier(15, 120), happened: ['leaves', 'event leave', 'restarts'] },
+  'gossip-mix': {
+    seeds: atTier(20, 160),
+    happened: ['lost', 'partitions', 'pauses', 'restarts', 'leaves', 'duplicated', 'reordered'],
+  },
+}
+
+/**
+ * Verdicts that nothing but bad luck explains, out of all: they are counted only where packets are
+ * lost, or where each broadcast is sent too few times for the size of the cluster.
+ */
+const luckMax = 0.02
+
+describe('membership over random faults', () => {
+  for (const [name, { seeds, happened }] of Object.entries(campaigns)) {
+    const title = `GOS-80 GOS-81 GOS-82 GOS-83 GOS-84 ${name}: ${seeds} seeds`
+    it(title, { timeout: 3_600_000 }, async () => {
+      const scenario = scenarios[name]
+      if (scenario === undefined) throw new Error(`no scenario ${name}`)
+      const first = Number(process.env['KITH_SEED'] ?? 1)
+      const { counters } = await runSeeds({ name, scenario, seeds, first })
+      expectHappened(counters, ['transitions', 'event join', ...happened])
+      const luck = (counters['falseUnderLoss'] ?? 0) + (counters['falseByFewCopies'] ?? 0)
+      expect(luck).toBeLessThanOrEqual(luckMax * Math.max(50, counters['verdicts'] ?? 0))
+      evidence(`${name} seeds`, seeds)
+      evidence(`${name} faults`, JSON.stringify(counters))
+    })
+  }
+
+  it('GOS-77 the same seed does the same again', async () => {
+    const scenario = scenarios['gossip-mix']
+    if (scenario === undefined) throw new Error('no scenario')
+    await runSeeds({ name: 'gossip-mix', scenario, seeds: 3, twice: true })
+  })
+})
+
+describe('the checkers of membership', () => {
+  const seedsMax = 20
+  for (const [name, { caught, plan, step }] of Object.entries(mutants)) {
+    it(`GOS-85 catch that ${name}`, { timeout: 300_000 }, () => {
+      for (let seed = 1; seed <= seedsMax; seed += 1) {
+        try {
+          runPlan({ ...plans[plan], membersMax: 8, step }, seed, { note() {} })
+        } catch (cause) {
+          if (!(cause instanceof Violation)) throw cause
+          expect(caught).toContain(cause.checker)
+          return
+        }
+      }
+      throw new Error(`${seedsMax} seeds of ${plan} went by without a violation`)
+    })
+  }
+})
