@@ -1,5 +1,5 @@
 /** Handling alive(incarnation, member, ...): memberlist-behaviour section 2. */
-import { addressText, sameBytes } from '../wire/codec.ts'
+import { addressText, isUnicast, sameBytes } from '../wire/codec.ts'
 import type { AliveMessage, Versions } from '../wire/message.ts'
 import { metaBytesMax, nameBytesMax } from '../options.ts'
 import { broadcastSwim } from './broadcasts.ts'
@@ -99,6 +99,8 @@ function refusal(message: AliveMessage): string | undefined {
   if (!nameIsFit(message.node)) return 'nameUnfit'
   if (message.meta.length > metaBytesMax) return 'metaTooLarge'
   if (addressText(message.address) === undefined) return 'addressUnfit'
+  // Probes of nobody's address come back from our own machine, those of many from anybody.
+  if (!isUnicast(message.address)) return 'addressUnfit'
   return versionsFit(message.versions) ? undefined : 'versionsUnfit'
 }
 

@@ -30,6 +30,19 @@ function v6Text(bytes: Uint8Array): string {
   return `${groups.slice(0, best).join(':')}::${groups.slice(best + bestLength).join(':')}`
 }
 
+/**
+ * Whether one member can be reached at these 4 or 16 bytes: neither nobody's address (all zero) nor
+ * that of many (multicast, broadcast).
+ */
+export function isUnicast(bytes: Uint8Array): boolean {
+  const mapped = mappedPrefix.every((byte, index) => bytes[index] === byte)
+  const plain = bytes.length === 16 && mapped ? bytes.subarray(12) : bytes
+  if (plain.every((byte) => byte === 0)) return false
+  const first = plain[0] ?? 0
+  if (plain.length === 16) return first !== 0xff
+  return (first < 224 || first > 239) && !plain.every((byte) => byte === 255)
+}
+
 /** The 4 or 16 bytes of an IP literal without brackets or zone; undefined for anything else. */
 export function addressBytes(text: string): Uint8Array | undefined {
   return text.includes(':') ? v6Bytes(text) : v4Bytes(text)

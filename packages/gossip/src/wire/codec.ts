@@ -2,7 +2,7 @@
  * The door of the wire layer: everything the core and the runtime need to turn bytes into messages
  * and back. Nothing behind it throws on bytes from the network; nothing keeps state.
  */
-export { addressBytes, addressText, sameBytes } from './address.ts'
+export { addressBytes, addressText, isUnicast, sameBytes } from './address.ts'
 export { matchFilters } from './filter.ts'
 export { addLabel, stripLabel } from './label.ts'
 export { encodeMessage } from './memberlist.ts'

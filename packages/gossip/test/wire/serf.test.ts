@@ -26,6 +26,7 @@ import {
   encodeSerf,
   encodeState,
   encodeTags,
+  isUnicast,
   tagsRecord,
 } from '../../src/wire/codec.ts'
 import type { QueryFilter, SerfMessage, SerfState } from '../../src/wire/message.ts'
@@ -267,6 +268,17 @@ describe('tags', () => {
 })
 
 describe('addresses', () => {
+  it('GOS-75 tell one member from nobody and from many', () => {
+    const unicast = (text: string): boolean => isUnicast(addressBytes(text) ?? hex(''))
+    const good = ['10.0.0.1', '127.0.0.1', '223.255.255.255', '240.0.0.1', '::1', 'fe80::1']
+    const bad = ['0.0.0.0', '224.0.0.1', '239.255.255.255', '255.255.255.255', '::', 'ff02::1']
+    expect(good.filter((text) => !unicast(text))).toEqual([])
+    expect(bad.filter(unicast)).toEqual([])
+    const mapped = hex('00000000000000000000ffff')
+    expect(isUnicast(Uint8Array.from([...mapped, 224, 0, 0, 1]))).toBe(false)
+    expect(isUnicast(Uint8Array.from([...mapped, 10, 0, 0, 1]))).toBe(true)
+  })
+
   it.each([
     ['127.0.0.1', '7f000001'],
     ['::', '00000000000000000000000000000000'],
