@@ -11,12 +11,13 @@ export async function readBody(
   expected?: number,
 ): Promise<Uint8Array> {
   if (expected !== undefined && expected > bytesMax) throw tooLarge(bytesMax)
-  let buffer = new Uint8Array(expected ?? 0)
+  // Not zeroed and of no pool: every byte that is returned was written here.
+  let buffer: Uint8Array = Buffer.allocUnsafeSlow(expected ?? 0)
   let length = 0
   for await (const chunk of body) {
     if (length + chunk.length > bytesMax) throw tooLarge(bytesMax)
     if (length + chunk.length > buffer.length) {
-      const grown = new Uint8Array(Math.min(bytesMax, (length + chunk.length) * 2))
+      const grown = Buffer.allocUnsafeSlow(Math.min(bytesMax, (length + chunk.length) * 2))
       grown.set(buffer.subarray(0, length))
       buffer = grown
     }

@@ -20,9 +20,8 @@ export interface Effects {
   remember(member: Member): void
   forget(name: string): void
   run(output: Output): void
-  /** Ends every call and waits, within a bound, for what the log still does. */
+  /** Ends every call and waits for what the log still does. */
   stop(): Promise<void>
-  settled(): Promise<void>
 }
 
 interface Connection {
@@ -48,9 +47,6 @@ export function createEffects(options: EffectsOptions): Effects {
     pending: new Set(),
     stopped: false,
   }
-  const settled = async (): Promise<void> => {
-    await Promise.allSettled(work.pending)
-  }
   return {
     events: options.events,
     remember: (member) => void work.members.set(member.name, member),
@@ -59,9 +55,8 @@ export function createEffects(options: EffectsOptions): Effects {
     async stop() {
       work.stopped = true
       for (const name of work.connections.keys()) disconnect(work, name)
-      await settled()
+      await Promise.allSettled(work.pending)
     },
-    settled,
   }
 }
 

@@ -110,21 +110,27 @@ interface Running {
   timer: { readonly at: number; readonly cancel: () => void } | undefined
 }
 
+/** How long `stop` waits for calls and for the transaction under way. */
+const stopMsMax = 2_000
+
 /** Bad options throw here, all at once; nothing happens before `start`. */
 export function createReplicator(options: ReplicatorOptions): Replicator {
   const running = assemble(options)
   const { effects, state, clock } = running
   let unsubscribe = (): void => {}
   const memberChanged = (event: MemberEvent): void => onMemberEvent(running, event)
-  const stop = async (): Promise<void> => {
-    if (running.phase === 'stopped') return effects.settled()
+  const end = async (): Promise<void> => {
     running.phase = 'stopped'
     unsubscribe()
     running.timer?.cancel()
     // Whoever is parked here learns what there is and is not left to a timeout.
     await running.source.close()
-    await effects.stop()
+    // A disk that hangs in a flush must not hang whoever stops us.
+    const late = new Promise<void>((resolve) => void clock.after(stopMsMax, resolve))
+    await Promise.race([effects.stop(), late])
   }
+  let stopping: Promise<void> | undefined
+  const stop = (): Promise<void> => (stopping ??= end())
   return {
     async start(signal) {
       signal?.throwIfAborted()
