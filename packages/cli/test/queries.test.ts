@@ -124,6 +124,17 @@ describe('log read, tail, status and verify', () => {
     expect(agent.asked[0]?.url).toBe('/v1/log/records?from=latest&follow=true')
   })
 
+  it('says so when the agent ends what should go on, but not at a limit', async () => {
+    await using agent = await fakeAgent((_asked, response) => {
+      response.end('{"offset":7,"value":"new"}\n')
+    })
+    const args = ['log', 'tail', '--http-addr', agent.address]
+    const run = await kith(args)
+    expect(run).toMatchObject({ code: 3, out: 'new\n' })
+    expect(run.err).toContain('stopped')
+    expect(await kith([...args, '--limit', '1'])).toMatchObject({ code: 0, err: '' })
+  })
+
   it('shows each origin, and says that an unknown lag is unknown', async () => {
     const origin = { origin: 'o'.repeat(32), member: 'ada', floor: 1, next: 9, status: 'live' }
     const status = { logId: 'l'.repeat(32), durable: true, records: 8, bytes: 99, next: 8 }

@@ -58,9 +58,15 @@ async function printRecords(flags: ReadFlags, io: Io, follow?: AbortSignal): Pro
   const from = flags.from ?? (follow ? 'latest' : 0)
   const query = { from, limit, ...(follow ? { follow: true } : {}) }
   const options = { query, ...(follow ? { signal: follow } : {}) }
+  let printed = 0
   for await (const line of caller.lines('/v1/log/records', options)) {
     if (line === '') continue
     await write(io.stdout, format === 'json' ? `${line}\n` : valueOf(line, io))
+    printed += 1
+  }
+  // Whoever follows expects no end: without one of their own making it is the agent's.
+  if (follow && !follow.aborted && printed !== limit) {
+    throw new CliError('ERR_CLI_UNREACHABLE', `the agent at ${flags.httpAddr} stopped`)
   }
 }
 
