@@ -43,7 +43,7 @@ export type {
   StoredHole,
   StoredMeta,
   StoredOrigin,
-  StoredPeer,
+  StoredReplica,
   StoredProducer,
   StoreState,
 } from './log-store.ts'

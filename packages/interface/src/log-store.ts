@@ -63,7 +63,7 @@ export interface StoredProducer {
 }
 
 /** What another log last acknowledged, encoded by the log. */
-export interface StoredPeer {
+export interface StoredReplica {
   readonly logId: LogId
   readonly acked: Uint8Array
   readonly seenAt: number
@@ -99,8 +99,8 @@ export interface StoreChanges {
   readonly cursors?: readonly StoredCursor[]
   readonly producers?: readonly StoredProducer[]
   readonly producersRemoved?: readonly string[]
-  readonly peers?: readonly StoredPeer[]
-  readonly peersRemoved?: readonly LogId[]
+  readonly replicas?: readonly StoredReplica[]
+  readonly replicasRemoved?: readonly LogId[]
   readonly meta?: StoredMeta
   /** Only where `statements` is true. */
   readonly statements?: readonly LogStatement[]
@@ -108,7 +108,7 @@ export interface StoreChanges {
 
 /** One thing that is broken, said precisely enough to go and look. */
 export interface StoreDamage {
-  readonly table: 'file' | 'meta' | 'origin' | 'hole' | 'batch' | 'cursor' | 'producer' | 'peer'
+  readonly table: 'file' | 'meta' | 'origin' | 'hole' | 'batch' | 'cursor' | 'producer' | 'replica'
   /** The row: an offset, an origin, a name; empty where the whole table is meant. */
   readonly key: string
   readonly reason: string
@@ -122,7 +122,7 @@ export interface StoreState {
   readonly holes: readonly StoredHole[]
   readonly cursors: readonly StoredCursor[]
   readonly producers: readonly StoredProducer[]
-  readonly peers: readonly StoredPeer[]
+  readonly replicas: readonly StoredReplica[]
   /** One past the last record, by the last batch that is there and whole; 0 for none. */
   readonly nextOffset: number
   readonly damage: readonly StoreDamage[]

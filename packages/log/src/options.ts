@@ -18,8 +18,8 @@ export interface LogOptions {
   /** The member's name, kept as the label of the own origin. Default: empty. */
   readonly member?: string
   /**
-   * Where commits run: `worker` keeps the caller's event loop free and is the default for a directory;
-   * `inline` blocks it for each commit and is the only choice for other stores.
+   * Where commits run: `worker` keeps the caller's event loop free and is the default for a
+   * directory; `inline` blocks it for each commit and is the only choice for other stores.
    */
   readonly writer?: 'worker' | 'inline'
   /**
@@ -27,11 +27,17 @@ export interface LogOptions {
    * `ERR_LOG_NOT_READY` until `openGate()` or `gateMs`. Default `open`.
    */
   readonly gate?: 'open' | 'wait'
-  /** Milliseconds a waiting gate waits, 10 to 600 000. Less risks a needless rotation. Default 5 000. */
+  /**
+   * Milliseconds a waiting gate waits, 10 to 600 000. Less risks a needless rotation. Default 5
+   * 000.
+   */
   readonly gateMs?: number
   /** One encoded record with key and headers, in bytes, 1 to 1 MiB. Default 1 MiB. */
   readonly recordBytesMax?: number
-  /** All records of one append, in bytes, at least `recordBytesMax`, at most 256 MiB. Default 16 MiB. */
+  /**
+   * All records of one append, in bytes, at least `recordBytesMax`, at most 256 MiB. Default 16
+   * MiB.
+   */
   readonly appendBytesMax?: number
   /**
    * Bytes that may wait for their commit, at least `appendBytesMax`, at most 4 GiB. Beyond it calls

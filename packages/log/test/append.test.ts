@@ -215,8 +215,7 @@ it('LOG-8 names every bad option of a log at once', () => {
     recordBytesMax: 2 ** 30,
     queuedBytesMax: 5,
   }
-  expect(() => createLog(bad as never)).toThrow(
-    /(?=.*gateMs)(?=.*recordBytesMax)(?=.*queuedBytesMax)(?=.*directory)(?=.*writer)(?=.*gate must)/s,
-  )
+  const fields = ['gateMs', 'recordBytesMax', 'queuedBytesMax', 'directory', 'writer', 'gate must']
+  for (const field of fields) expect(() => createLog(bad as never)).toThrow(field)
   expect(() => createLog({ writer: 'worker' })).toThrow('where no directory is given')
 })

@@ -1,6 +1,6 @@
 /**
- * A damaged store is either noticed or harmless: every byte of every row is flipped, and bytes of the
- * file itself (a sample in tier 1, all of them in tier 2).
+ * A damaged store is either noticed or harmless: every byte of every row is flipped, and bytes of
+ * the file itself (a sample in tier 1, all of them in tier 2).
  */
 import {
   copyFileSync,
@@ -175,7 +175,10 @@ function tablesOf(db: Database.Database): readonly string[] {
   return names.pluck().all() as string[]
 }
 
-/** Every value with one of its bits flipped, one for each byte, and for each bit of small integers. */
+/**
+ * Every value with one of its bits flipped, one for each byte, and for each bit of small
+ * integers.
+ */
 function* flipped(value: unknown, random: () => number): Generator<unknown> {
   if (typeof value === 'number') {
     for (let bit = 0; bit < 12; bit += 1) yield value ^ (1 << bit)
@@ -253,11 +256,11 @@ describe('a damaged store', () => {
   it('LOG-27 a flipped byte anywhere in the file is noticed or changes nothing', async () => {
     const file = readFileSync(join(baseline, 'log.db'))
     const random = createRandom(Number(process.env['KITH_SEED'] ?? 7))
-    const positions = everything
+    const places = everything
       ? Array.from({ length: file.length }, (_, at) => at)
-      : samplePositions(file, random.below, 250)
+      : samplePlaces(file, random.below, 250)
     const outcomes = { refused: 0, reported: 0, harmless: 0 }
-    for (const at of positions) {
+    for (const at of places) {
       copyBaseline()
       const damaged = Buffer.from(file)
       const bit = random.below(8)
@@ -314,11 +317,11 @@ function damageRow(
 }
 
 /** Mostly places that hold something, some that do not. */
-function samplePositions(file: Buffer, below: (bound: number) => number, count: number): number[] {
-  const positions: number[] = Array.from({ length: 100 }, (_, at) => at)
-  while (positions.length < count) {
+function samplePlaces(file: Buffer, below: (bound: number) => number, count: number): number[] {
+  const places: number[] = Array.from({ length: 100 }, (_, at) => at)
+  while (places.length < count) {
     const at = below(file.length)
-    if (file[at] !== 0 || positions.length % 10 === 0) positions.push(at)
+    if (file[at] !== 0 || places.length % 10 === 0) places.push(at)
   }
-  return positions
+  return places
 }

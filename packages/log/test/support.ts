@@ -79,7 +79,7 @@ export function makeBatch(
   const [sealed] = group.seal(origin, first, chain, nodeDigests)
   if (sealed === undefined) throw new Error('no batch')
   return {
-    bytes: Uint8Array.from(new Uint8Array(group.buffer, sealed.position, sealed.length)),
+    bytes: Uint8Array.from(new Uint8Array(group.buffer, sealed.start, sealed.length)),
     chain: sealed.chain,
     next: first + sealed.count,
   }

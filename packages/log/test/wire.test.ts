@@ -37,7 +37,7 @@ function pack(content: readonly AppendRecord[], now = 1_700_000_000_000) {
   const chain = originChain(origin, nodeDigests)
   return group.seal(origin, 1, chain, nodeDigests).map((sealed) => ({
     ...sealed,
-    bytes: Uint8Array.from(new Uint8Array(group.buffer, sealed.position, sealed.length)),
+    bytes: Uint8Array.from(new Uint8Array(group.buffer, sealed.start, sealed.length)),
   }))
 }
 

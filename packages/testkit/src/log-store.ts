@@ -128,7 +128,7 @@ const life: readonly ConformanceCase<LogStoreSubject>[] = [
       const rows = {
         cursors: [{ name: 'c', next: 4, revision: 2, changedAt: 5 }],
         producers: [{ id: 'p', answers: Uint8Array.of(1, 2, 3), usedAt: 6 }],
-        peers: [{ logId: '02'.repeat(16), acked: Uint8Array.of(9), seenAt: 7 }],
+        replicas: [{ logId: '02'.repeat(16), acked: Uint8Array.of(9), seenAt: 7 }],
         holes: [{ origin: origins[1], from: 2, to: 4, chain: chain(4), why: 'lost', at: 8 }],
       }
       withStore(subject, (store) => {
@@ -139,7 +139,7 @@ const life: readonly ConformanceCase<LogStoreSubject>[] = [
         expectEqual(state.origins, history.origins, 'the origins')
         expectEqual(state.cursors, rows.cursors, 'the cursors')
         expectEqual(state.producers, rows.producers, 'the producers')
-        expectEqual(state.peers, rows.peers, 'the peers')
+        expectEqual(state.replicas, rows.replicas, 'the replicas')
         expectEqual(state.holes, rows.holes, 'the holes')
         expectEqual(state.nextOffset, 10, 'the next offset')
         expectEqual(state.damage, [], 'no damage')
@@ -178,10 +178,10 @@ const life: readonly ConformanceCase<LogStoreSubject>[] = [
     title: 'replaces a row with the same key and forgets a removed one',
     run(subject) {
       const producer = { id: 'p', answers: Uint8Array.of(1), usedAt: 1 }
-      const peer = { logId: '03'.repeat(16), acked: Uint8Array.of(1), seenAt: 1 }
+      const replica = { logId: '03'.repeat(16), acked: Uint8Array.of(1), seenAt: 1 }
       withStore(subject, (store) => {
         store.commit(
-          { meta, origins: [originRow(0, 1)], producers: [producer], peers: [peer] },
+          { meta, origins: [originRow(0, 1)], producers: [producer], replicas: [replica] },
           true,
         )
         store.commit(
@@ -190,7 +190,7 @@ const life: readonly ConformanceCase<LogStoreSubject>[] = [
             origins: [originRow(0, 1, { status: 'quarantined', why: 'two histories' })],
             producers: [{ ...producer, id: 'q' }],
             producersRemoved: ['p'],
-            peersRemoved: [peer.logId],
+            replicasRemoved: [replica.logId],
           },
           true,
         )
@@ -204,7 +204,7 @@ const life: readonly ConformanceCase<LogStoreSubject>[] = [
           ['q'],
           'one producer',
         )
-        expectEqual(state.peers, [], 'no peer')
+        expectEqual(state.replicas, [], 'no replica')
         expectEqual(state.damage, [], 'no damage')
       })
     },
@@ -344,7 +344,7 @@ const reading: readonly ConformanceCase<LogStoreSubject>[] = [
 ]
 
 /**
- * Run with `runConformance`; `statements` may be declared absent, and `own-bytes` by a store that is
- * not durable.
+ * Run with `runConformance`; `statements` may be declared absent, and `own-bytes` by a store that
+ * is not durable.
  */
 export const logStoreCases: readonly ConformanceCase<LogStoreSubject>[] = [...life, ...reading]

@@ -1,6 +1,6 @@
 /**
- * The append gate (LOG-14): a log that has a history and expects other members does not append before
- * it heard from one, because another may know more of that history than its disk does.
+ * The append gate (LOG-14): a log that has a history and expects other members does not append
+ * before it heard from one, because another may know more of that history than its disk does.
  */
 
 export interface GateOptions {
@@ -22,7 +22,10 @@ export interface GateStep {
   readonly rotate: boolean
 }
 
-/** `history` is true where the own origin holds records; `clean` where the last writer stopped in order. */
+/**
+ * `history` is true where the own origin holds records; `clean` where the last writer stopped in
+ * order.
+ */
 export function startGate(
   options: GateOptions,
   history: boolean,

@@ -1,6 +1,7 @@
 /**
- * A group: what one commit will write under the own origin. Records are packed where they are appended,
- * straight into one growing buffer in batch layout; sealing fills in the headers (LOG-7).
+ * A group: what one commit will write under the own origin. Records are packed where they are
+ * appended, straight into one growing buffer in batch layout; sealing fills in the headers
+ * (LOG-7).
  */
 import { invariant } from '@kith/interface'
 import type { AppendRecord, Chain, Digests, OriginId } from '@kith/interface'
@@ -15,7 +16,7 @@ import { recordLength, writeRecord } from '../wire/record.ts'
 
 export interface SealedBatch {
   /** Where the batch lies in the group's buffer. */
-  readonly position: number
+  readonly start: number
   readonly length: number
   readonly first: number
   readonly count: number
@@ -24,7 +25,7 @@ export interface SealedBatch {
 }
 
 interface OpenBatch {
-  readonly position: number
+  readonly start: number
   readonly timeMin: number
   timeLast: number
   count: number
@@ -71,7 +72,7 @@ class PackedGroup implements Group {
       this.finish()
       delta = 0
       size = recordLength(record, delta)
-      batch = { position: this.length, timeMin: now, timeLast: now, count: 0, length: 0 }
+      batch = { start: this.length, timeMin: now, timeLast: now, count: 0, length: 0 }
       this.current = batch
       this.batches.push(batch)
       this.length += HEADER_BYTES
@@ -79,14 +80,14 @@ class PackedGroup implements Group {
     // Room for the ends as well, so that `finish` never has to grow.
     this.reserve(this.length + size + (batch.count + 1) * 4)
     this.length = writeRecord(this.view, this.length, record, delta)
-    this.ends[batch.count] = this.length - batch.position - HEADER_BYTES
+    this.ends[batch.count] = this.length - batch.start - HEADER_BYTES
     batch.timeLast = batch.timeMin + delta
     batch.count += 1
     this.count += 1
   }
 
   private fits(batch: OpenBatch, size: number, delta: number): boolean {
-    const used = this.length - batch.position - HEADER_BYTES
+    const used = this.length - batch.start - HEADER_BYTES
     return (
       batch.count < BATCH_RECORDS_MAX && used + size <= BATCH_PAYLOAD_BYTES_MAX && delta < 2 ** 32
     )
@@ -100,7 +101,7 @@ class PackedGroup implements Group {
       writeU32(this.view, this.length, this.ends[index] ?? 0)
       this.length += 4
     }
-    batch.length = this.length - batch.position
+    batch.length = this.length - batch.start
     this.current = undefined
   }
 
@@ -119,12 +120,12 @@ class PackedGroup implements Group {
     this.finish()
     let sequence = first
     let previousChain = chain
-    return this.batches.map(({ position, length, count, timeMin, timeLast }) => {
+    return this.batches.map(({ start, length, count, timeMin, timeLast }) => {
       invariant(count > 0, 'no batch is empty')
       const header = { origin, first: sequence, count, timeMin, timeMaxDelta: timeLast - timeMin }
-      const bytes = this.view.subarray(position, position + length)
+      const bytes = this.view.subarray(start, start + length)
       const after = sealBatch(bytes, header, previousChain, digests)
-      const sealed = { position, length, first: sequence, count, previousChain, chain: after }
+      const sealed = { start, length, first: sequence, count, previousChain, chain: after }
       sequence += count
       previousChain = after
       return sealed
@@ -132,7 +133,10 @@ class PackedGroup implements Group {
   }
 }
 
-/** A group that packs into `buffer` until it has to grow. What the buffer held before does not matter. */
+/**
+ * A group that packs into `buffer` until it has to grow. What the buffer held before does not
+ * matter.
+ */
 export function createGroup(buffer: ArrayBuffer): Group {
   return new PackedGroup(buffer)
 }

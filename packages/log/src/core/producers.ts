@@ -1,6 +1,6 @@
 /**
- * The memory that makes a retried append idempotent (LOG-16): the last answers of each producer, in a
- * ring of fixed slots that is stored as it is.
+ * The memory that makes a retried append idempotent (LOG-16): the last answers of each producer,
+ * in a ring of fixed slots that is stored as it is.
  */
 import { fromHex, invariant, toHex } from '@kith/interface'
 import type { OriginId } from '@kith/interface'

@@ -1,4 +1,7 @@
-/** Who acknowledged what (LOG-17): the wait behind `append(..., { replicas })` and the stored vectors. */
+/**
+ * Who acknowledged what (LOG-17): the wait behind `append(..., { replicas })` and the stored
+ * vectors.
+ */
 import { fromHex, invariant, toHex } from '@kith/interface'
 import type { LogId, OriginId } from '@kith/interface'
 import { readU48, writeU48 } from '../wire/bytes.ts'

@@ -16,8 +16,8 @@ import type {
 import { originChain } from '../wire/batch.ts'
 
 /**
- * One position in the life of a log. The writer keeps three: decided (`head`), committed, and flushed;
- * only the flushed one is ever shown to others.
+ * One position in the life of a log. The writer keeps three: decided (`head`), committed, and
+ * flushed; only the flushed one is ever shown to others.
  */
 export interface LogState {
   meta: StoredMeta

@@ -1,4 +1,7 @@
-/** Appending: gate, limits, producers, and the wait for other logs (LOG-7, LOG-8, LOG-14 to LOG-17). */
+/**
+ * Appending: gate, limits, producers, and the wait for other logs (LOG-7, LOG-8, LOG-14 to
+ * LOG-17).
+ */
 import type { AppendOptions, AppendRecord, AppendResult } from '@kith/interface'
 import { describeProblems } from '@kith/interface'
 import type { OptionProblem } from '@kith/interface'
@@ -6,7 +9,7 @@ import { lookUpAnswer } from '../core/producers.ts'
 import { mayRotate } from '../core/rotation.ts'
 import { validateRecords } from '../core/validate.ts'
 import { LogError } from '../errors.ts'
-import { mustRun, positionTables, refuseDamaged, rotateOrigin } from './parts.ts'
+import { mustRun, standingTables, refuseDamaged, rotateOrigin } from './parts.ts'
 import type { LogParts } from './parts.ts'
 
 const replicasMax = 1024
@@ -77,7 +80,7 @@ function appendOnce(
 /** Throws where the gate, damage or an owed rotation forbids appends. */
 function mayAppend(parts: LogParts): void {
   mustRun(parts)
-  refuseDamaged(parts, positionTables)
+  refuseDamaged(parts, standingTables)
   if (parts.gate.kind === 'waiting') {
     throw new LogError(
       'ERR_LOG_NOT_READY',

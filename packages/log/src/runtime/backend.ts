@@ -15,7 +15,7 @@ import type {
 export interface PlacedBatch extends Omit<StoredBatch, 'bytes'> {
   /** 0: the own group; 1: batches of other members. */
   readonly buffer: 0 | 1
-  readonly position: number
+  readonly start: number
   readonly length: number
 }
 
@@ -61,9 +61,9 @@ export function placeBatches(
   batches: readonly PlacedBatch[],
   buffers: readonly ArrayBuffer[],
 ): readonly StoredBatch[] {
-  return batches.map(({ buffer, position, length, ...rest }) => ({
+  return batches.map(({ buffer, start, length, ...rest }) => ({
     ...rest,
-    bytes: new Uint8Array(buffers[buffer] ?? new ArrayBuffer(0), position, length),
+    bytes: new Uint8Array(buffers[buffer] ?? new ArrayBuffer(0), start, length),
   }))
 }
 

@@ -1,4 +1,7 @@
-/** Named consumers' places: durable, compare-and-set, with the user's own statements (LOG-30, LOG-31). */
+/**
+ * Named consumers' places: durable, compare-and-set, with the user's own statements (LOG-30,
+ * LOG-31).
+ */
 import type { LogStatement, StoredCursor } from '@kith/interface'
 import { LogError } from '../errors.ts'
 import { copyBytes } from '../wire/bytes.ts'

@@ -1,4 +1,6 @@
-/** The log itself: assembles its parts, opens and closes them in order, and is their public face. */
+/**
+ * The log itself: assembles its parts, opens and closes them in order, and is their public face.
+ */
 import { createEmitter, silentLogger } from '@kith/interface'
 import type {
   AppendOptions,
@@ -51,9 +53,15 @@ export interface LogStatus {
 }
 
 export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents> {
-  /** Takes the writer lock, recovers, checks the ends. Rejects with a typed error; a log starts once. */
+  /**
+   * Takes the writer lock, recovers, checks the ends. Rejects with a typed error; a log starts
+   * once.
+   */
   start(signal?: AbortSignal): Promise<void>
-  /** Finishes what was accepted, then frees the store. Idempotent. Tails end with `ERR_LOG_CLOSED`. */
+  /**
+   * Finishes what was accepted, then frees the store. Idempotent. Tails end with
+   * `ERR_LOG_CLOSED`.
+   */
   stop(): Promise<void>
   readonly origin: OriginId
   /** One record or many, all or nothing; resolves at the durability asked for (default `disk`). */
@@ -290,6 +298,9 @@ class RunningLog implements Log {
       transaction.replicas.push({ logId, acked: encodeVector(vector), seenAt: clock.wallNow() })
     }
     this.dirtyReplicas.clear()
+    for (const logId of writer.head.replicas.keys()) {
+      if (replicas.vectorOf(logId) === undefined) transaction.replicasRemoved.push(logId)
+    }
     writer.join().catch(() => {})
   }
 

@@ -74,16 +74,16 @@ export function refuseDamaged(parts: LogParts, tables: readonly StoreDamage['tab
 }
 
 /** Tables without which nobody knows where an origin stands. */
-export const positionTables: readonly StoreDamage['table'][] = ['file', 'meta', 'origin', 'hole']
+export const standingTables: readonly StoreDamage['table'][] = ['file', 'meta', 'origin', 'hole']
 
 export function mustRun(parts: LogParts): void {
   if (parts.stopped) throw new LogError('ERR_LOG_CLOSED', 'the log is stopped')
 }
 
 /**
- * Seals the own origin and begins a new one, in the transaction being gathered; the caller joins it.
- * Over the rate it only notes that a rotation is owed, which closes the log to appends, and returns
- * undefined.
+ * Seals the own origin and begins a new one, in the transaction being gathered; the caller joins
+ * it. Over the rate it only notes that a rotation is owed, which closes the log to appends, and
+ * returns undefined.
  */
 export function rotateOrigin(parts: LogParts, why: string): OriginId | undefined {
   const { writer, clock, events } = parts

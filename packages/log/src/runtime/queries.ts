@@ -12,7 +12,10 @@ export interface ReadOptions {
   readonly from?: number
   /** Records at most; default 1 000, at most 100 000. */
   readonly limit?: number
-  /** Encoded bytes after which the page ends; default 1 MiB. A larger first record is still returned. */
+  /**
+   * Encoded bytes after which the page ends; default 1 MiB. A larger first record is still
+   * returned.
+   */
   readonly bytesMax?: number
 }
 
@@ -163,10 +166,15 @@ export function chainAt(parts: LogParts, origin: OriginId, sequence: number): Ch
   if (sequence === entry.next) return entry.chain
   if (sequence === 1) return originChain(origin, parts.digests)
   const holes = flushed.holes.get(origin) ?? []
-  const hole = holes.find(({ to }) => to === sequence)
-  if (hole !== undefined) return hole.chain
-  if (sequence < entry.floor) return undefined
+  const ended = holes.find(({ to }) => to === sequence)
+  if (ended !== undefined) return ended.chain
+  const lost = holes.some(({ from, to }) => sequence > from && sequence < to)
+  if (lost || sequence < entry.floor) return undefined
   const row = parts.reads.atSequence(origin, sequence)
+  const end = row === undefined ? 0 : row.batch.first + row.batch.count
+  // Before a hole the last batch ends; anywhere else one holds the sequence.
+  const beforeHole = holes.some(({ from }) => from === sequence)
+  if (beforeHole ? end !== sequence : end <= sequence) throw missing(origin, sequence)
   return row && chainBefore(row, sequence)
 }
 

@@ -1,6 +1,6 @@
 /**
- * Reads of committed batches: every checksum is checked before a byte is handed out, and batches that
- * were checked lately are kept (LOG-18).
+ * Reads of committed batches: every checksum is checked before a byte is handed out, and batches
+ * that were checked lately are kept (LOG-18).
  */
 import type {
   Chain,

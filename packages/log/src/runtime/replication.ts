@@ -1,4 +1,7 @@
-/** What replication does to a log: apply, declare lost, quarantine, rotate (LOG-9 to LOG-13, LOG-15). */
+/**
+ * What replication does to a log: apply, declare lost, quarantine, rotate (LOG-9 to LOG-13,
+ * LOG-15).
+ */
 import type {
   ApplyOutcome,
   ApplyReport,
@@ -11,7 +14,7 @@ import { checkForeign, decideApply } from '../core/apply.ts'
 import { addHole, newOrigin } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import type { BatchHeader } from '../wire/batch.ts'
-import { mustRun, positionTables, refuseDamaged, rotateOrigin, setOrigin } from './parts.ts'
+import { mustRun, standingTables, refuseDamaged, rotateOrigin, setOrigin } from './parts.ts'
 import type { LogParts } from './parts.ts'
 
 type Members = ReadonlyMap<OriginId, string> | undefined
@@ -68,8 +71,8 @@ function applyOne(
 }
 
 /**
- * The origin a batch belongs to. A batch of our own origin that we do not hold means that our past was
- * lost: that origin is given up before the batch is looked at.
+ * The origin a batch belongs to. A batch of our own origin that we do not hold means that our
+ * past was lost: that origin is given up before the batch is looked at.
  */
 function entryFor(
   parts: LogParts,
@@ -192,7 +195,7 @@ export async function rotate(parts: LogParts, why: string): Promise<OriginId> {
 
 function mayWrite(parts: LogParts): void {
   mustRun(parts)
-  refuseDamaged(parts, positionTables)
+  refuseDamaged(parts, standingTables)
 }
 
 function checkOrigin(origin: OriginId): void {

@@ -1,4 +1,7 @@
-/** Opening a log: lock, recovery, identity, and the check that what it claims is there (LOG-25, LOG-26). */
+/**
+ * Opening a log: lock, recovery, identity, and the check that what it claims is there (LOG-25,
+ * LOG-26).
+ */
 import { randomBytes } from 'node:crypto'
 import { invariant, toHex } from '@kith/interface'
 import type {
@@ -163,9 +166,12 @@ async function markOpen(parts: LogParts, fresh: boolean): Promise<void> {
 /** Every origin's last batch must be the one that its row speaks of. */
 function checkEnds(state: LogState, stored: StoreState, reads: BatchReads): readonly StoreDamage[] {
   const damage: StoreDamage[] = []
-  for (const entry of state.origins.values()) {
-    const reason = endProblem(state, entry, reads)
-    if (reason !== undefined) damage.push({ table: 'origin', key: entry.origin, reason })
+  for (const entry of [...state.origins.values()]) {
+    const reason = accountProblem(state, entry) ?? endProblem(state, entry, reads)
+    if (reason === undefined) continue
+    damage.push({ table: 'origin', key: entry.origin, reason })
+    // What cannot be told for sure is not told: the origin is unknown until it is repaired.
+    state.origins.delete(entry.origin)
   }
   const lost = stored.nextOffset !== state.nextOffset && stored.nextOffset > 0
   if (damage.length === 0 && lost) {
@@ -177,6 +183,15 @@ function checkEnds(state: LogState, stored: StoreState, reads: BatchReads): read
     damage.push({ table: 'origin', key: own, reason: 'the row of the own origin is missing' })
   }
   return damage
+}
+
+/** Everything from the floor on is stored or a hole, so the three must add up. */
+function accountProblem(state: LogState, entry: StoredOrigin): string | undefined {
+  const holes = state.holes.get(entry.origin) ?? []
+  const lost = holes.reduce((sum, { from, to }) => sum + to - from, 0)
+  const account = entry.next - entry.floor
+  if (account === entry.records + lost) return undefined
+  return `it speaks of ${account} records, of which ${entry.records} are stored and ${lost} lost`
 }
 
 function endProblem(state: LogState, entry: StoredOrigin, reads: BatchReads): string | undefined {

@@ -5,6 +5,7 @@ import type {
   Chain,
   Digests,
   LogCommit,
+  LogId,
   LogStatement,
   OriginId,
   StoredCursor,
@@ -35,7 +36,7 @@ export interface Waiter {
 }
 
 interface ForeignBatch {
-  readonly position: number
+  readonly start: number
   readonly length: number
   readonly origin: OriginId
   readonly first: number
@@ -52,6 +53,7 @@ export class OpenTransaction {
   readonly holes: StoredHole[] = []
   readonly cursors: StoredCursor[] = []
   readonly replicas: StoredReplica[] = []
+  readonly replicasRemoved: LogId[] = []
   readonly statements: readonly LogStatement[]
   /** Called after the flush, before the waiters. */
   readonly announcements: (() => void)[] = []
@@ -88,7 +90,7 @@ export class OpenTransaction {
   }
 
   /** Copies a batch of another member, so that the caller's bytes stay the caller's. */
-  addForeign(bytes: Uint8Array, batch: Omit<ForeignBatch, 'position' | 'length'>): void {
+  addForeign(bytes: Uint8Array, batch: Omit<ForeignBatch, 'start' | 'length'>): void {
     const needed = this.foreignLength + bytes.length
     if (this.foreignBytes === undefined || this.foreignBytes.length < needed) {
       const grown = new Uint8Array(Math.max(groupCapacity, needed * 2))
@@ -98,7 +100,7 @@ export class OpenTransaction {
       this.foreignBytes = grown
     }
     this.foreignBytes.set(bytes, this.foreignLength)
-    this.foreign.push({ ...batch, position: this.foreignLength, length: bytes.length })
+    this.foreign.push({ ...batch, start: this.foreignLength, length: bytes.length })
     this.foreignLength = needed
   }
 
@@ -125,6 +127,7 @@ export class OpenTransaction {
       holes: this.holes,
       cursors: this.cursors,
       replicas: this.replicas,
+      replicasRemoved: this.replicasRemoved,
       statements: this.statements,
       ...producers,
       ...(this.meta ? { meta: head.meta } : {}),

@@ -1,6 +1,6 @@
 /**
- * Looks at everything the store holds (LOG-27): the checksum of every row and batch, every chain, the
- * order of offsets and sequences, and what the vector claims against what is there.
+ * Looks at everything the store holds (LOG-27): the checksum of every row and batch, every chain,
+ * the order of offsets and sequences, and what the vector claims against what is there.
  */
 import type {
   Chain,
@@ -127,12 +127,12 @@ class Verifier {
       this.report('batch', this.offset, `batches up to offset ${nextOffset} are missing`)
     }
     for (const entry of origins.values()) {
-      const problem = this.positionProblem(entry)
+      const problem = this.standingProblem(entry)
       if (problem !== undefined) this.report('origin', entry.origin, problem)
     }
   }
 
-  private positionProblem(entry: StoredOrigin): string | undefined {
+  private standingProblem(entry: StoredOrigin): string | undefined {
     const seen = this.progress.get(entry.origin)
     const hole = this.holeUpTo(entry.origin, entry.next)
     if (hole !== undefined) {

@@ -1,6 +1,6 @@
 /**
- * Runs the SQLite store in a thread of its own, and checkpoints in another: the first copies what it
- * can in the background, then the writer starts its write-ahead log over (LOG-28).
+ * Runs the SQLite store in a thread of its own, and checkpoints in another: the first copies what
+ * it can in the background, then the writer starts its write-ahead log over (LOG-28).
  */
 import { Worker } from 'node:worker_threads'
 import type { Digests, LogStoreReader, StoreDamage, StoreState } from '@kith/interface'
@@ -20,7 +20,10 @@ import type {
 const mebibyte = 1024 * 1024
 /** The background checkpoint begins here: small logs never start its thread. */
 const backgroundBytes = 8 * mebibyte
-/** Past this the writer starts its write-ahead log over, once the background checkpoint came round. */
+/**
+ * Past this the writer starts its write-ahead log over, once the background checkpoint came
+ * round.
+ */
 const restartBytes = 32 * mebibyte
 /** Past this it does so at once, whatever the background is doing. */
 const walBytesMax = 128 * mebibyte
@@ -206,5 +209,8 @@ async function endThread(thread: Worker | undefined): Promise<void> {
   clearTimeout(timer)
 }
 
-/** A last checkpoint of a large write-ahead log takes its time; a stuck disk must not hold up a stop. */
+/**
+ * A last checkpoint of a large write-ahead log takes its time; a stuck disk must not hold up a
+ * stop.
+ */
 const closeMsMax = 10_000

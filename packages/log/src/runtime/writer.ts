@@ -1,7 +1,7 @@
 /**
- * The one writer of a log: gathers what is asked into transactions, has them carried out in order, and
- * answers once each is committed or flushed. It keeps three positions: `head` (decided), `committed`,
- * and `flushed`; only the last is ever shown (LOG-19).
+ * The one writer of a log: gathers what is asked into transactions, has them carried out in
+ * order, and answers once each is committed or flushed. It keeps three positions: `head`
+ * (decided), `committed`, and `flushed`; only the last is ever shown (LOG-19).
  */
 import { invariant, isKithError } from '@kith/interface'
 import type { Clock, Digests, LogCommit, LogStatement } from '@kith/interface'
@@ -145,9 +145,9 @@ export class LogWriter {
   }
 
   /**
-   * Where a commit takes less time than the callers need to come back, a full batch is sent before
-   * their turn ends: the writer works on it while the rest is packed. On a slow disk one flush for all
-   * is worth more, so there the group waits for everybody.
+   * Where a commit takes less time than the callers need to come back, a full batch is sent
+   * before their turn ends: the writer works on it while the rest is packed. On a slow disk one
+   * flush for all is worth more, so there the group waits for everybody.
    */
   private sendEarly(): void {
     if (this.backend === undefined || this.commitMs >= fastCommitMs) return
@@ -174,7 +174,9 @@ export class LogWriter {
     return idle ? Promise.resolve() : this.join()
   }
 
-  /** Runs the user's statements in a transaction of their own, behind everything gathered so far. */
+  /**
+   * Runs the user's statements in a transaction of their own, behind everything gathered so far.
+   */
   runExclusive(
     statements: readonly LogStatement[],
     fill: (transaction: OpenTransaction) => void,
@@ -263,7 +265,10 @@ export class LogWriter {
     }
   }
 
-  /** Keeps the batches for readers, or, where nobody reads the end, their memory for the next group. */
+  /**
+   * Keeps the batches for readers, or, where nobody reads the end, their memory for the next
+   * group.
+   */
   private remember({ transaction }: SealedTransaction, buffers: readonly ArrayBuffer[]): void {
     if (this.reads?.wantsNew() === true) {
       for (const batch of placeBatches(transaction.batches, buffers)) {

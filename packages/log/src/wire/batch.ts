@@ -1,6 +1,6 @@
 /**
- * The batch: 64 bytes of header and a body of records, the unit of disk, wire and replication. Layout
- * and clauses stand in `SPEC.md` (LOG-1 to LOG-6).
+ * The batch: 64 bytes of header and a body of records, the unit of disk, wire and replication.
+ * Layout and clauses stand in `SPEC.md` (LOG-1 to LOG-6).
  */
 import { fromHex, invariant, toHex } from '@kith/interface'
 import type { Chain, Digests, OriginId } from '@kith/interface'

@@ -1,4 +1,7 @@
-/** Little-endian integers and varints over plain byte arrays. Readers never pass the end they are given. */
+/**
+ * Little-endian integers and varints over plain byte arrays. Readers never pass the end they are
+ * given.
+ */
 
 export function writeU32(target: Uint8Array, at: number, value: number): void {
   target[at] = value

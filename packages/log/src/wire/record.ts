@@ -1,6 +1,6 @@
 /**
- * Records inside a body: `flags, time delta, [key], [headers], value` one after another, then one u32
- * end for each (LOG-4). The value runs to the record's end.
+ * Records inside a body: `flags, time delta, [key], [headers], value` one after another, then one
+ * u32 end for each (LOG-4). The value runs to the record's end.
  */
 import type { AppendRecord } from '@kith/interface'
 import { readSlice, readU32, readVarint, varintLength, writeVarint } from './bytes.ts'
@@ -69,8 +69,8 @@ function writeText(target: Uint8Array, at: number, text: string): number {
 }
 
 /**
- * Where each record of a body ends, with 0 in front, so that record `i` is `[ends[i], ends[i + 1])`.
- * Undefined where the table does not fit its body.
+ * Where each record of a body ends, with 0 in front, so that record `i` is `[ends[i], ends[i +
+ * 1])`. Undefined where the table does not fit its body.
  */
 export function readEnds(body: Uint8Array, count: number): Uint32Array | undefined {
   const table = body.length - count * 4

@@ -11,7 +11,10 @@ const random = createRandom(Number(seed))
 const log = createLog({ directory, writer: writer as 'worker' })
 await log.start()
 
-/** What a record says is known from its producer, sequence and place alone, so the parent can tell. */
+/**
+ * What a record says is known from its producer, sequence and place alone, so the parent can
+ * tell.
+ */
 function valueOf(producer: string, sequence: number, index: number): Uint8Array {
   const size = 20 + ((sequence * 7_919 + index * 104_729) % 3_000)
   const value = Buffer.alloc(size, `${producer}-${sequence}-${index};`)

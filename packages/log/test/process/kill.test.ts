@@ -1,6 +1,6 @@
 /**
- * Appends of a real process are interrupted by kill -9 at random moments, again and again on the same
- * directory; a journal of what was sent and acknowledged is kept here, outside the process.
+ * Appends of a real process are interrupted by kill -9 at random moments, again and again on the
+ * same directory; a journal of what was sent and acknowledged is kept here, outside the process.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

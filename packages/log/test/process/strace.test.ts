@@ -1,7 +1,7 @@
 /**
- * The order of system calls: no acknowledgement leaves the process before the flush of its group. The
- * child writes each acknowledgement to its standard output, which strace sees beside every write and
- * sync of the write-ahead log.
+ * The order of system calls: no acknowledgement leaves the process before the flush of its group.
+ * The child writes each acknowledgement to its standard output, which strace sees beside every
+ * write and sync of the write-ahead log.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -46,8 +46,8 @@ async function trace(writer: string, acks: number): Promise<readonly string[]> {
 
 /**
  * Walks the trace in order and counts writes to the write-ahead log. The frames of an append are
- * written after it was sent, so its acknowledgement is right only where a finished sync covers writes
- * later than its sending. A sync covers what was written before it began.
+ * written after it was sent, so its acknowledgement is right only where a finished sync covers
+ * writes later than its sending. A sync covers what was written before it began.
  */
 function firstViolation(lines: readonly string[]): { problem: string | undefined; acks: number } {
   /** How much was written when each append was sent. */

@@ -1,4 +1,6 @@
-/** The one place that touches the SQLite driver, loaded late so that its absence is a clear error. */
+/**
+ * The one place that touches the SQLite driver, loaded late so that its absence is a clear error.
+ */
 import { createRequire } from 'node:module'
 import type BetterSqlite3 from 'better-sqlite3'
 import { LogError } from '../../errors.ts'

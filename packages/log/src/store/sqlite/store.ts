@@ -44,8 +44,8 @@ import type { SmallTable } from './schema.ts'
 export interface SqliteStoreOptions {
   readonly directory: string
   /**
-   * Who copies the write-ahead log into the file: `automatic`, within a commit now and then (default),
-   * or `managed`, where the caller does with `checkpoint`.
+   * Who copies the write-ahead log into the file: `automatic`, within a commit now and then
+   * (default), or `managed`, where the caller does with `checkpoint`.
    */
   readonly checkpoints?: 'automatic' | 'managed'
   readonly digests?: Digests
@@ -109,7 +109,10 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
   }
 }
 
-/** Makes the directory and syncs every parent that got a new entry, so that it outlives a power cut. */
+/**
+ * Makes the directory and syncs every parent that got a new entry, so that it outlives a power
+ * cut.
+ */
 function makeDirectory(directory: string): void {
   try {
     const made = mkdirSync(directory, { recursive: true })
@@ -163,8 +166,8 @@ function openForWriting(path: string, checkpoints: 'automatic' | 'managed'): Dat
     // Old row contents are overwritten, so that a damaged pointer cannot bring one back.
     db.pragma('secure_delete=ON')
     db.pragma(`wal_autocheckpoint=${checkpoints === 'automatic' ? 1_000 : 0}`)
-    // What a crash left in the write-ahead log is written anew and synced before it is served: a flush
-    // that failed before may have left it readable, yet not on the disk.
+    // What a crash left in the write-ahead log is written anew and synced before it is served: a
+    // flush that failed before may have left it readable, yet not on the disk.
     db.pragma('wal_checkpoint(TRUNCATE)')
     db.pragma(`journal_size_limit=${WAL_KEPT_BYTES}`)
     return db
