@@ -1,4 +1,6 @@
-/** Everything this package rejects with. Causes and remedies stand in `docs/errors/replicator.md`. */
+/**
+ * Everything this package rejects with. Causes and remedies stand in `docs/errors/replicator.md`.
+ */
 import { KithError } from '@kith/interface'
 import type { KithErrorOptions } from '@kith/interface'
 

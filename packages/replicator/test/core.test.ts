@@ -42,7 +42,7 @@ describe('choosing sources', () => {
 })
 
 describe('sessions', () => {
-  it('REP-33 waits longer after each failure, with jitter, within bounds, and dials for ever', () => {
+  it('REP-33 waits longer after each failure, jittered and bounded, and never gives up', () => {
     const core = new Core({ backoffMinMs: 100, backoffMaxMs: 1_000 })
     core.up('b')
     const waits: number[] = []
@@ -242,7 +242,7 @@ describe('credit and pace', () => {
     expect(core.state.sessions.get('b')?.bufferedBytes).toBe(0)
   })
 
-  it('REP-27 asks ahead of what is applied, without a chain, and returns when it was not taken', () => {
+  it('REP-27 asks ahead of what is applied, and returns when that was not taken', () => {
     const core = new Core()
     core.meet('b', [stateOf(originB, 50, { own: true })])
     core.answer('b', { batches: [batchOf(originB, 1, 20)], more: true })
@@ -256,7 +256,7 @@ describe('credit and pace', () => {
     expect(core.wants('b')).toEqual([{ origin: originB, next: 1, chain: null }])
   })
 
-  it('REP-6 acknowledges what is durable with the pull after the apply, and only what changed', () => {
+  it('REP-6 acknowledges with the pull after the apply, and only what changed', () => {
     const core = new Core()
     core.meet('b', [stateOf(originB, 21, { own: true })])
     expect([...core.lastPull('b').request.ack]).toEqual([[originA, 1]])

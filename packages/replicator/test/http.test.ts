@@ -98,7 +98,7 @@ describe('the handler', () => {
     }
   })
 
-  it('REP-35 stop answers a parked pull and a body that never ends, and refuses what comes', async () => {
+  it('REP-35 stop answers a parked pull and an endless body, and refuses what comes', async () => {
     const source = await openSource()
     const handler = createReplicationHandler({ source })
     await source.hello(hello, never)

@@ -1,5 +1,6 @@
 /**
- * What must hold of replicated logs, checked on the rows of the medium with code of its own: nothing
+ * What must hold of replicated logs, checked on the rows of the medium with code of its own:
+ * nothing
  * here is shared with the log or the replicator.
  */
 import { createHash } from 'node:crypto'
@@ -272,7 +273,9 @@ export function checkAgreement(disks: ReadonlyMap<string, SimDisk>): void {
   }
 }
 
-/** At rest: equal positions of everything that is not stopped (REP-9). Undefined where all agree. */
+/**
+ * At rest: equal positions of everything that is not stopped (REP-9). Undefined where all agree.
+ */
 export function disagreement(disks: ReadonlyMap<string, SimDisk>): string | undefined {
   const best = new Map<string, { readonly next: number; readonly chain: string; name: string }>()
   for (const [name, { rows }] of disks) {

@@ -249,7 +249,10 @@ export class Cluster {
     }
   }
 
-  /** Remembers the first violation: thrown inside a process under test it would only be caught there. */
+  /**
+   * Remembers the first violation: thrown inside a process under test it would only be caught
+   * there.
+   */
   guard(check: () => void): void {
     try {
       check()

@@ -83,7 +83,9 @@ export class SimDisk {
     return copyRows(this.#flushed)
   }
 
-  /** Puts an old image back, as a hypervisor or an operator would. Only while no log has it open. */
+  /**
+   * Puts an old image back, as a hypervisor or an operator would. Only while no log has it open.
+   */
   restore(image: Rows): void {
     this.#flushed = copyRows(image)
     this.#rows = copyRows(image)

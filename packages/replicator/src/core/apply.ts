@@ -1,5 +1,6 @@
 /**
- * From received to durable: one transaction at a time, as much as has arrived. The log decides about
+ * From received to durable: one transaction at a time, as much as has arrived. The log decides
+ * about
  * every batch; what it did not take is asked for again from where the log stands (REP-2, REP-5).
  */
 import type { ApplyOutcome, ApplyReport, OriginId } from '@kith/interface'

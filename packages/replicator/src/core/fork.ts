@@ -11,7 +11,8 @@ import type { PullInFlight, Session, Turn } from './state.ts'
 const rotateRetryMs = 60_000
 
 /**
- * Compares what a member holds with what we hold. `deep` also looks up chains below our `next`, which
+ * Compares what a member holds with what we hold. `deep` also looks up chains below our `next`,
+ * which
  * costs a read: done once a hello, because what comes later either extends what was compared then
  * or shows at the pull that brings it.
  */

@@ -1,4 +1,6 @@
-/** How far behind: a number where somebody who would know was heard lately, else `unknown` (REP-21). */
+/**
+ * How far behind: a number where somebody who would know was heard lately, else `unknown` (REP-21).
+ */
 import type { OriginId } from '@kith/interface'
 import type { State } from './state.ts'
 

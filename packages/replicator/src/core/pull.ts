@@ -15,7 +15,9 @@ import type { PullInFlight, Session, State, Turn } from './state.ts'
 
 const inFlightMax = 2
 const windowBytesMin = 256 * 1024
-/** A pull answered sooner than this may ask for more the next time; one slower than four, for less. */
+/**
+ * A pull answered sooner than this may ask for more the next time; one slower than four, for less.
+ */
 const windowGrowMs = 250
 const corruptMax = 2
 /** Least time between pulls to a source that answers with nothing. */
@@ -50,7 +52,10 @@ function pullFrom(turn: Turn, session: Session): void {
   if (wants.size > 0) issue(turn, session, wants, 0)
 }
 
-/** A pull that asks further on than we stand, because what it built on was not taken, covers nothing. */
+/**
+ * A pull that asks further on than we stand, because what it built on was not taken, covers
+ * nothing.
+ */
 function covered(session: Session, origin: OriginId, next: number): boolean {
   for (const pull of session.pulls.values()) {
     if ((pull.wants.get(origin)?.next ?? Infinity) <= next) return true
@@ -129,7 +134,8 @@ export function onPulled(turn: Turn, session: Session, id: number, response: Pul
   if (pull === undefined) return
   session.pulls.delete(id)
   if (response.logId !== session.logId) return lose(turn, session, 'became another log')
-  // Batches earn their trust when they were applied, or a source of damage would be dialled all day.
+  // Batches earn their trust when they were applied, or a source of damage would be dialled all
+  // day.
   if (response.batches.length === 0) session.attempt = 0
   session.heardAt = now
   for (const [origin, next] of pull.acks) session.acked.set(origin, next)

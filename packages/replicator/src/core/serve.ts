@@ -69,7 +69,9 @@ export interface VectorVersions {
   since(version: number): readonly OriginState[]
 }
 
-/** `base` differs between two lives of a source, so that versions of one mean nothing to the next. */
+/**
+ * `base` differs between two lives of a source, so that versions of one mean nothing to the next.
+ */
 export function createVectorVersions(base: number): VectorVersions {
   const known = new Map<OriginId, { readonly state: OriginState; readonly version: number }>()
   let last: readonly OriginState[] | undefined

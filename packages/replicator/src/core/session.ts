@@ -69,7 +69,8 @@ function memberUp(turn: Turn, session: Session, locator: string | undefined): vo
     session.deadline = undefined
     return
   }
-  // Statements repeat: only news is a reason to dial, or a loop of updates would be a loop of dials.
+  // Statements repeat: only news is a reason to dial, or a loop of updates would be a loop of
+  // dials.
   if (session.phase === 'unreachable' || moved || revived) {
     if (!moved && (session.phase === 'connected' || session.phase === 'dialling')) return
     session.attempt = 0

@@ -1,5 +1,6 @@
 /**
- * The replicator as a state machine: no clock, no socket, no log. `step` takes one input and returns
+ * The replicator as a state machine: no clock, no socket, no log. `step` takes one input and
+ * returns
  * what must be done, in order; `nextDeadline` says when it wants to be called again.
  */
 import type { OriginState } from '@kith/interface'

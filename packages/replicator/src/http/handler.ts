@@ -1,5 +1,6 @@
 /**
- * Serves a source over HTTP without knowing any framework: `POST /v1/replication/{operation}`, bodies
+ * Serves a source over HTTP without knowing any framework: `POST /v1/replication/{operation}`,
+ * bodies
  * in our own format, errors as problem details (RFC 9457).
  */
 import { describeProblems, isKithError, showValue } from '@kith/interface'

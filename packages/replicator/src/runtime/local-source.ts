@@ -1,5 +1,6 @@
 /**
- * This log as a source: what the HTTP handler serves, and what another log in the same process pulls
+ * This log as a source: what the HTTP handler serves, and what another log in the same process
+ * pulls
  * from. Only durable batches are visible, because the log shows no others (REP-7).
  */
 import { isKithError } from '@kith/interface'
@@ -108,7 +109,8 @@ function onCommit(serving: Serving, origin: OriginId): void {
   for (const parked of serving.parked) {
     if (parked.origins.has(origin)) parked.wake()
     else if (!parked.announcing) {
-      // News without data can wait a little, so that a busy origin is not announced record by record.
+      // News without data can wait a little, so that a busy origin is not announced record by
+      // record.
       parked.announcing = true
       serving.clock.after(serving.announceDelayMs, () => parked.wake())
     }
@@ -187,7 +189,9 @@ function moved(serving: Serving, wants: readonly PullWant[]): boolean {
   return wants.some((want) => judgeWant(byOrigin.get(want.origin), want).kind !== 'wait')
 }
 
-/** Resolves true when the answer is due whatever it holds: the time is over, or news waited enough. */
+/**
+ * Resolves true when the answer is due whatever it holds: the time is over, or news waited enough.
+ */
 function park(
   serving: Serving,
   origins: ReadonlySet<OriginId>,

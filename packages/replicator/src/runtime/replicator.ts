@@ -39,7 +39,10 @@ export interface ReplicatorOptions {
   readonly membership?: MembershipView
   /** How to reach a member; undefined: not now. Called for every dial. */
   readonly source: (member: Member) => ReplicationSource | undefined
-  /** A member is dialled anew when this text changes. Default: the tag `kith.http`, else the address. */
+  /**
+   * A member is dialled anew when this text changes. Default: the tag `kith.http`, else the
+   * address.
+   */
   readonly locator?: (member: Member) => string | undefined
   /**
    * True where somebody is known to come, for example because seeds are configured: then the log's
@@ -75,7 +78,9 @@ export interface ReplicatorStatus {
   readonly clusterId: string
   readonly running: boolean
   readonly gate: 'waiting' | 'open'
-  /** False while this log lacks what some member was known to hold, also after that one was lost. */
+  /**
+   * False while this log lacks what some member was known to hold, also after that one was lost.
+   */
   readonly caughtUp: boolean
   /** Pulls of others that wait here for something new. */
   readonly parked: number
@@ -91,7 +96,9 @@ export interface Replicator
   stop(): Promise<void>
   /** This log as a source: what the HTTP handler serves. */
   readonly local: ReplicationSource
-  /** Records behind the best known holder; `unknown` where nobody who would know was heard lately. */
+  /**
+   * Records behind the best known holder; `unknown` where nobody who would know was heard lately.
+   */
   lag(): ReadonlyMap<OriginId, number | 'unknown'>
   status(): ReplicatorStatus
 }
@@ -236,7 +243,8 @@ function onMemberEvent(running: Running, event: MemberEvent): void {
 function dispatch(running: Running, input: Input): void {
   if (running.phase === 'stopped') return
   if (running.phase === 'idle') {
-    // Members may be told before `start`; pullers that come so early are looked at when they return.
+    // Members may be told before `start`; pullers that come so early are looked at when they
+    // return.
     if (input.kind === 'member') running.inbox.push(input)
     return
   }

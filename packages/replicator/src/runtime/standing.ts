@@ -9,7 +9,9 @@ export function standingOf(event: MemberEvent): MemberStanding {
   return event.member.status === 'failed' ? 'failed' : 'up'
 }
 
-/** Where a member serves its log: its tag `kith.http`, else its address, for sources of other kinds. */
+/**
+ * Where a member serves its log: its tag `kith.http`, else its address, for sources of other kinds.
+ */
 export function locatorOf(member: Member): string {
   return member.tags['kith.http'] ?? formatAddress(member.address)
 }
