@@ -11,8 +11,8 @@ import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
 import { expect } from 'vitest'
 import { evidence } from '../support/tier.ts'
+import type { Crew } from './support/crew.ts'
 import { within } from './support/process.ts'
-import { startSerf } from './support/serf.ts'
 
 /** Addresses that must not hear from us, and what was kept from them. */
 interface Wall {
@@ -58,11 +58,11 @@ function member(name: string, wall: Wall): Gossip {
 }
 
 /** A service of one reaches the other, and nobody's handler at the Serf in between hears of it. */
-export async function linkedBySerf(): Promise<void> {
+export async function linkedBySerf(crew: Crew): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'kith-link-'))
   const heard = join(folder, 'heard')
   const script = `(echo "$SERF_EVENT $SERF_USER_EVENT $SERF_QUERY_NAME"; cat) >> ${heard}`
-  const serf = await startSerf({ name: 's1', handlers: [`user,query=${script}`] })
+  const serf = await crew.serf({ name: 's1', handlers: [`user,query=${script}`] })
   const wall: Wall = { closed: new Set(), packets: 0, streams: 0 }
   const [left, right] = [member('k1', wall), member('k2', wall)]
   const parts = [left, right].map((gossip) =>
@@ -92,7 +92,7 @@ export async function linkedBySerf(): Promise<void> {
     await handlersHeardNothing(serf.command, heard)
   } finally {
     await Promise.all(parts.map((registry) => registry.stop()))
-    await Promise.all([left.stop(), right.stop(), serf.kill()])
+    await Promise.all([left.stop(), right.stop()])
     await rm(folder, { recursive: true })
   }
 }

@@ -1,11 +1,10 @@
 // Scenarios of membership: who sees whom, and how fast, in both directions.
 import { expect } from 'vitest'
 import { evidence } from '../support/tier.ts'
-import { startKith } from './support/kith.ts'
+import type { Crew } from './support/crew.ts'
 import { allAlive, allSee, failureMsMax } from './support/party.ts'
 import type { Party } from './support/party.ts'
 import { within } from './support/process.ts'
-import { startSerf } from './support/serf.ts'
 
 /** All alive in all views, once the last of them is up. */
 const joinMsMax = 5_000
@@ -14,44 +13,36 @@ const backMsMax = 10_000
 /** Serf's own bound on a leave is two broadcast timeouts and a second; it is far quicker. */
 const leaveMsMax = 15_000
 
-export async function endAll(parties: readonly Party[]): Promise<void> {
-  await Promise.all(parties.map((party) => party.kill()))
-}
-
 function note(what: string, ms: number): void {
   evidence(`serf interop: ${what}, ms`, Math.round(ms))
 }
 
 /** Two Serfs first, Kith joins them; then every way to fail and to come back. */
-export async function kithJoinsSerf(): Promise<void> {
-  const one = await startSerf({ name: 's1', tags: { role: 'web', dc: 'east' } })
-  const two = await startSerf({ name: 's2', tags: { role: 'db' }, join: one.address })
-  const kith = await startKith({
+export async function kithJoinsSerf(crew: Crew): Promise<void> {
+  const one = await crew.serf({ name: 's1', tags: { role: 'web', dc: 'east' } })
+  const two = await crew.serf({ name: 's2', tags: { role: 'db' }, join: one.address })
+  const kith = await crew.kith({
     name: 'k1',
     tags: { role: 'kith', zone: 'a b=c' },
     join: one.address,
   })
   const all = [one, two, kith]
-  try {
-    note('kith joined two serfs', await allAlive(all, joinMsMax))
-    for (const viewer of all) {
-      const view = await viewer.members()
-      expect(view.get('s1')?.tags).toMatchObject({ role: 'web', dc: 'east' })
-      expect(view.get('s2')?.tags).toMatchObject({ role: 'db' })
-      expect(view.get('k1')?.tags).toMatchObject({ role: 'kith', zone: 'a b=c', 'kith.v': '1' })
-    }
-    await one.command('tags', '-set', 'color=red', '-delete', 'dc')
-    await within(joinMsMax, 'a changed tag is seen', async () => {
-      const tags = (await kith.members()).get('s1')?.tags
-      return tags?.['color'] === 'red' && tags['dc'] === undefined
-    })
-    await failAndReturn(kith, [one, two], one.address)
-    await failAndReturn(two, [one, kith], kith.address)
-    await kith.leave()
-    note('serfs saw kith leave', await allSee([one, two], 'k1', 'left', leaveMsMax))
-  } finally {
-    await endAll(all)
+  note('kith joined two serfs', await allAlive(all, joinMsMax))
+  for (const viewer of all) {
+    const view = await viewer.members()
+    expect(view.get('s1')?.tags).toMatchObject({ role: 'web', dc: 'east' })
+    expect(view.get('s2')?.tags).toMatchObject({ role: 'db' })
+    expect(view.get('k1')?.tags).toMatchObject({ role: 'kith', zone: 'a b=c', 'kith.v': '1' })
   }
+  await one.command('tags', '-set', 'color=red', '-delete', 'dc')
+  await within(joinMsMax, 'a changed tag is seen', async () => {
+    const tags = (await kith.members()).get('s1')?.tags
+    return tags?.['color'] === 'red' && tags['dc'] === undefined
+  })
+  await failAndReturn(kith, [one, two], one.address)
+  await failAndReturn(two, [one, kith], kith.address)
+  await kith.leave()
+  note('serfs saw kith leave', await allSee([one, two], 'k1', 'left', leaveMsMax))
 }
 
 async function failAndReturn(who: Party, viewers: readonly Party[], seed: string): Promise<void> {
@@ -68,23 +59,19 @@ async function failAndReturn(who: Party, viewers: readonly Party[], seed: string
 }
 
 /** Kith first, two Serfs join it; then a Serf leaves. */
-export async function serfsJoinKith(): Promise<void> {
-  const kith = await startKith({ name: 'k1', tags: { role: 'kith' } })
-  const one = await startSerf({ name: 's1', tags: { role: 'web' }, join: kith.address })
-  const two = await startSerf({ name: 's2', join: kith.address })
+export async function serfsJoinKith(crew: Crew): Promise<void> {
+  const kith = await crew.kith({ name: 'k1', tags: { role: 'kith' } })
+  const one = await crew.serf({ name: 's1', tags: { role: 'web' }, join: kith.address })
+  const two = await crew.serf({ name: 's2', join: kith.address })
   const all = [one, two, kith]
-  try {
-    note('two serfs joined kith', await allAlive(all, joinMsMax))
-    const [seenByKith, seenByTwo] = [await kith.members(), await two.members()]
-    expect(seenByKith.get('s1')?.tags).toMatchObject({ role: 'web' })
-    expect(seenByTwo.get('k1')?.tags).toMatchObject({ role: 'kith', 'kith.v': '1' })
-    await two.leave()
-    note('kith saw a serf leave', await allSee([one, kith], 's2', 'left', leaveMsMax))
-    await one.kill()
-    await allSee([kith], 's1', 'failed', failureMsMax(3))
-    await one.restart(kith.address)
-    await allSee([one, kith], 's1', 'alive', backMsMax)
-  } finally {
-    await endAll(all)
-  }
+  note('two serfs joined kith', await allAlive(all, joinMsMax))
+  const [seenByKith, seenByTwo] = [await kith.members(), await two.members()]
+  expect(seenByKith.get('s1')?.tags).toMatchObject({ role: 'web' })
+  expect(seenByTwo.get('k1')?.tags).toMatchObject({ role: 'kith', 'kith.v': '1' })
+  await two.leave()
+  note('kith saw a serf leave', await allSee([one, kith], 's2', 'left', leaveMsMax))
+  await one.kill()
+  await allSee([kith], 's1', 'failed', failureMsMax(3))
+  await one.restart(kith.address)
+  await allSee([one, kith], 's1', 'alive', backMsMax)
 }

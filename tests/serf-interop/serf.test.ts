@@ -4,26 +4,27 @@ import { needs } from '../support/requirements.ts'
 import { atTier } from '../support/tier.ts'
 import { linkedBySerf } from './link.ts'
 import { kithJoinsSerf, serfsJoinKith } from './membership.ts'
+import { withCrew } from './support/crew.ts'
 import { traffic } from './traffic.ts'
 
 describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
   it('GOS-40 is joined by Kith: alive, tags, failure and return both ways, leave', async () => {
-    await kithJoinsSerf()
+    await withCrew(kithJoinsSerf)
   }, 120_000)
 
   it('GOS-40 joins Kith: alive, tags, failure and return, leave', async () => {
-    await serfsJoinKith()
+    await withCrew(serfsJoinKith)
   }, 120_000)
 
   it(
     'GOS-41 has nothing to complain about under traffic',
     async () => {
-      await traffic()
+      await withCrew(traffic)
     },
     atTier(240_000, 720_000),
   )
 
   it('GOS-42 carries a service between Kith members that only it can reach, unheard', async () => {
-    await linkedBySerf()
+    await withCrew(linkedBySerf)
   }, 120_000)
 })

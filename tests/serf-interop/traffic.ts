@@ -2,12 +2,10 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { expect } from 'vitest'
 import { atTier, evidence } from '../support/tier.ts'
-import { endAll } from './membership.ts'
-import { startKith } from './support/kith.ts'
+import type { Crew } from './support/crew.ts'
 import type { KithParty } from './support/kith.ts'
 import { allAlive } from './support/party.ts'
 import { pause } from './support/process.ts'
-import { startSerf } from './support/serf.ts'
 import type { SerfParty } from './support/serf.ts'
 
 /**
@@ -29,33 +27,29 @@ const allowed: readonly RegExp[] = [
   /\[ERR\] agent\.ipc: Failed to stream (?:ack|response) to ipc\.client/,
 ]
 
-export async function traffic(): Promise<void> {
-  const one = await startSerf({ name: 's1', tags: { role: 'web' } })
-  const two = await startSerf({ name: 's2', tags: { role: 'db' }, join: one.address })
-  const kith = await startKith({ name: 'k1', join: two.address })
-  const other = await startKith({ name: 'k2', join: one.address })
+export async function traffic(crew: Crew): Promise<void> {
+  const one = await crew.serf({ name: 's1', tags: { role: 'web' } })
+  const two = await crew.serf({ name: 's2', tags: { role: 'db' }, join: one.address })
+  const kith = await crew.kith({ name: 'k1', join: two.address })
+  const other = await crew.kith({ name: 'k2', join: one.address })
   const all = [one, two, kith, other]
-  try {
-    await allAlive(all, 10_000)
-    const lateness = monitorEventLoopDelay({ resolution: 20 })
-    lateness.enable()
-    const until = performance.now() + trafficMs
-    let rounds = 0
-    for (; performance.now() < until; rounds += 1) {
-      await Promise.all([round(rounds, one, two, kith), pause(roundMs)])
-    }
-    evidence('serf interop: rounds of traffic', rounds)
-    expect(await one.command('reachability')).toContain('Successfully contacted all live nodes')
-    await allAlive(all, 1_000)
-    lateness.disable()
-    const paused = [kith, other].some(({ lines }) => lines.some((line) => /paused/.test(line)))
-    const stalled = paused || lateness.max / 1e6 > stallMs
-    if (stalled) evidence('serf interop: the machine stalled, ms', Math.round(lateness.max / 1e6))
-    for (const serf of [one, two]) expect(complaints(serf, stalled)).toEqual([])
-    for (const ours of [kith, other]) expect(ownComplaints(ours, stalled)).toEqual([])
-  } finally {
-    await endAll(all)
+  await allAlive(all, 10_000)
+  const lateness = monitorEventLoopDelay({ resolution: 20 })
+  lateness.enable()
+  const until = performance.now() + trafficMs
+  let rounds = 0
+  for (; performance.now() < until; rounds += 1) {
+    await Promise.all([round(rounds, one, two, kith), pause(roundMs)])
   }
+  evidence('serf interop: rounds of traffic', rounds)
+  expect(await one.command('reachability')).toContain('Successfully contacted all live nodes')
+  await allAlive(all, 1_000)
+  lateness.disable()
+  const paused = [kith, other].some(({ lines }) => lines.some((line) => /paused/.test(line)))
+  const stalled = paused || lateness.max / 1e6 > stallMs
+  if (stalled) evidence('serf interop: the machine stalled, ms', Math.round(lateness.max / 1e6))
+  for (const serf of [one, two]) expect(complaints(serf, stalled)).toEqual([])
+  for (const ours of [kith, other]) expect(ownComplaints(ours, stalled)).toEqual([])
 }
 
 /** Events, queries with and without relays, changed tags and services, some of each. */

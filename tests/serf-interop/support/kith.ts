@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Party, SeenMember } from './party.ts'
 import { run, within } from './process.ts'
-import type { Running } from './process.ts'
+import type { Running, Track } from './process.ts'
 
 const main = join(
   dirname(fileURLToPath(import.meta.resolve('@kith/cli/package.json'))),
@@ -31,7 +31,7 @@ interface MembersAnswer {
   readonly members: readonly (SeenMember & { readonly name: string })[]
 }
 
-export async function startKith(options: KithOptions): Promise<KithParty> {
+export async function startKith(options: KithOptions, track: Track): Promise<KithParty> {
   const { name, tags = {} } = options
   const lines: string[] = []
   const flags = [
@@ -44,6 +44,7 @@ export async function startKith(options: KithOptions): Promise<KithParty> {
     const seeds = seed === undefined ? [] : ['--join', seed]
     const args = ['--conditions=@kith/source', main, 'agent', ...flags, '--bind', bind, ...seeds]
     running = run(process.execPath, args)
+    track(running)
     const own = running.lines
     const first = (): Ready | undefined =>
       own

@@ -14,6 +14,9 @@ export interface Running {
   readonly ended: Promise<void>
 }
 
+/** Told of every process as soon as it runs, by what must end it. */
+export type Track = (running: Running) => void
+
 export function run(command: string, args: readonly string[]): Running {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const lines: string[] = []

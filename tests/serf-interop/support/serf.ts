@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import type { Party, SeenMember } from './party.ts'
 import { freePort, run, within } from './process.ts'
-import type { Running } from './process.ts'
+import type { Running, Track } from './process.ts'
 
 const execute = promisify(execFile)
 
@@ -28,7 +28,7 @@ interface MembersAnswer {
   }[]
 }
 
-export async function startSerf(options: SerfOptions): Promise<SerfParty> {
+export async function startSerf(options: SerfOptions, track: Track): Promise<SerfParty> {
   const { name, tags = {}, handlers = [] } = options
   const address = `127.0.0.1:${await freePort()}`
   const rpc = `127.0.0.1:${await freePort()}`
@@ -48,6 +48,7 @@ export async function startSerf(options: SerfOptions): Promise<SerfParty> {
   let running: Running
   const begin = async (join: string | undefined): Promise<void> => {
     running = run('serf', [...args, ...(join === undefined ? [] : [`-join=${join}`])])
+    track(running)
     running.lines.push = (...more: string[]) => lines.push(...more)
     const answers = (): Promise<boolean> => command('members').then(Boolean, () => false)
     await within(20_000, `${name} answers`, answers, () => lines)
