@@ -1,0 +1,201 @@
+/**
+ * The bad-input catalogue against a real member in a process of its own, over its real sockets. The
+ * process lives, counts what it dropped, believes none of it, and keeps its memory.
+ */
+import { createSocket } from 'node:dgram'
+import type { Socket as UdpSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import type { Socket } from 'node:net'
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { evidence } from '../support/tier.ts'
+import { abuse, compression, framing, msgpack, values } from './hostile/packets.ts'
+import type { Attack } from './hostile/packets.ts'
+import { peakRss, TargetProcess } from './hostile/process.ts'
+import { streamAttacks } from './hostile/streams.ts'
+import type { TargetReport } from './hostile/target.ts'
+import { message } from './hostile/wire.ts'
+
+const host = '127.0.0.1'
+const growthBytesMax = 32 * 1024 * 1024
+
+/** Counters that move by themselves in a healthy cluster. */
+const ordinary =
+  /^(?:packetsIn|packetsOut|probes|gossipPackets|pushPulls|streamsIn|streamsOut|suspicions|refutations|stream\.(?!.)|reconnects|indirectProbes|pauses|probesFailed)$/
+
+let target: TargetProcess
+let witness: TargetProcess
+let socket: UdpSocket
+let before: TargetReport
+const strangers: Socket[] = []
+
+function dropped(report: TargetReport): number {
+  let sum = 0
+  for (const [name, count] of Object.entries(report.counters))
+    if (!ordinary.test(name)) sum += count
+  return sum
+}
+
+async function until(
+  what: string,
+  condition: () => Promise<boolean> | boolean,
+  ms = 10_000,
+): Promise<void> {
+  const end = performance.now() + ms
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not within ${ms} ms: ${what}`)
+    await pause(25)
+  }
+}
+
+/** Statuses and addresses as they were, once whatever was refuted has been. */
+async function expectSameView(): Promise<void> {
+  let seen: readonly string[] = []
+  await until('the view is as it was', async () => {
+    seen = (await target.report()).view
+    return JSON.stringify(seen) === JSON.stringify(before.view)
+  }).catch(() => expect(seen).toEqual(before.view))
+  const others = await witness.report()
+  expect(others.view.map((line) => line.split(' ')[0])).toEqual(['target', 'witness'])
+}
+
+async function expectBounded(name: string, work: () => Promise<void>): Promise<void> {
+  const idle = (await target.collect()).rssBytes
+  const peak = await peakRss(target, work)
+  expect(target.alive, target.complaints).toBe(true)
+  const growthMiB = (peak - idle) / 2 ** 20
+  evidence(`hostile ${name}: growth MiB`, growthMiB.toFixed(1))
+  console.log(`${name}: ${(idle / 2 ** 20).toFixed(1)} MiB idle, grew by ${growthMiB.toFixed(1)}`)
+  expect(peak - idle).toBeLessThan(growthBytesMax)
+}
+
+async function send(packets: readonly Uint8Array[]): Promise<void> {
+  for (const packet of packets) {
+    socket.send(packet, before.gossip, host)
+    await turn()
+  }
+}
+
+/** A ping that is answered shows that everything sent before it has been read. */
+async function expectAnswering(): Promise<void> {
+  const answered = once(socket, 'message')
+  const again = setInterval(() => {
+    socket.send(message(0, { SeqNo: 77, Node: 'target' }), before.gossip, host)
+  }, 100)
+  await answered.finally(() => clearInterval(again))
+}
+
+async function stranger(port: number = before.gossip): Promise<Socket> {
+  const caller = connect({ host, port })
+  strangers.push(caller)
+  caller.on('error', () => {})
+  await new Promise<void>((resolve) => {
+    caller.once('connect', resolve).once('close', () => resolve())
+  })
+  return caller
+}
+
+async function closed(caller: Socket): Promise<void> {
+  caller.resume()
+  if (caller.closed) return
+  await new Promise<void>((resolve) => void caller.once('close', () => resolve()))
+}
+
+beforeAll(async () => {
+  target = await TargetProcess.start('target')
+  witness = await TargetProcess.start('witness', `${host}:${target.first.gossip}`)
+  await until(
+    'the two know each other',
+    async () => {
+      before = await target.report()
+      return before.view.length === 2 && (await witness.report()).view.length === 2
+    },
+    30_000,
+  )
+  socket = createSocket('udp4').bind(0, host)
+  await once(socket, 'listening')
+  // What a member keeps for its work anyway is no growth: let it work before it is measured.
+  await expectAnswering()
+  await send(Array.from({ length: 2_000 }, () => message(0, { SeqNo: 1, Node: 'target' })))
+  await expectAnswering()
+}, 60_000)
+
+afterEach(() => {
+  for (const caller of strangers.splice(0)) caller.destroy()
+})
+
+afterAll(async () => {
+  socket.close()
+  await Promise.all([target.kill(), witness.kill()])
+})
+
+const groups: Readonly<Record<string, readonly Attack[]>> = {
+  framing,
+  msgpack,
+  compression,
+  values,
+  'protocol abuse': abuse,
+}
+
+describe.each(Object.entries(groups))('packets: %s', (group, attacks) => {
+  it('is dropped, counted and not believed, and memory stays', async () => {
+    await expectBounded(`packets: ${group}`, async () => {
+      for (const { title, packets, uncounted } of attacks) {
+        const start = dropped(await target.report())
+        await send(packets)
+        await expectAnswering()
+        if (uncounted === true) continue
+        const rise = dropped(await target.report()) - start
+        expect(rise, `${title}: counted drops`).toBeGreaterThan(0)
+      }
+    })
+    await expectSameView()
+  }, 60_000)
+})
+
+describe('streams', () => {
+  it('of nonsense are ended, counted and not believed, and memory stays', async () => {
+    await expectBounded('streams', async () => {
+      for (const { title, pieces } of streamAttacks) {
+        const start = dropped(await target.report())
+        const caller = await stranger()
+        for (const piece of pieces) caller.write(piece)
+        caller.end()
+        await closed(caller)
+        const rise = dropped(await target.report()) - start
+        expect(rise, `${title}: counted drops`).toBeGreaterThan(0)
+      }
+    })
+    await expectSameView()
+  }, 60_000)
+
+  it('that only sit there are cut off, by the hundred too', async () => {
+    await expectBounded('idle connections', async () => {
+      const idle = await Promise.all(Array.from({ length: 300 }, () => stranger()))
+      const slow = await Promise.all(Array.from({ length: 10 }, () => stranger()))
+      for (const caller of slow) caller.write(Uint8Array.of(6))
+      await Promise.all([...idle, ...slow].map(closed))
+    })
+    await expectSameView()
+    // Whoever comes in good faith is served again.
+    const caller = await stranger()
+    caller.write(message(0, { SeqNo: 5, Node: 'target' }))
+    const [answer] = (await once(caller, 'data')) as [Buffer]
+    expect(answer[0]).toBe(2)
+  }, 60_000)
+})
+
+describe('floods', () => {
+  it('of fifty thousand packets leave the member answering and in the cluster', async () => {
+    const garbage = Uint8Array.from({ length: 1_200 }, (_, index) => (index * 7) & 0xff)
+    await expectBounded('packet flood', async () => {
+      for (let count = 0; count < 50_000; count += 1) {
+        socket.send(garbage, before.gossip, host)
+        if (count % 50 === 0) await turn()
+      }
+      await expectAnswering()
+    })
+    await expectSameView()
+  }, 60_000)
+})

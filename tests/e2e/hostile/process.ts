@@ -1,0 +1,103 @@
+/** Talks to the attacked process: its reports, its memory, its end. */
+import { fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { TargetReport } from './target.ts'
+
+const script = fileURLToPath(new URL('target.ts', import.meta.url))
+const pageBytes = 4096
+
+interface Question {
+  resolve(answer: unknown): void
+  reject(cause: Error): void
+}
+
+export class TargetProcess {
+  readonly first: TargetReport
+  readonly #child: ChildProcess
+  readonly #questions: Question[]
+  readonly #exited: Promise<unknown>
+  #complaints = ''
+
+  private constructor(child: ChildProcess, first: TargetReport, questions: Question[]) {
+    this.#child = child
+    this.first = first
+    this.#questions = questions
+    child.stderr?.on('data', (text: Buffer) => {
+      this.#complaints = (this.#complaints + text.toString()).slice(-4_000)
+    })
+    child.on('message', (answer) => questions.shift()?.resolve(answer))
+    this.#exited = once(child, 'exit').then(([code, signal]) => {
+      const gone = new Error(`the target ended with ${code ?? signal}: ${this.#complaints}`)
+      for (const question of questions.splice(0)) question.reject(gone)
+    })
+  }
+
+  static async start(name: string, ...seeds: readonly string[]): Promise<TargetProcess> {
+    const execArgv = ['--conditions=@kith/source', '--expose-gc']
+    const stdio: ('ignore' | 'pipe' | 'ipc')[] = ['ignore', 'ignore', 'pipe', 'ipc']
+    const child = fork(script, [name, ...seeds], { execArgv, stdio })
+    const [first] = (await once(child, 'message')) as [TargetReport]
+    return new TargetProcess(child, first, [])
+  }
+
+  get alive(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** Its last words on standard error. */
+  get complaints(): string {
+    return this.#complaints
+  }
+
+  /** Resident memory now, as the system sees it: also while the process is too busy to answer. */
+  get rssBytes(): number {
+    const [, resident = '0'] = readFileSync(`/proc/${this.#child.pid}/statm`, 'utf8').split(' ')
+    return Number(resident) * pageBytes
+  }
+
+  report(): Promise<TargetReport> {
+    return this.#ask('report')
+  }
+
+  /** A report after a collection of garbage, so that `rssBytes` is what is really kept. */
+  collect(): Promise<TargetReport> {
+    return this.#ask('collect')
+  }
+
+  /** Milliseconds that `agent.stop()` took. */
+  async stop(): Promise<number> {
+    const { stoppedMs } = await this.#ask<{ stoppedMs: number }>('stop')
+    return stoppedMs
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.#exited
+  }
+
+  /** One question at a time is answered, in order. */
+  async #ask<Answer = TargetReport>(question: string): Promise<Answer> {
+    if (!this.alive) throw new Error(`the target is gone: ${this.#complaints}`)
+    return await new Promise<Answer>((resolve, reject) => {
+      this.#questions.push({ resolve: (answer) => resolve(answer as Answer), reject })
+      this.#child.send(question)
+    })
+  }
+}
+
+/** The highest resident memory while `work` ran, looked at every 20 ms. */
+export async function peakRss(target: TargetProcess, work: () => Promise<void>): Promise<number> {
+  let peak = target.rssBytes
+  const look = setInterval(() => {
+    if (target.alive) peak = Math.max(peak, target.rssBytes)
+  }, 20)
+  try {
+    await work()
+  } finally {
+    clearInterval(look)
+  }
+  return Math.max(peak, target.rssBytes)
+}
