@@ -16,11 +16,15 @@ export async function runCheck(
   print(describe(corpus))
   const story: Story = { cluster, corpus, signal, feeds: [], sent: [] }
   const begun = performance.now()
+  const interrupted = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('interrupted')), { once: true })
+  })
+  interrupted.catch(() => {})
   for (const [at, { title, run }] of steps.entries()) {
     const from = performance.now()
     const label = `${at + 1}  ${title.padEnd(52, ' ')}`
     try {
-      const result = await run(story)
+      const result = await Promise.race([run(story), interrupted])
       print(`ok    ${label}  ${seconds(from)}  ${result}`)
     } catch (cause) {
       if (signal.aborted) return 130

@@ -1,4 +1,6 @@
 /** Five members on this machine: their directories, services and feeds, and their end. */
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
@@ -15,7 +17,6 @@ export interface Seat {
   readonly late: boolean
   /** Undefined before its first start; the last one after it ended. */
   process: MemberProcess | undefined
-  starts: number
 }
 
 export interface Cluster {
@@ -40,10 +41,11 @@ export async function createCluster(): Promise<Cluster> {
     late: at === memberNames.length - 1,
     service: `${name}-desk`,
     process: undefined,
-    starts: 0,
   }))
   const desks = new Map<string, Server>()
-  const started: MemberProcess[] = []
+  const running = new Set<ChildProcess>()
+
+  let stopping = false
 
   async function start(seat: Seat): Promise<MemberProcess> {
     const desk = desks.get(seat.name) ?? (await openDesk(seat.name))
@@ -52,14 +54,17 @@ export async function createCluster(): Promise<Cluster> {
     const file = join(folder, seat.name, 'agent.json')
     await mkdir(join(folder, seat.name), { recursive: true })
     await writeFile(file, JSON.stringify(configOf(seat, seats, folder, port), undefined, 2))
-    seat.process = await startMember(seat.name, ['--config', file])
-    seat.starts += 1
-    started.push(seat.process)
+    // A step that was interrupted may still get here; nothing begins after the end.
+    if (stopping) throw new Error('the demo is ending')
+    seat.process = await startMember(seat.name, ['--config', file], (child) => {
+      running.add(child)
+      child.once('exit', () => running.delete(child))
+    })
     return seat.process
   }
   function killAll(): void {
     // A paused process takes no other signal; the killing one it does.
-    for (const member of started) if (member.running()) member.kill('SIGKILL')
+    for (const child of running) child.kill('SIGKILL')
   }
 
   return {
@@ -68,12 +73,12 @@ export async function createCluster(): Promise<Cluster> {
     seat: (name) => seats.find((seat) => seat.name === name) ?? fail(name),
     start,
     async stop() {
-      const running = started.filter((member) => member.running())
-      for (const member of running) {
-        member.kill('SIGTERM')
-        member.kill('SIGCONT')
+      stopping = true
+      const left = Promise.all([...running].map((child) => once(child, 'exit')))
+      for (const child of running) {
+        child.kill('SIGTERM')
+        child.kill('SIGCONT')
       }
-      const left = Promise.all(running.map(({ exited }) => exited))
       const late = new Promise<void>((resolve) => setTimeout(resolve, LEAVE_TIMEOUT_MS).unref())
       await Promise.race([left, late])
       killAll()

@@ -35,13 +35,21 @@ const command = join(
   'bin/kith.js',
 )
 
-/** Runs `kith agent` with these arguments and resolves once it printed that it is ready. */
-export async function startMember(name: string, args: readonly string[]): Promise<MemberProcess> {
+/**
+ * Runs `kith agent` with these arguments and resolves once it printed that it is ready. `spawned`
+ * is told of the process at once, so that it can be ended whatever happens meanwhile.
+ */
+export async function startMember(
+  name: string,
+  args: readonly string[],
+  spawned: (child: ChildProcess) => void,
+): Promise<MemberProcess> {
   // A group of its own: Ctrl-C is for the demo, which then lets its members leave.
   const child = spawn(process.execPath, [command, 'agent', '--log-format', 'json', ...args], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  spawned(child)
   let complaints = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaints = (complaints + text).slice(-COMPLAINT_CHARACTERS_MAX)
