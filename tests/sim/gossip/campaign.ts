@@ -62,9 +62,7 @@ export function runPlan(plan: Plan, seed: number, context: ScenarioContext): Rep
   const size = random.pick(sizes.filter((members) => members <= (plan.membersMax ?? 64)))
   const timings = resolveOptions(random.chance(0.3) ? 'local' : 'lan')
   const events = new EventCounter((line) => context.note(line))
-  let world: World | undefined
-  const accuracy = new AccuracyChecker(() => world as World)
-  const watchers: Watcher[] = [events, accuracy]
+  const watchers: Watcher[] = [events]
   const cluster = new Cluster({
     seed,
     members: size,
@@ -72,9 +70,10 @@ export function runPlan(plan: Plan, seed: number, context: ScenarioContext): Rep
     watchers,
     ...(plan.step === undefined ? {} : { step: plan.step }),
   })
+  const world = new World(cluster)
+  const accuracy = new AccuracyChecker(world)
   const rows = new RowChecker(cluster.actors)
-  watchers.push(rows)
-  world = new World(cluster)
+  watchers.push(accuracy, rows)
   setUp(world, random)
   agree(world, agreementBoundMs(timings, size), 'formed')
   const lastsMs = random.between(plan.lastsS[0] * 1000, plan.lastsS[1] * 1000)

@@ -142,10 +142,10 @@ export class AccuracyChecker implements Watcher {
     falseUnderLoss: 0,
     falseByFewCopies: 0,
   }
-  readonly #world: () => World
+  readonly #world: World
   readonly #suspectedAt = new Map<string, number>()
 
-  constructor(world: () => World) {
+  constructor(world: World) {
     this.#world = world
   }
 
@@ -160,7 +160,7 @@ export class AccuracyChecker implements Watcher {
   }
 
   #judge(observer: Actor, name: string, input: Input, now: number): void {
-    const world = this.#world()
+    const world = this.#world
     const { actors } = world.cluster
     const subject = actors.find((actor) => actor.name === name)
     const judgeName = accuser(input, name) ?? observer.name

@@ -93,6 +93,22 @@ function startProbe(state: State, entry: Entry): void {
   sendBare(state, entry.address, [encodeMessage(ping), encodeMessage(suspect)], entry)
 }
 
+/**
+ * Shortly before a suspicion ends, its subject is told once more, straight: a refutation that missed
+ * us, as one in thousands does, comes back beside the ack of the ping. The verdict does not wait for
+ * it. memberlist does not ask, and now and then declares dead who answered everybody else.
+ */
+export function askLastWord(state: State, entry: Entry): void {
+  if (entry.state !== 'suspect' || state.entries.get(entry.name) !== entry) return
+  state.sequenceNumber = (state.sequenceNumber + 1) >>> 0
+  const { name: node, incarnation } = entry
+  const suspect = { kind: 'suspect', incarnation, node, from: state.name } as const
+  // The accusation goes first, so that the ack can carry the answer to it.
+  const parts = [encodeMessage(suspect), encodeMessage(pingFor(state, node, state.sequenceNumber))]
+  sendBare(state, entry.address, parts, entry)
+  count(state, 'lastWords')
+}
+
 export function pingFor(state: State, node: string, sequenceNumber: number): PingMessage {
   return {
     kind: 'ping',

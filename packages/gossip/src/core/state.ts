@@ -24,6 +24,7 @@ export type Task =
   | { readonly kind: 'probeEnd' }
   | { readonly kind: 'helperTimeout'; readonly sequenceNumber: number }
   | { readonly kind: 'suspicion'; readonly entry: Entry }
+  | { readonly kind: 'lastWord'; readonly entry: Entry }
   | { readonly kind: 'gossipTick' }
   | { readonly kind: 'pushPullTick' }
   | { readonly kind: 'reapTick' }
@@ -41,7 +42,7 @@ export interface Suspicion {
   /** Who has spoken already, the first accuser included. */
   readonly accusers: Set<string>
   confirmations: number
-  timer: Timer<Task>
+  timers: readonly Timer<Task>[]
 }
 
 /** One row of SWIM's table. */

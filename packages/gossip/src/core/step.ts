@@ -12,7 +12,7 @@ import type { Command, Input, Output } from './input.ts'
 import { pruneEnded } from './intents.ts'
 import { createJob, finishJoin, takeAddresses } from './join.ts'
 import { handlePacket } from './packet.ts'
-import { probeEnd, probeSendFailed, probeTick, probeTimeout } from './probe.ts'
+import { askLastWord, probeEnd, probeSendFailed, probeTick, probeTimeout } from './probe.ts'
 import { collected, pushPullTick, startExchange } from './push-pull.ts'
 import { broadcastExtension } from './queries.ts'
 import { takeFinished } from './queue.ts'
@@ -112,6 +112,7 @@ function doubtOwnClock(state: State): void {
 function waitsForOthers(task: Task): boolean {
   return (
     task.kind === 'suspicion' ||
+    task.kind === 'lastWord' ||
     task.kind === 'probeTimeout' ||
     task.kind === 'probeEnd' ||
     task.kind === 'helperTimeout'
@@ -130,6 +131,8 @@ function runTask(state: State, task: Task, dueAt: number): void {
       return helperTimeout(state, task.sequenceNumber)
     case 'suspicion':
       return suspicionEnded(state, task.entry)
+    case 'lastWord':
+      return askLastWord(state, task.entry)
     case 'gossipTick':
       return gossipTick(state)
     case 'pushPullTick':

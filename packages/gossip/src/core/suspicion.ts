@@ -1,6 +1,7 @@
 /** How long a suspect has to answer: Lifeguard's timer, shortened by every new accuser. */
 import { cancel, schedule } from './deadlines.ts'
-import type { Entry, State } from './state.ts'
+import type { Timer } from './deadlines.ts'
+import type { Entry, State, Suspicion, Task } from './state.ts'
 
 /** The least time for a cluster of `members`, memberlist's integer arithmetic included. */
 export function suspicionMinMs(factor: number, members: number, probeIntervalMs: number): number {
@@ -39,8 +40,22 @@ export function startSuspicion(state: State, entry: Entry, from: string): void {
     needed,
     accusers: new Set([from]),
     confirmations: 0,
-    timer: schedule(state.deadlines, state.now + lasts, { kind: 'suspicion', entry }),
+    timers: setTimers(state, entry, state.now + lasts),
   }
+}
+
+/**
+ * The end, and shortly before it the question that gives the suspect the last word. A confirmation
+ * may end the time at once; then it ends half a round of gossip later, so that an answer can come.
+ */
+function setTimers(state: State, entry: Entry, endsAt: number): readonly Timer<Task>[] {
+  const { probeTimeoutMs, gossipIntervalMs } = state.timings
+  const asksAt = Math.max(state.now, endsAt - probeTimeoutMs)
+  const at = Math.max(endsAt, state.now + gossipIntervalMs / 2)
+  return [
+    schedule(state.deadlines, asksAt, { kind: 'lastWord', entry }),
+    schedule(state.deadlines, at, { kind: 'suspicion', entry }),
+  ]
 }
 
 /** True where `from` said something new; the timer then runs shorter, maybe out. */
@@ -52,12 +67,16 @@ export function confirmSuspicion(state: State, entry: Entry, from: string): bool
   suspicion.confirmations += 1
   const { minMs, maxMs, confirmations, needed, startedAt } = suspicion
   const at = Math.max(state.now, startedAt + suspicionMs(minMs, maxMs, confirmations, needed))
-  cancel(state.deadlines, suspicion.timer)
-  suspicion.timer = schedule(state.deadlines, at, { kind: 'suspicion', entry })
+  cancelTimers(state, suspicion)
+  suspicion.timers = setTimers(state, entry, at)
   return true
 }
 
 export function cancelSuspicion(state: State, entry: Entry): void {
-  cancel(state.deadlines, entry.suspicion?.timer)
+  if (entry.suspicion !== undefined) cancelTimers(state, entry.suspicion)
   entry.suspicion = undefined
+}
+
+function cancelTimers(state: State, suspicion: Suspicion): void {
+  for (const timer of suspicion.timers) cancel(state.deadlines, timer)
 }
