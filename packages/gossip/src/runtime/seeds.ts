@@ -12,7 +12,7 @@ const checkMs = 10_000
 export interface SeedsOptions {
   readonly clock: Clock
   readonly random: Random
-  /** One attempt with all seeds; rejects where none answered. */
+  /** One attempt with all seeds; rejects, and has reported it, where none answered. */
   readonly join: () => Promise<unknown>
   readonly alone: () => boolean
 }
@@ -26,20 +26,19 @@ export function keepJoining({ clock, random, join, alone }: SeedsOptions): Cance
     if (!stopped) cancel = clock.after(delayMs * (0.75 + random.float() / 2), tick)
   }
   const attempt = async (): Promise<void> => {
-    try {
-      await join()
-      retryMs = retryMsMin
-    } catch {
-      // Reported by `join` itself; here it only means to try again.
-    }
-    if (alone()) {
-      later(retryMs)
-      retryMs = Math.min(retryMs * 2, retryMsMax)
-    } else later(checkMs)
+    // Success alone proves nothing: the only seed that answered may be this member itself.
+    await join().catch(() => {})
+    if (!alone()) return inCompany()
+    later(retryMs)
+    retryMs = Math.min(retryMs * 2, retryMsMax)
+  }
+  const inCompany = (): void => {
+    retryMs = retryMsMin
+    later(checkMs)
   }
   const tick = (): void => {
     if (alone()) void attempt()
-    else later(checkMs)
+    else inCompany()
   }
   void attempt()
   return () => {

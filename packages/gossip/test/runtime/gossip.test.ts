@@ -242,6 +242,16 @@ describe('joining and leaving', () => {
     await stopAll(place, [late, again])
   })
 
+  it('GOS-25 a member whose only seed is itself does not keep itself busy', async () => {
+    const place = createPlace()
+    const member = place.gossip(1, { join: [text(1)] })
+    await startAll(place, [member])
+    await place.advance(120_000)
+    // 0.5, 1, 2, 4, 8, 16, 30, 30 and so on, each with a quarter of jitter.
+    expect(member.stats().counters['streamsOut']).toBeLessThanOrEqual(12)
+    await stopAll(place, [member])
+  })
+
   it('GOS-26 a leave is seen as left by all, and nothing else is possible afterwards', async () => {
     const place = createPlace()
     const [first, second, third] = await cluster(place, 3)
