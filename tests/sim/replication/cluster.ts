@@ -150,6 +150,7 @@ export class Cluster {
     const clock = fastWall(this.network.clockAt(address))
     const log = createLog({ store: disk.factory, member: name, clock, random, gate, gateMs: 2_000 })
     await log.start()
+    if (log.status().gate === 'damaged') throw new Error(`${name} calls its log damaged`)
     const replicator = createReplicator({
       log: mutant?.log?.(log) ?? log,
       member: name,
