@@ -102,7 +102,8 @@ async function observe(log: Log): Promise<Observation> {
     runs: await Promise.all(
       [log.origin, ...strangers].flatMap((origin) =>
         [1, 2, 4, 5, 9].flatMap((from) => [
-          said(() => log.readBatches(origin, from, 10_000)),
+          // One batch each: a longer run may rightly end before a damaged one.
+          said(() => log.readBatches(origin, from, 1)),
           said(() => log.fetchBatch(origin, from)),
           said(() => log.chainAt(origin, from)),
         ]),
@@ -258,7 +259,7 @@ describe('a damaged store', () => {
     const random = createRandom(Number(process.env['KITH_SEED'] ?? 7))
     const places = everything
       ? Array.from({ length: file.length }, (_, at) => at)
-      : samplePlaces(file, random.below, 250)
+      : samplePlaces(file, random.below, 500)
     const outcomes = { refused: 0, reported: 0, harmless: 0 }
     for (const at of places) {
       copyBaseline()

@@ -88,7 +88,7 @@ export class BatchReads {
     if (cached !== undefined) return cached
     const read = this.ask(() => this.reader.atOffset(offset), offset)
     const row = this.check(read, offset)
-    if (row.batch.offset + row.batch.count <= offset) {
+    if (row.batch.offset > offset || row.batch.offset + row.batch.count <= offset) {
       throw this.corrupt(offset, 'the row that holds it is missing')
     }
     return row

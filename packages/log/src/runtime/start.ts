@@ -56,6 +56,9 @@ export async function startParts(options: ResolvedOptions, ports: StartPorts): P
   try {
     const fresh = state.meta === undefined
     const initial = initialState(state, clock.wallNow(), newId)
+    const reads = new BatchReads(backend.reader, digests, options.cacheBytesMax)
+    // Before the writer: it takes out of the state what cannot be believed.
+    const damage = [...state.damage, ...checkEnds(initial, state, reads)]
     writer = new LogWriter(initial, {
       clock,
       digests,
@@ -68,9 +71,7 @@ export async function startParts(options: ResolvedOptions, ports: StartPorts): P
         },
       },
     })
-    const reads = new BatchReads(backend.reader, digests, options.cacheBytesMax)
     writer.attach(backend, reads)
-    const damage = [...state.damage, ...checkEnds(initial, state, reads)]
     const own = initial.origins.get(initial.meta.origin)
     const history = own !== undefined && own.next > 1
     const gate = startGate(options, history, initial.meta.clean, clock.now())

@@ -168,16 +168,21 @@ export async function verifyStore(
     if (page === undefined || page.length === 0) break
     for (const read of page) {
       const offset = read.ok ? read.batch.offset : read.offset
-      if (offset >= expected.nextOffset) break
-      if (read.ok) verifier.batch(read.batch)
-      else verifier.badRow(read.offset, read.reason)
-      next = read.ok ? offset + Math.max(1, read.batch.count) : offset + 1
+      if (offset >= expected.nextOffset) return await conclude(verifier, inspect)
+      if (read.ok && offset >= next) verifier.batch(read.batch)
+      else verifier.badRow(offset, read.ok ? 'the row is out of order' : read.reason)
+      // A damaged tree may lead backwards; the walk does not follow it.
+      next = Math.max(next + 1, read.ok ? offset + read.batch.count : offset + 1)
     }
-    const last = page.at(-1)
-    const end = last === undefined ? next : last.ok ? last.batch.offset : last.offset
-    if (end >= expected.nextOffset) break
     await new Promise((resolve) => setImmediate(resolve))
   }
+  return await conclude(verifier, inspect)
+}
+
+async function conclude(
+  verifier: Verifier,
+  inspect: () => Promise<readonly StoreDamage[]>,
+): Promise<VerifyReport> {
   verifier.finish()
   verifier.add(await inspect())
   return {
