@@ -92,6 +92,21 @@ describe('sessions', () => {
     expect(core.outputs.map(({ kind }) => kind)).toEqual(['close', 'dial'])
   })
 
+  it('REP-33 a member that serves no log is left alone until there is news of it', () => {
+    const core = new Core({ gapPolicy: 'skip' }, [stateOf(originB, 5)])
+    core.up('serf')
+    core.input({ kind: 'noSource', member: 'serf', session: core.session('serf') })
+    core.pass(100_000)
+    expect(core.of('dial').length).toBe(1)
+    expect(core.events('memberDisconnected')).toEqual([])
+    core.meet('b', [stateOf(originB, 40, { own: true, floor: 20 })])
+    const gap = { origin: originB, asked: 5, resume: 20, chainBefore: chain(9) }
+    core.answer('b', { gaps: [gap] })
+    expect(core.of('recordGap').length).toBe(1)
+    core.up('serf')
+    expect(core.of('dial').length).toBe(3)
+  })
+
   it('REP-18 answers of a closed session are dropped', () => {
     const core = new Core()
     core.meet('b', [stateOf(originB, 9, { own: true })])

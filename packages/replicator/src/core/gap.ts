@@ -34,7 +34,7 @@ export function considerGap(
 /** Nobody is unheard, and nobody we only remember held what we lack. */
 function allHeard(state: State, origin: OriginId, next: number): boolean {
   for (const session of state.sessions.values()) {
-    if (session.phase === 'refused') continue
+    if (session.phase === 'refused' || session.phase === 'unreachable') continue
     if (session.helloAt === undefined) return false
     const theirs = session.theirs.get(origin)
     if (session.phase !== 'connected' && theirs !== undefined && holds(theirs, next)) return false

@@ -32,6 +32,8 @@ export type Input =
     }
   | ({ readonly kind: 'hello'; readonly hello: HelloMessage } & Call)
   | ({ readonly kind: 'helloFailed' } & Call & Failure)
+  /** The member serves no log, or does not say where: a Serf agent, for example. */
+  | ({ readonly kind: 'noSource' } & Call)
   | ({ readonly kind: 'pulled'; readonly pull: number; readonly response: PullResponse } & Call)
   | ({ readonly kind: 'pullFailed'; readonly pull: number } & Call & Failure)
   /** `report` is undefined when the log refused the whole transaction: `reason` says why. */

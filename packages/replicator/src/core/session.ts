@@ -64,9 +64,7 @@ function memberUp(turn: Turn, session: Session, locator: string | undefined): vo
   session.locator = locator
   session.failed = false
   if (locator === undefined) {
-    close(turn, session)
-    session.phase = 'unreachable'
-    session.deadline = undefined
+    rest(turn, session)
     return
   }
   // Statements repeat: only news is a reason to dial, or a loop of updates would be a loop of
@@ -77,6 +75,13 @@ function memberUp(turn: Turn, session: Session, locator: string | undefined): vo
     close(turn, session)
     dial(turn, session)
   }
+}
+
+/** Nothing to dial until membership has news of it. */
+export function rest(turn: Turn, session: Session): void {
+  close(turn, session)
+  session.phase = 'unreachable'
+  session.deadline = undefined
 }
 
 function memberFailed(turn: Turn, session: Session): void {

@@ -28,6 +28,7 @@ import {
   onHello,
   onHelloNeeded,
   onMember,
+  rest,
 } from './session.ts'
 import type { Session, State, Turn } from './state.ts'
 
@@ -52,6 +53,7 @@ function take(turn: Turn, input: Input): void {
       return onMember(turn, input)
     case 'hello':
     case 'helloFailed':
+    case 'noSource':
     case 'pulled':
     case 'pullFailed':
       return onAnswer(turn, input)
@@ -85,6 +87,8 @@ function onAnswer(turn: Turn, input: Answer): void {
       return onPulled(turn, session, input.pull, input.response)
     case 'helloFailed':
       return onCallFailed(turn, session, input)
+    case 'noSource':
+      return rest(turn, session)
     case 'pullFailed':
       if (input.code === 'ERR_REPLICATOR_HELLO_NEEDED') return onHelloNeeded(turn, session)
       return onCallFailed(turn, session, input)

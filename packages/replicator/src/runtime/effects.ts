@@ -1,7 +1,7 @@
 /** Carries out what the core decides, and brings the results back as inputs. */
 import { isKithError } from '@kith/interface'
 import type { Emitter, Logger, Member, ReplicaLog, ReplicationSource } from '@kith/interface'
-import type { Call, Input, Output, ReplicatorEvents, Verdict } from '../core/messages.ts'
+import type { Input, Output, ReplicatorEvents, Verdict } from '../core/messages.ts'
 import { isReplicatorCode, ReplicatorError } from '../errors.ts'
 import type { ReplicatorErrorCode } from '../errors.ts'
 
@@ -104,9 +104,7 @@ function dial(work: Work, output: Extract<Output, { kind: 'dial' }>): void {
   const known = work.members.get(member)
   const source = known === undefined ? undefined : makeSource(work, known)
   if (source === undefined) {
-    // After this step, so that the core never answers inside its own turn.
-    const reason = 'nothing says where it serves its log'
-    track(work, failLater(work, { member, session }, reason))
+    answered(work, { kind: 'noSource', member, session })
     return
   }
   const controller = new AbortController()
@@ -128,11 +126,6 @@ function makeSource(work: Work, member: Member): ReplicationSource | undefined {
     work.options.logger.warn({ cause, member: member.name }, 'no source could be made')
     return undefined
   }
-}
-
-async function failLater(work: Work, call: Call, reason: string): Promise<void> {
-  await Promise.resolve()
-  answered(work, { kind: 'helloFailed', ...call, code: 'ERR_REPLICATOR_UNAVAILABLE', reason })
 }
 
 function pull(work: Work, output: Extract<Output, { kind: 'pull' }>): void {
