@@ -1,6 +1,12 @@
 /** Putting news into the queues, and packing what goes out beside or instead of a message. */
 import type { Address } from '@kith/interface'
-import { encodeMessage, encodePacket, encodeSerf, piggybackBudget } from '../wire/codec.ts'
+import {
+  broadcastCost,
+  encodeMessage,
+  encodePacket,
+  encodeSerf,
+  piggybackBudget,
+} from '../wire/codec.ts'
 import type {
   AliveMessage,
   DeadMessage,
@@ -10,8 +16,8 @@ import type {
 } from '../wire/message.ts'
 import { schedule } from './deadlines.ts'
 import { enqueue, takeBroadcasts, transmitLimit } from './queue.ts'
-import type { TransmitQueue } from './queue.ts'
-import { emit } from './state.ts'
+import type { EnqueueOptions, TransmitQueue } from './queue.ts'
+import { count, emit } from './state.ts'
 import type { Entry, State } from './state.ts'
 
 /** memberlist's news: replaces what is queued about the same member. */
@@ -21,8 +27,7 @@ export function broadcastSwim(
   ticket?: number,
 ): void {
   const options = { about: message.node, ...(ticket === undefined ? {} : { ticket }) }
-  enqueue(state.broadcasts, encodeMessage(message), options)
-  wakeGossip(state)
+  queueNews(state, state.broadcasts, encodeMessage(message), options)
 }
 
 /** Serf's news in the bytes it came in, so that what we do not know passes through unchanged. */
@@ -33,7 +38,18 @@ export function broadcastSerf(
   ticket?: number,
 ): void {
   const bytes = encodeMessage({ kind: 'user', message: undefined, bytes: serfBytes })
-  enqueue(queue, bytes, ticket === undefined ? {} : { ticket })
+  queueNews(state, queue, bytes, ticket === undefined ? {} : { ticket })
+}
+
+/** What fits no packet would wait for ever, and take room for as long. Nothing of ours is so large. */
+function queueNews(
+  state: State,
+  queue: TransmitQueue,
+  bytes: Uint8Array,
+  options: EnqueueOptions,
+): void {
+  if (broadcastCost(bytes.length) > piggybackBudget(0)) return count(state, 'newsTooLarge')
+  enqueue(queue, bytes, options)
   wakeGossip(state)
 }
 

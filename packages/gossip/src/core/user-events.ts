@@ -10,10 +10,18 @@ import type { State } from './state.ts'
 
 /** Different events of one Lamport time; a cluster makes one or two. */
 export const eventsPerTimeMax = 64
+/** Name and payload of one event; Serf's own hard limit. */
+const eventBytesMax = 9216
+/** Names and payloads of all events of one Lamport time: with 512 slots at most 8 MiB are kept. */
+const eventBytesPerTimeMax = 16_384
 
 /** True where the event was new and should be passed on. */
 export function handleUserEvent(state: State, message: UserEventMessage): boolean {
   const { lamportTime, name, payload } = message
+  if (eventBytes(message) > eventBytesMax) {
+    count(state, 'eventTooLarge')
+    return false
+  }
   if (!witness(state.eventClock, lamportTime)) {
     count(state, 'lamportTimeAbsurd')
     return false
@@ -30,12 +38,17 @@ export function handleUserEvent(state: State, message: UserEventMessage): boolea
     return event.name === name && sameBytes(event.payload, payload)
   })
   if (known) return false
-  if (slot.events.length >= eventsPerTimeMax) {
+  const held = slot.events.reduce((bytes, event) => bytes + eventBytes(event), eventBytes(message))
+  if (slot.events.length >= eventsPerTimeMax || held > eventBytesPerTimeMax) {
     count(state, 'eventsFull')
     return false
   }
   slot.events.push({ name, payload })
   return true
+}
+
+function eventBytes({ name, payload }: Pick<UserEventMessage, 'name' | 'payload'>): number {
+  return name.length + payload.length
 }
 
 /** The events of another member's buffer; they are kept, not passed on. */

@@ -3,7 +3,7 @@ import type { Address, ByteStream, StreamTransport } from '@kith/interface'
 import { createRandom, silentLogger } from '@kith/interface'
 import { describe, expect, it } from 'vitest'
 import type { Gossip } from '../../src/index.ts'
-import { createStreamDecoder, encodeStream } from '../../src/wire/codec.ts'
+import { createStreamDecoder, encodeStream, userMessage } from '../../src/wire/codec.ts'
 import type { StreamStep } from '../../src/wire/codec.ts'
 import { hex, pushPull, vector } from '../wire/support.ts'
 import { alive, at, cluster, createPlace, startAll, stopAll, text } from './support.ts'
@@ -170,6 +170,53 @@ describe('streams from strangers', () => {
     }
     expect(member.members()).toEqual(before)
     await stopAll(place, members)
+  })
+})
+
+describe('news of strangers', () => {
+  const event = (lamportTime: bigint, name: string, bytes: number): Uint8Array =>
+    encodeStream(
+      userMessage({
+        kind: 'userEvent',
+        lamportTime,
+        name,
+        payload: new Uint8Array(bytes),
+        coalesce: false,
+      }),
+    )
+
+  async function tell(place: Place, other: Stranger, bytes: Uint8Array): Promise<void> {
+    await answerTo(place, await place.until(other.streams.connect(at(1))), bytes)
+  }
+
+  it('GOS-32 events too large for Serf are counted and not kept', async () => {
+    const place = createPlace()
+    const { member, other } = await one(place)
+    await tell(place, other, event(1n, 'large', 9_212))
+    await tell(place, other, event(2n, 'huge', 10_000_000))
+    expect(counter(member, 'eventTooLarge')).toBe(2)
+    expect(member.stats().lamportTimes.event).toBe(1n)
+    await stopAll(place, [member])
+  })
+
+  it('GOS-32 events too large for a packet are kept, and wait in no queue', async () => {
+    const place = createPlace()
+    const { member, other } = await one(place)
+    await tell(place, other, event(1n, 'fits', 1_300))
+    expect(member.stats().queues.events).toBe(1)
+    await tell(place, other, event(2n, 'does not', 9_000))
+    expect(counter(member, 'newsTooLarge')).toBe(1)
+    expect(member.stats().queues.events).toBe(1)
+    expect(member.stats().lamportTimes.event).toBe(3n)
+    await stopAll(place, [member])
+  })
+
+  it('GOS-32 events of one Lamport time have a bound together', async () => {
+    const place = createPlace()
+    const { member, other } = await one(place)
+    for (const name of ['a', 'b', 'c']) await tell(place, other, event(1n, name, 6_000))
+    expect(counter(member, 'eventsFull')).toBe(1)
+    await stopAll(place, [member])
   })
 })
 
