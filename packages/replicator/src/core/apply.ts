@@ -46,6 +46,8 @@ export function onApplied(
   if (applying?.id !== id) return
   state.applying = undefined
   state.pausedUntil = undefined
+  // Credit came back, acks moved on: anybody may be asked again.
+  for (const session of state.sessions.values()) session.due = true
   for (const item of applying.items) {
     state.dirty.add(item.origin)
     const session = sessionOf(state, item)

@@ -43,6 +43,7 @@ function chooseFor(turn: Turn, origin: OriginId): void {
   if (ahead.length > 0 && serving.length === 0) {
     const asked = considerGap(turn, origin, view, next, ahead)
     view.eager = asked?.member
+    markDue(turn, view.eager)
     return
   }
   view.gapSince = undefined
@@ -50,6 +51,7 @@ function chooseFor(turn: Turn, origin: OriginId): void {
   const level = ahead.length === 0 ? sessions.filter((one) => nextOf(one, origin) >= next) : serving
   const present = sessions.find((session) => session.member === view.eager)
   view.eager = keepOrPick(turn, origin, present, level)
+  markDue(turn, view.eager)
 }
 
 function trackProgress(
@@ -72,6 +74,11 @@ function trackProgress(
     view.behindSince = now
     view.behindAt = next
   }
+}
+
+function markDue(turn: Turn, member: string | undefined): void {
+  const session = member === undefined ? undefined : turn.state.sessions.get(member)
+  if (session !== undefined) session.due = true
 }
 
 /**
@@ -140,6 +147,7 @@ export function repickStalled(turn: Turn): void {
     const left = view.eager === undefined ? undefined : state.sessions.get(view.eager)
     left?.stalled.set(origin, now + stalledStalls * state.tuning.stallMs)
     view.eager = other.member
+    markDue(turn, view.eager)
   }
 }
 

@@ -29,6 +29,8 @@ export function settlePulls(turn: Turn): void {
   const { state, now } = turn
   if (state.pausedUntil !== undefined && now < state.pausedUntil) return
   for (const session of state.sessions.values()) {
+    if (!session.due) continue
+    session.due = false
     if (session.phase === 'connected') pullFrom(turn, session)
   }
 }
@@ -133,6 +135,7 @@ export function onPulled(turn: Turn, session: Session, id: number, response: Pul
   const pull = session.pulls.get(id)
   if (pull === undefined) return
   session.pulls.delete(id)
+  session.due = true
   if (response.logId !== session.logId) return lose(turn, session, 'became another log')
   // Batches earn their trust when they were applied, or a source of damage would be dialled all
   // day.

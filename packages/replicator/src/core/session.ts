@@ -48,6 +48,7 @@ function addSession(state: State, member: string): Session {
     idleUntil: undefined,
     acked: new Map(),
     corrupt: 0,
+    due: false,
     bufferedBytes: 0,
     roundTripMs: 0,
     windowBytes: firstWindowBytes,
@@ -163,6 +164,7 @@ export function onHello(turn: Turn, session: Session, hello: HelloMessage): void
   if (failure !== undefined) return refuse(turn, session, failure)
   const started = (session.deadline ?? now) - state.tuning.helloTimeoutMs
   session.phase = 'connected'
+  session.due = true
   session.deadline = undefined
   session.refusal = undefined
   session.helloAt = now

@@ -64,6 +64,8 @@ export interface Session {
   idleUntil: number | undefined
   acked: Map<OriginId, number>
   corrupt: number
+  /** Something changed that may allow a pull: looked at before the step ends. */
+  due: boolean
   bufferedBytes: number
   roundTripMs: number
   windowBytes: number

@@ -165,6 +165,7 @@ function onDeadline(turn: Turn): void {
 
 function sessionDeadline(turn: Turn, session: Session): void {
   const { now } = turn
+  session.due = true
   if (session.idleUntil !== undefined && now >= session.idleUntil) session.idleUntil = undefined
   for (const pull of session.pulls.values()) {
     if (now >= pull.deadline) return lose(turn, session, 'a pull was not answered in time')
