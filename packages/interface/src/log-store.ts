@@ -176,7 +176,7 @@ export interface LogStore {
   commit(changes: StoreChanges, flush: boolean): void
   /** A reader of what is committed; valid until closed or the store is. */
   reader(): LogStoreReader
-  /** Slow and thorough checks that only the store can make of its own file. */
+  /** Slow and thorough checks that only the store can make of its own file. Never throws. */
   inspect(): readonly StoreDamage[]
   /** Frees the lock. Idempotent. */
   close(): void

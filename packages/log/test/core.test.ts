@@ -101,18 +101,14 @@ describe('producers', () => {
         const model: number[] = []
         for (const sequence of sequences) {
           const found = lookUpAnswer(answers, sequence)
-          if (model.includes(sequence)) {
-            expect(found).toEqual({ kind: 'stored', answer: answer(sequence) })
-            continue
-          }
           const oldest = Math.min(...model)
-          if (model.length === PRODUCER_ANSWERS_MAX && sequence < oldest) {
-            expect(found).toEqual({ kind: 'stale', oldest })
-            continue
-          }
-          expect(found).toEqual({ kind: 'new' })
+          const full = model.length === PRODUCER_ANSWERS_MAX
+          const stale = full && sequence < oldest ? { kind: 'stale', oldest } : { kind: 'new' }
+          const stored = { kind: 'stored', answer: answer(sequence) }
+          expect(found).toEqual(model.includes(sequence) ? stored : stale)
+          if (found.kind !== 'new') continue
           answers = rememberAnswer(answers, answer(sequence)) as Uint8Array<ArrayBuffer>
-          if (model.length === PRODUCER_ANSWERS_MAX) model.splice(model.indexOf(oldest), 1)
+          if (full) model.splice(model.indexOf(oldest), 1)
           model.push(sequence)
         }
       }),

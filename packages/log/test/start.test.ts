@@ -81,9 +81,7 @@ describe.each(kinds)('starting a %s log', (kind) => {
     const second = createLog(options)
     const error = await second.start().catch((cause: unknown) => cause)
     expect(error).toMatchObject({ code: 'ERR_LOG_LOCKED' })
-    if (options.directory !== undefined) {
-      expect((error as LogError).message).toContain(options.directory)
-    }
+    expect((error as LogError).message).toContain(options.directory ?? 'memory')
     await second.stop()
     expect((await log.append(records(1))).first).toBe(1)
     await log.stop()

@@ -42,15 +42,6 @@ function restartWal(): void {
   answer({ kind: 'restarted', walBytes: store.walBytes })
 }
 
-function inspect(): void {
-  try {
-    answer({ kind: 'inspected', damage: store.inspect() })
-  } catch (cause) {
-    const reason = `the file cannot be inspected: ${plainError(cause).message}`
-    answer({ kind: 'inspected', damage: [{ table: 'file', key: '', reason }] })
-  }
-}
-
 function close(): void {
   store.close()
   answer({ kind: 'closed' })
@@ -66,7 +57,7 @@ port.on('message', (message: ToWriter) => {
       restartWal()
       break
     case 'inspect':
-      inspect()
+      answer({ kind: 'inspected', damage: store.inspect() })
       break
     case 'close':
       close()

@@ -404,10 +404,15 @@ class Session {
   }
 
   inspect(): readonly StoreDamage[] {
-    const found = this.db.pragma('integrity_check(100)') as { integrity_check: string }[]
-    return found
-      .filter(({ integrity_check: text }) => text !== 'ok')
-      .map(({ integrity_check: reason }) => ({ table: 'file', key: '', reason }))
+    try {
+      const found = this.db.pragma('integrity_check(100)') as { integrity_check: string }[]
+      return found
+        .filter(({ integrity_check: text }) => text !== 'ok')
+        .map(({ integrity_check: reason }) => ({ table: 'file', key: '', reason }))
+    } catch (cause) {
+      const text = cause instanceof Error ? cause.message : String(cause)
+      return [{ table: 'file', key: '', reason: `it cannot be inspected: ${text}` }]
+    }
   }
 
   close(): void {
