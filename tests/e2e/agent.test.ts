@@ -82,6 +82,23 @@ describe('kith agent as a process', () => {
     expect(ada.lines.some(({ event }) => event === 'member-failed')).toBe(false)
   })
 
+  it('goes on, and leaves well, when nobody reads its lines any more', async () => {
+    const ada = await startAgent('--node', 'ada')
+    const ben = await startAgent('--node', 'ben', '--log-level', 'debug')
+    ben.child.stdout?.destroy()
+    const joining = await fetch(`http://${ben.http}/v1/services/web`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ service: 'web', port: 80 }),
+    })
+    expect(joining.status).toBe(200)
+    const cleo = await startAgent('--node', 'cleo', '--join', ben.gossip, '--join', ada.gossip)
+    await cleo.line(({ event, member }) => event === 'member-join' && member?.name === 'ben')
+    ben.child.kill('SIGTERM')
+    expect(await ben.exited).toBe(0)
+    await cleo.line(({ event, member }) => event === 'member-leave' && member?.name === 'ben')
+  })
+
   it('ends at once on a second signal', async () => {
     const ada = await startAgent('--node', 'ada')
     await startAgent('--node', 'ben', '--join', ada.gossip)

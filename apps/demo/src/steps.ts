@@ -28,11 +28,12 @@ const KILL_AFTER_LINES = 1000
 /** The victim's requests come slowly enough that the kill does not miss them. */
 const KILLED_PACE_MS = 20
 /**
- * Longest time to a failed member of five in profile local: (2 x 5 - 1) probe intervals of 1 s
- * until somebody probes it, and the suspicion maximum of 18 s.
+ * Longest time to a failed member of five in profile lan: (2 x 5 - 1) probe intervals of 1 s until
+ * somebody probes it, and the suspicion maximum of 24 s.
  */
-const FAILED_MS = 27_000
-const SETTLED_MS = 30_000
+const FAILED_MS = 33_000
+/** Whatever gossip missed comes with the next exchange of whole states, every 30 s. */
+const SETTLED_MS = 45_000
 
 export const steps: readonly Step[] = [
   { title: 'five processes, one of them late: all see all', run: allSeeAll },

@@ -1,10 +1,11 @@
 /** Where the command begins: the real streams, the real signals, the real exit code. */
 import { runCli } from './program.ts'
 
-// A reader that has seen enough (`kith log read | head`) is no failure.
+// A reader that has seen enough (`kith log read | head`) is no failure, and an agent whose lines
+// nobody reads any more is a member all the same.
 process.stdout.on('error', (cause: Error & { code?: string }) => {
-  if (cause.code === 'EPIPE') process.exit(0)
-  throw cause
+  if (cause.code !== 'EPIPE') throw cause
+  if (process.argv[2] !== 'agent') process.exit(0)
 })
 
 const code = await runCli(process.argv.slice(2), {
