@@ -1,5 +1,6 @@
 /** Serf's join and leave intents, ordered by Lamport time: serf-wire section 5. */
 import type { JoinIntent, LeaveIntent } from '../wire/message.ts'
+import { nameIsFit } from './alive.ts'
 import { broadcastIntent } from './broadcasts.ts'
 import { stamp, witness } from './clocks.ts'
 import { schedule } from './deadlines.ts'
@@ -72,6 +73,10 @@ function rememberIntent(
   name: string,
   lamportTime: bigint,
 ): boolean {
+  if (!nameIsFit(name)) {
+    count(state, 'nameUnfit')
+    return false
+  }
   const known = state.recentIntents.get(name)
   if (known !== undefined && lamportTime <= known.lamportTime) return false
   if (known === undefined && state.recentIntents.size >= state.timings.recentIntentsMax) {

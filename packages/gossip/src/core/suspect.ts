@@ -1,5 +1,6 @@
 /** Handling suspect(incarnation, member, from): memberlist-behaviour section 3. */
 import type { SuspectMessage } from '../wire/message.ts'
+import { nameIsFit } from './alive.ts'
 import { broadcastSwim } from './broadcasts.ts'
 import type { ProbeReport } from './input.ts'
 import { absurdEvidence, answerStale, refute } from './refute.ts'
@@ -13,6 +14,8 @@ export function handleSuspect(state: State, message: SuspectMessage, probe?: Pro
   const { incarnation, node, from } = message
   const entry = state.entries.get(node)
   if (entry === undefined) return
+  // Accusers are remembered and named in events: what nobody can be called accuses nobody.
+  if (!nameIsFit(from)) return count(state, 'nameUnfit')
   if (incarnation < entry.incarnation) return answerStale(state, entry)
   if (absurdEvidence(entry.incarnation, incarnation)) return count(state, 'incarnationAbsurd')
   if (entry.suspicion !== undefined) {

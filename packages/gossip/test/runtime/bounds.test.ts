@@ -3,7 +3,12 @@ import type { Address, ByteStream, StreamTransport } from '@kith/interface'
 import { createRandom, silentLogger } from '@kith/interface'
 import { describe, expect, it } from 'vitest'
 import type { Gossip } from '../../src/index.ts'
-import { createStreamDecoder, encodeStream, userMessage } from '../../src/wire/codec.ts'
+import {
+  createStreamDecoder,
+  encodeMessage,
+  encodeStream,
+  userMessage,
+} from '../../src/wire/codec.ts'
 import type { StreamStep } from '../../src/wire/codec.ts'
 import { hex, pushPull, vector } from '../wire/support.ts'
 import { alive, at, cluster, createPlace, startAll, stopAll, text } from './support.ts'
@@ -209,6 +214,23 @@ describe('news of strangers', () => {
     expect(member.stats().queues.events).toBe(1)
     expect(member.stats().lamportTimes.event).toBe(3n)
     await stopAll(place, [member])
+  })
+
+  it('GOS-32 intents and accusations under names nobody can have are counted and not kept', async () => {
+    const place = createPlace()
+    const members = await cluster(place, 2)
+    const [member] = members
+    if (member === undefined) throw new Error('two members')
+    const other = await stranger(place)
+    const long = 'x'.repeat(60_000)
+    const intent = { kind: 'leaveIntent', lamportTime: 9n, node: long, prune: false } as const
+    other.send(at(1), encodeMessage(userMessage(intent)))
+    other.send(at(1), encodeMessage({ kind: 'suspect', incarnation: 1, node: 'm2', from: long }))
+    await place.advance(100)
+    expect(counter(member, 'nameUnfit')).toBe(2)
+    expect(member.stats().queues.intents).toBe(0)
+    expect(counter(member, 'suspicions')).toBe(0)
+    await stopAll(place, members)
   })
 
   it('GOS-32 events of one Lamport time have a bound together', async () => {
