@@ -89,10 +89,32 @@ export function contentLength(request: IncomingMessage): number | undefined {
  * is read. What is refused is not kept; the rest of it is dropped as it comes.
  */
 export async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
+  refuseLongBody(request, bytesMax)
+  return joined(boundedBody(request, bytesMax), contentLength(request))
+}
+
+/** The parts as one. With an announced length they are never held twice. */
+export async function joined(
+  body: AsyncIterable<Uint8Array>,
+  announced: number | undefined,
+): Promise<Buffer> {
+  if (announced === undefined) {
+    const parts: Uint8Array[] = []
+    for await (const part of body) parts.push(part)
+    return Buffer.concat(parts)
+  }
+  const whole = Buffer.allocUnsafeSlow(announced)
+  let length = 0
+  for await (const part of body) {
+    whole.set(part, length)
+    length += part.length
+  }
+  return length === announced ? whole : whole.subarray(0, length)
+}
+
+/** Refuses an announced length over the limit before a byte is read. */
+export function refuseLongBody(request: IncomingMessage, bytesMax: number): void {
   if ((contentLength(request) ?? 0) > bytesMax) throw bodyTooLarge(bytesMax)
-  const parts: Buffer[] = []
-  for await (const part of boundedBody(request, bytesMax)) parts.push(part as Buffer)
-  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
 }
 
 /** The body as it arrives; throws once it passes `bytesMax` or breaks off. */

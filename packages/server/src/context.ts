@@ -24,7 +24,9 @@ export interface ServerCounters {
   bodyBytes: number
   recordsAppended: number
   recordsRead: number
-  /** Readers with `follow`, now. */
+  /** Answers with records that are being sent, now. */
+  readers: number
+  /** Those of them with `follow`. */
   followers: number
   verifying: boolean
 }
@@ -37,6 +39,7 @@ export function createCounters(): ServerCounters {
     bodyBytes: 0,
     recordsAppended: 0,
     recordsRead: 0,
+    readers: 0,
     followers: 0,
     verifying: false,
   }

@@ -28,6 +28,8 @@ export interface ServerLimits {
   readonly recordsMax: number
   /** Open connections; more are closed at once. Default 1 024. */
   readonly connectionsMax: number
+  /** Answers with records at a time, with `follow` or without. Default 256. */
+  readonly readersMax: number
   /** Readers with `follow` at a time. Default 128. */
   readonly followersMax: number
   /** A request must have arrived whole within this. Default 60 000. */
@@ -64,6 +66,7 @@ export const defaultServerLimits: ServerLimits = Object.freeze({
   lineBytesMax: 2 * MIB,
   recordsMax: 10_000,
   connectionsMax: 1024,
+  readersMax: 256,
   followersMax: 128,
   requestTimeoutMs: 60_000,
   headersTimeoutMs: 10_000,

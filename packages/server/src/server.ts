@@ -2,7 +2,7 @@
  * The HTTP interface of one member. It listens before the other parts run, so that its address can
  * be told to the cluster, and answers 503 until they are bound.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Address, showValue } from '@kith/interface'
@@ -20,6 +20,9 @@ import { logStatusRoutes } from './routes/log-status.ts'
 import { replicationRoutes } from './routes/replication.ts'
 import { serviceRoutes } from './routes/services.ts'
 import { statusRoutes } from './routes/status.ts'
+
+/** How long a body that was refused may still come. */
+const LINGER_MS = 2_000
 
 export interface Server extends AsyncDisposable {
   /**
@@ -116,8 +119,8 @@ function createApp(
     http: { headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs) },
     routerOptions: { maxParamLength: 512 },
     clientErrorHandler: refuseMalformed,
-    frameworkErrors: (cause, _request, reply) => {
-      sendProblem(frameworkError(cause), reply, context.counters)
+    frameworkErrors: (cause, request, reply) => {
+      sendProblem(frameworkError(cause), request, reply, context.counters)
     },
   })
   app.server.maxConnections = limits.connectionsMax
@@ -138,10 +141,10 @@ function createApp(
   app.setNotFoundHandler((request: FastifyRequest) => {
     throw notFound(`${request.method} ${request.url.slice(0, 200)} is not part of this interface`)
   })
-  app.setErrorHandler((cause, _request, reply) => {
+  app.setErrorHandler((cause, request, reply) => {
     const problem = problemOf(frameworkError(cause))
     if (problem.code === 'ERR_SERVER_INTERNAL') options.logger.error({ cause }, 'a request failed')
-    sendProblem(frameworkError(cause), reply, context.counters)
+    sendProblem(frameworkError(cause), request, reply, context.counters)
   })
   const groups = [
     healthRoutes,
@@ -155,16 +158,43 @@ function createApp(
   return app
 }
 
-function sendProblem(cause: unknown, reply: FastifyReply, counters: ServerCounters): void {
+function sendProblem(
+  cause: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  counters: ServerCounters,
+): void {
   const problem = problemOf(cause)
   if (problem.status >= 500) counters.failures += 1
   else counters.badRequests += 1
   if (problem.status === 503 || problem.status === 429) reply.header('retry-after', '1')
-  reply
-    .code(problem.status)
-    .header('content-type', 'application/problem+json')
-    .serializer((body: unknown) => JSON.stringify(body))
-    .send(problem)
+  reply.code(problem.status).header('content-type', 'application/problem+json')
+  if (request.raw.complete) {
+    reply.serializer((body: unknown) => JSON.stringify(body)).send(problem)
+    return
+  }
+  reply.hijack()
+  answerBeforeBody(request.raw, reply, JSON.stringify(problem))
+}
+
+/**
+ * Answers a request whose body is still coming. The answer goes out whole at once, but ends only
+ * with the body, or after a while: a connection that is closed with bytes unread is reset, and a
+ * reset can take the answer with it.
+ */
+function answerBeforeBody(request: IncomingMessage, reply: FastifyReply, body: string): void {
+  const response = reply.raw
+  const length = Buffer.byteLength(body)
+  const headers = { ...reply.getHeaders(), 'content-length': length, connection: 'close' }
+  response.writeHead(reply.statusCode, headers as OutgoingHttpHeaders)
+  response.write(body)
+  const finish = (): void => {
+    clearTimeout(timer)
+    response.end()
+  }
+  const timer = setTimeout(finish, LINGER_MS)
+  timer.unref()
+  request.once('end', finish).once('close', finish).resume()
 }
 
 /** Fastify's own refusals (a bad URL, a bad length) in our words. */

@@ -15,7 +15,7 @@ const HEAD = {
  * One read of the log while streaming: large enough to be quick, small enough to wait in memory.
  */
 const READ_RECORDS_MAX = 512
-const READ_BYTES_MAX = 1024 * 1024
+const READ_BYTES_MAX = 64 * 1024
 
 interface ReadPlan {
   readonly from: number | 'latest'
@@ -34,13 +34,11 @@ export function readRoutes(app: FastifyInstance, context: RouteContext): void {
     }
     // An offset that is not held is answered as a problem, while there still can be one.
     if (plan.from !== 'latest') await log.read({ from: plan.from, limit: 1 })
-    if (plan.follow && context.counters.followers >= context.limits.followersMax) {
-      const text = `${context.limits.followersMax} readers follow already`
-      throw new ServerError('ERR_SERVER_BUSY', text)
-    }
+    refuseTooMany(plan, context)
     const signal = goneSignal(reply.raw, context.stopping)
     const lines = plan.follow ? followLines(log, plan, signal) : storedLines(log, plan, signal)
     reply.hijack()
+    context.counters.readers += 1
     if (plan.follow) context.counters.followers += 1
     try {
       const { writeTimeoutMs } = context.limits
@@ -48,9 +46,20 @@ export function readRoutes(app: FastifyInstance, context: RouteContext): void {
     } catch (cause) {
       context.logger.warn({ cause }, 'an answer with records broke off')
     } finally {
+      context.counters.readers -= 1
       if (plan.follow) context.counters.followers -= 1
     }
   })
+}
+
+/** Each holds a page for as long as its reader takes nothing. */
+function refuseTooMany(plan: ReadPlan, { counters, limits }: RouteContext): void {
+  if (plan.follow && counters.followers >= limits.followersMax) {
+    throw new ServerError('ERR_SERVER_BUSY', `${limits.followersMax} readers follow already`)
+  }
+  if (counters.readers >= limits.readersMax) {
+    throw new ServerError('ERR_SERVER_BUSY', `${limits.readersMax} readers are served already`)
+  }
 }
 
 interface Lines {

@@ -1,6 +1,6 @@
 /** Mounts the replicator's own handler: the server carries the bytes and knows none of them. */
 import type { FastifyInstance } from 'fastify'
-import { boundedBody } from '../body.ts'
+import { boundedBody, refuseLongBody } from '../body.ts'
 import type { RouteContext } from '../context.ts'
 import type { ReplicationOperation } from '../ports.ts'
 import { goneSignal, sendStream } from '../stream.ts'
@@ -12,6 +12,7 @@ export function replicationRoutes(app: FastifyInstance, context: RouteContext): 
     app.post(`/v1/replication/${operation}`, async (request, reply) => {
       const { replication } = context.parts()
       const signal = goneSignal(reply.raw)
+      refuseLongBody(request.raw, context.limits.replicationBytesMax)
       const body = boundedBody(request.raw, context.limits.replicationBytesMax)
       const answer = await replication.handle(operation, body, signal)
       if (answer.body instanceof Uint8Array) {
