@@ -11,6 +11,8 @@ export interface Planted {
   /** The schedule in which the fault can show. */
   readonly schedule: string
   readonly mutant: Mutant
+  /** Where to begin: histories rarely meet in the first seeds. Default 1. */
+  readonly firstSeed?: number
 }
 
 function foreign(changes: StoreChanges, rows: Rows): readonly StoredBatch[] {
@@ -139,6 +141,7 @@ export const mutants: Readonly<Record<string, Planted>> = {
     },
   },
   'a quarantine that is not written': {
+    firstSeed: 5,
     caught: /REP-(1|9)/,
     schedule: 'replication-roll-back-blind',
     mutant: {
@@ -147,6 +150,7 @@ export const mutants: Readonly<Record<string, Planted>> = {
     },
   },
   'a quarantine forgotten': {
+    firstSeed: 5,
     caught: /REP-12/,
     schedule: 'replication-roll-back-blind',
     mutant: rewriting((changes) => {
