@@ -1,4 +1,4 @@
-/** Every option of everything that is created by options: out of range it is refused by its name. */
+/** Every option of everything made by options: out of range it is refused by its name. */
 import { createAgent } from '@kith/agent'
 import { createGossip, profiles } from '@kith/gossip'
 import { isKithError } from '@kith/interface'
