@@ -41,7 +41,9 @@ export function broadcastSerf(
   queueNews(state, queue, bytes, ticket === undefined ? {} : { ticket })
 }
 
-/** What fits no packet would wait for ever, and take room for as long. Nothing of ours is so large. */
+/**
+ * What fits no packet would wait for ever, and take room for as long. Nothing of ours is so large.
+ */
 function queueNews(
   state: State,
   queue: TransmitQueue,

@@ -35,14 +35,19 @@ export function handleJoinIntent(state: State, message: JoinIntent): boolean {
   if (lamportTime <= row.statusTime) return false
   row.statusTime = lamportTime
   if (row.snapshot.status === 'leaving') setStatus(state, row, 'alive')
-  return true
+  if (node !== state.name || state.phase !== 'active') return true
+  // Somebody knows a later intent of ours than we do: one of an earlier life, maybe its leave, and
+  // whoever hears of that one last would show us as leaving. Only a later join ends it.
+  announceJoin(state)
+  return false
 }
 
 /** Says that we are here, with a time above everything said of us so far. */
 export function announceJoin(state: State): void {
-  const message = { kind: 'joinIntent', lamportTime: stamp(state.clock), node: state.name } as const
-  handleJoinIntent(state, message)
-  broadcastIntent(state, message)
+  const lamportTime = stamp(state.clock)
+  const row = state.members.get(state.name)
+  if (row !== undefined) row.statusTime = lamportTime
+  broadcastIntent(state, { kind: 'joinIntent', lamportTime, node: state.name })
 }
 
 /** Forgets intents that are too old to matter. */

@@ -94,9 +94,9 @@ function startProbe(state: State, entry: Entry): void {
 }
 
 /**
- * Shortly before a suspicion ends, its subject is told once more, straight: a refutation that missed
- * us, as one in thousands does, comes back beside the ack of the ping. The verdict does not wait for
- * it. memberlist does not ask, and now and then declares dead who answered everybody else.
+ * Shortly before a suspicion ends, its subject is told once more, straight: a refutation that
+ * missed us, as one in thousands does, comes back beside the ack of the ping. The verdict does not
+ * wait for it. memberlist does not ask, and now and then declares dead who answered everybody else.
  */
 export function askLastWord(state: State, entry: Entry): void {
   if (entry.state !== 'suspect' || state.entries.get(entry.name) !== entry) return

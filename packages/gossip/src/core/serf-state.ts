@@ -55,9 +55,9 @@ export function mergeUserState(state: State, bytes: Uint8Array): void {
 }
 
 /**
- * The rows of the same exchange were merged before: a member that is still alive to us came back, and
- * the other side has yet to hear of it. Serf takes the leave all the same, at a time above the join
- * that nobody repeats, and shows the member as leaving until it leaves again.
+ * The rows of the same exchange were merged before: a member that is still alive to us came back,
+ * and the other side has yet to hear of it. Serf takes the leave all the same, at a time above the
+ * join that nobody repeats, and shows the member as leaving until it leaves again.
  */
 function isBack(state: State, node: string): boolean {
   const swimState = state.entries.get(node)?.state

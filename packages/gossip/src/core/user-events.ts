@@ -6,7 +6,7 @@ import type { BufferedEvents, UserEventMessage } from '../wire/message.ts'
 import { sameBytes } from '../wire/codec.ts'
 import { witness } from './clocks.ts'
 import { count } from './state.ts'
-import type { State } from './state.ts'
+import type { EventSlot, State } from './state.ts'
 
 /** Different events of one Lamport time; a cluster makes one or two. */
 export const eventsPerTimeMax = 64
@@ -27,7 +27,7 @@ export function handleUserEvent(state: State, message: UserEventMessage): boolea
     return false
   }
   const slots = state.timings.eventBufferMax
-  if (state.eventClock.time > BigInt(slots) + lamportTime) return false
+  if (tooOld(state, lamportTime)) return false
   const place = Number(lamportTime % BigInt(slots))
   const slot = state.eventSlots[place]
   if (slot?.lamportTime !== lamportTime) {
@@ -66,7 +66,15 @@ export function mergeEvents(state: State, buffered: readonly (BufferedEvents | u
   }
 }
 
-/** The used slots of our buffer. */
+/** The slots of our buffer that others would still take: what is too old they would complain about. */
 export function bufferedEvents(state: State): readonly BufferedEvents[] {
-  return state.eventSlots.filter((slot) => slot !== undefined)
+  const recent: EventSlot[] = []
+  for (const slot of state.eventSlots) {
+    if (slot !== undefined && !tooOld(state, slot.lamportTime)) recent.push(slot)
+  }
+  return recent
+}
+
+function tooOld(state: State, lamportTime: bigint): boolean {
+  return state.eventClock.time > BigInt(state.timings.eventBufferMax) + lamportTime
 }
