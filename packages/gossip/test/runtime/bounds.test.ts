@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { Gossip } from '../../src/index.ts'
 import {
   createStreamDecoder,
+  decodeState,
   encodeMessage,
   encodeStream,
   userMessage,
@@ -213,6 +214,26 @@ describe('news of strangers', () => {
     expect(counter(member, 'newsTooLarge')).toBe(1)
     expect(member.stats().queues.events).toBe(1)
     expect(member.stats().lamportTimes.event).toBe(3n)
+    await stopAll(place, [member])
+  })
+
+  it('GOS-32 what others would call too old is in no exchange', async () => {
+    const place = createPlace()
+    const { member, other } = await one(place)
+    await tell(place, other, event(1n, 'first', 10))
+    await tell(place, other, event(513n, 'newer', 10))
+    const names = async (): Promise<readonly string[]> => {
+      const stream = await place.until(other.streams.connect(at(1)))
+      const step = decoded(await answerTo(place, stream, encodeStream(pushPull([]))))
+      if (step.kind !== 'message' || step.message.kind !== 'pushPull') throw new Error(step.kind)
+      const slots = decodeState(step.message.userState)?.events ?? []
+      return slots.flatMap((slot) => slot?.events.map(({ name }) => name) ?? [])
+    }
+    // 513 takes the place of 1; 2 is still there when the clock has passed 514.
+    await tell(place, other, event(2n, 'second', 10))
+    expect(await names()).toEqual(['newer', 'second'])
+    await tell(place, other, event(516n, 'newest', 10))
+    expect(await names()).toEqual(['newer', 'newest'])
     await stopAll(place, [member])
   })
 
