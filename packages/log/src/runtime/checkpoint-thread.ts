@@ -14,6 +14,7 @@ const { directory } = workerData as ThreadData
 const db = openDatabase(databasePath(directory), { fileMustExist: true, timeout: 0 })
 db.pragma('synchronous=FULL')
 db.pragma('wal_autocheckpoint=0')
+db.pragma('cache_size=-2000')
 
 function answer(message: FromCheckpointer): void {
   port.postMessage(message)

@@ -79,11 +79,24 @@ export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents>
 /** How long acknowledgements of other logs may wait to be written down. */
 const replicaWriteDelayMs = 5_000
 
+/** How long a stop waits for a disk that does not answer. */
+const stopMsMax = 10_000
+
+/** Resolves when `work` is done, or after `ms`; the work itself reports its failures. */
+function within({ clock }: LogParts, ms: number, work: () => Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(ms, resolve)
+    void work().finally(() => {
+      cancel()
+      resolve()
+    })
+  })
+}
+
 class RunningLog implements Log {
   private readonly options: ResolvedOptions
   private readonly given: LogOptions
   private readonly events
-  private readonly listeners = new Set<(commit: LogCommit) => void>()
   private readonly dirtyReplicas = new Set<LogId>()
   private state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
   private started: LogParts | undefined
@@ -134,10 +147,7 @@ class RunningLog implements Log {
   }
 
   private announce(commits: readonly LogCommit[]): void {
-    for (const commit of commits) {
-      this.events.emit('commit', commit)
-      for (const listener of [...this.listeners]) listener(commit)
-    }
+    for (const commit of commits) this.events.emit('commit', commit)
     for (const wake of [...(this.started?.wakers ?? [])]) wake()
   }
 
@@ -155,12 +165,13 @@ class RunningLog implements Log {
     if (step.state.kind === 'waiting') this.armGate(parts)
     if (before !== 'waiting' || step.state.kind !== 'open') return
     this.gateTimer?.()
+    let rotated = false
     if (step.rotate && parts.writer.poisoned === undefined) {
-      rotateOrigin(parts, 'no member could be asked after an unclean stop')
+      rotated = rotateOrigin(parts, 'no member could be asked after an unclean stop') !== undefined
       // Nobody waits for this one: a failure poisons the log, which says so itself.
       parts.writer.join().catch(() => {})
     }
-    this.events.emit('gate', { rotated: step.rotate })
+    this.events.emit('gate', { rotated })
   }
 
   private get parts(): LogParts {
@@ -185,8 +196,10 @@ class RunningLog implements Log {
     this.gateTimer?.()
     parts.stopped = true
     this.writeReplicas(parts)
-    await parts.writer.drained()
-    await this.markClean(parts)
+    await within(parts, stopMsMax, async () => {
+      await parts.writer.drained()
+      await this.markClean(parts)
+    })
     for (const wake of [...parts.wakers]) wake()
     await parts.backend.close()
   }
@@ -206,9 +219,7 @@ class RunningLog implements Log {
   on: Log['on'] = (kind, listener) => this.events.on(kind, listener)
 
   onCommit(listener: (commit: LogCommit) => void): () => void {
-    const entry = (commit: LogCommit): void => listener(commit)
-    this.listeners.add(entry)
-    return () => void this.listeners.delete(entry)
+    return this.events.on('commit', listener)
   }
 
   get logId(): LogId {

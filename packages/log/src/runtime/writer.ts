@@ -9,6 +9,7 @@ import { applyChange, copyState } from '../core/state.ts'
 import type { LogState } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import { batchTimeMin } from '../wire/batch.ts'
+import { copyBytes } from '../wire/bytes.ts'
 import { placeBatches } from './backend.ts'
 import type { Backend } from './backend.ts'
 import type { BatchReads } from './reads.ts'
@@ -270,17 +271,22 @@ export class LogWriter {
    * group.
    */
   private remember({ transaction }: SealedTransaction, buffers: readonly ArrayBuffer[]): void {
+    const { batches } = transaction
+    let free = this.backend?.keepsBytes === false
     if (this.reads?.wantsNew() === true) {
-      for (const batch of placeBatches(transaction.batches, buffers)) {
-        this.reads.remember({ batch, timeMin: batchTimeMin(batch.bytes) })
+      const used = batches.reduce((sum, { length }) => sum + length, 0)
+      const size = buffers.reduce((sum, { byteLength }) => sum + byteLength, 0)
+      // A kept view keeps its whole buffer: where that is mostly empty a copy is smaller.
+      const copied = used * 2 < size
+      for (const batch of placeBatches(batches, buffers)) {
+        const bytes = copied ? copyBytes(batch.bytes) : batch.bytes
+        this.reads.remember({ batch: { ...batch, bytes }, timeMin: batchTimeMin(bytes) })
       }
-      return
+      free &&= copied
     }
     const own = buffers[0]
-    const useful = own !== undefined && own.byteLength <= pooledBytesMax && own.byteLength > 0
-    if (useful && this.backend?.keepsBytes === false && this.pool.length < pooledBuffersMax) {
-      this.pool.push(own)
-    }
+    if (!free || own === undefined || this.pool.length >= pooledBuffersMax) return
+    if (own.byteLength > 0 && own.byteLength <= pooledBytesMax) this.pool.push(own)
   }
 
   private settleFlushed(sealed: SealedTransaction): void {

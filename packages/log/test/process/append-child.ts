@@ -1,12 +1,12 @@
 /**
  * Appends without end until it is killed, and writes one line for each acknowledgement:
- * `<first> <count> <producer sequence>`. Usage: directory, writer, seed.
+ * `<first> <count> <producer sequence>`. Usage: directory, writer, seed, callers.
  */
 import { writeSync } from 'node:fs'
 import { createRandom } from '@kith/interface'
 import { createLog } from '../../src/index.ts'
 
-const [directory = '', writer = 'worker', seed = '1'] = process.argv.slice(2)
+const [directory = '', writer = 'worker', seed = '1', callers = '6'] = process.argv.slice(2)
 const random = createRandom(Number(seed))
 const log = createLog({ directory, writer: writer as 'worker' })
 await log.start()
@@ -35,4 +35,4 @@ async function caller(name: string): Promise<void> {
   }
 }
 
-await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map(caller))
+await Promise.all(Array.from('abcdefghij').slice(0, Number(callers)).map(caller))

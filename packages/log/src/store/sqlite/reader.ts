@@ -11,6 +11,8 @@ import { batchColumns } from './schema.ts'
 export function openSqliteReader(path: string, digests: Digests): LogStoreReader {
   const db = openDatabase(path, { readonly: true, fileMustExist: true, timeout: 1_000 })
   db.pragma('cell_size_check=ON')
+  // What is read again is kept decoded elsewhere.
+  db.pragma('cache_size=-2000')
   return createReader(db, digests)
 }
 
