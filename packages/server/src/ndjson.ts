@@ -40,38 +40,86 @@ export interface LineLimits {
   readonly recordsMax: number
 }
 
-/** The records of an NDJSON body. Empty lines are skipped; every bad line is named, from 1 on. */
-export function linesToRecords(body: Buffer, limits: LineLimits): AppendRecord[] {
-  const records: AppendRecord[] = []
-  const problems: OptionProblem[] = []
-  let line = 0
-  for (let start = 0; start < body.length && problems.length < PROBLEMS_MAX;) {
-    const found = body.indexOf(NEWLINE, start)
-    const end = found === -1 ? body.length : found
-    line += 1
-    const bytes = body.subarray(start, end)
-    start = end + 1
-    if (isBlank(bytes)) continue
-    if (records.length === limits.recordsMax) {
-      const want = `one of at most ${limits.recordsMax} records in one request`
-      throw badRequest([{ field: `line ${line}`, got: 'one more record', want }])
-    }
-    const parsed = parseLine(bytes, line, limits.lineBytesMax)
-    if (Array.isArray(parsed)) problems.push(...parsed)
-    else records.push(parsed)
-  }
-  if (problems.length > 0) throw badRequest(problems)
-  if (records.length === 0) {
-    throw badRequest([{ field: 'body', got: 'no records', want: 'at least one line of JSON' }])
-  }
-  return records
+/**
+ * The records of an NDJSON body, read as it comes, so that the body and its records are never held
+ * both. Empty lines are skipped; every bad line is named, from 1 on.
+ */
+export async function linesToRecords(
+  body: AsyncIterable<Uint8Array>,
+  limits: LineLimits,
+): Promise<AppendRecord[]> {
+  const reading = new LineReading(limits)
+  for await (const part of body) reading.push(part)
+  return reading.finish()
 }
 
-function parseLine(bytes: Buffer, line: number, bytesMax: number): AppendRecord | OptionProblem[] {
-  const field = `line ${line}`
-  if (bytes.length > bytesMax) {
-    return [{ field, got: `${bytes.length} bytes`, want: `at most ${bytesMax} bytes` }]
+class LineReading {
+  readonly #limits: LineLimits
+  readonly #problems: OptionProblem[] = []
+  #records: AppendRecord[] = []
+  #line = 0
+  /** The line that has begun and not ended; not kept beyond its limit, only counted. */
+  #begun: Uint8Array[] = []
+  #begunBytes = 0
+
+  constructor(limits: LineLimits) {
+    this.#limits = limits
   }
+
+  push(part: Uint8Array): void {
+    let start = 0
+    for (let end = part.indexOf(NEWLINE); end !== -1; end = part.indexOf(NEWLINE, start)) {
+      this.#keep(part.subarray(start, end))
+      this.#endLine()
+      start = end + 1
+    }
+    this.#keep(part.subarray(start))
+  }
+
+  finish(): AppendRecord[] {
+    if (this.#begunBytes > 0) this.#endLine()
+    if (this.#problems.length > 0) throw badRequest(this.#problems)
+    if (this.#records.length === 0) {
+      throw badRequest([{ field: 'body', got: 'no records', want: 'at least one line of JSON' }])
+    }
+    return this.#records
+  }
+
+  #keep(bytes: Uint8Array): void {
+    this.#begunBytes += bytes.length
+    if (this.#begunBytes > this.#limits.lineBytesMax) this.#begun = []
+    else if (bytes.length > 0) this.#begun.push(bytes)
+  }
+
+  #endLine(): void {
+    const { lineBytesMax, recordsMax } = this.#limits
+    const [bytes, length] = [Buffer.concat(this.#begun), this.#begunBytes]
+    this.#begun = []
+    this.#begunBytes = 0
+    this.#line += 1
+    const field = `line ${this.#line}`
+    if (length > lineBytesMax) {
+      this.#refuse([{ field, got: `${length} bytes`, want: `at most ${lineBytesMax} bytes` }])
+    } else if (!isBlank(bytes)) {
+      if (this.#records.length === recordsMax) {
+        const want = `one of at most ${recordsMax} records in one request`
+        throw badRequest([{ field, got: 'one more record', want }])
+      }
+      const parsed = parseLine(bytes, field)
+      if (Array.isArray(parsed)) this.#refuse(parsed)
+      // Nothing is stored of a body with a bad line, so there is nothing to keep.
+      else if (this.#problems.length === 0) this.#records.push(parsed)
+    }
+  }
+
+  #refuse(problems: readonly OptionProblem[]): void {
+    this.#records = []
+    this.#problems.push(...problems)
+    if (this.#problems.length >= PROBLEMS_MAX) throw badRequest(this.#problems)
+  }
+}
+
+function parseLine(bytes: Buffer, field: string): AppendRecord | OptionProblem[] {
   if (!isUtf8(bytes)) return [{ field, got: 'other bytes', want: 'valid UTF-8' }]
   let json: unknown
   try {

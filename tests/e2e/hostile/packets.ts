@@ -50,7 +50,7 @@ export const framing: readonly Attack[] = [
     packets: [
       compound([], 0),
       compound([ping], 255),
-      join([7, 200], new Array(20).fill(0xff)),
+      join([7, 200], new Uint8Array(20).fill(0xff)),
       join([7, 1, 0xff, 0xff], ping),
       join([7, 2, 0, 0, 0, 0]),
     ],

@@ -67,7 +67,7 @@ export class TargetProcess {
     return this.#ask('collect')
   }
 
-  /** Milliseconds that `agent.stop()` took. */
+  /** Milliseconds that `agent.stop()` took, once it had left the cluster. */
   async stop(): Promise<number> {
     const { stoppedMs } = await this.#ask<{ stoppedMs: number }>('stop')
     return stoppedMs

@@ -11,6 +11,8 @@ export interface TargetReport {
   /** Members as `name host:port status tags`, in order. */
   readonly view: readonly string[]
   readonly rssBytes: number
+  /** What the program itself holds on to; after a collection, garbage aside. */
+  readonly heldBytes: number
 }
 
 const [, , name = 'target', ...seeds] = process.argv
@@ -24,22 +26,29 @@ function report(): TargetReport {
     const { host, port } = member.address
     return `${member.name} ${host}:${port} ${member.status} ${JSON.stringify(member.tags)}`
   })
+  const { rss, heapUsed, external } = process.memoryUsage()
   return {
     gossip: agent.gossip.address.port,
     http: agent.httpAddress.port,
     counters: agent.gossip.stats().counters,
     view: members,
-    rssBytes: process.memoryUsage.rss(),
+    rssBytes: rss,
+    heldBytes: heapUsed + external,
   }
+}
+
+/** Leaving takes the time that Serf's timings give it; what comes after is ours to bound. */
+async function leaveAndStop(): Promise<void> {
+  await agent.leave()
+  const before = performance.now()
+  await agent.stop()
+  process.send?.({ stoppedMs: performance.now() - before })
 }
 
 process.on('message', (question) => {
   if (question === 'collect') collect?.()
   if (question === 'report' || question === 'collect') process.send?.(report())
-  if (question === 'stop') {
-    const before = performance.now()
-    void agent.stop().then(() => process.send?.({ stoppedMs: performance.now() - before }))
-  }
+  if (question === 'stop') void leaveAndStop()
 })
 process.on('disconnect', () => process.exit())
 process.send?.(report())

@@ -1,7 +1,7 @@
 /** `POST /v1/log/records`: one request is one append, stored whole or not at all. */
 import type { AppendOptions, AppendRecord } from '@kith/interface'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { contentLength, readBody } from '../body.ts'
+import { boundedBody, contentLength, joined, refuseLongBody } from '../body.ts'
 import type { RouteContext } from '../context.ts'
 import { ServerError } from '../errors.ts'
 import { linesToRecords } from '../ndjson.ts'
@@ -18,10 +18,16 @@ export function appendRoutes(app: FastifyInstance, context: RouteContext): void 
     const wanted = Math.min(announced, context.limits.bodyBytesMax)
     const reservation = await context.bodies.reserve(wanted, signal)
     try {
-      const body = await readBody(request.raw, context.limits.bodyBytesMax)
-      reservation.shrink(body.length)
-      context.counters.bodyBytes += body.length
-      const result = await log.append(readRecords(body), appendOptions(query, signal))
+      refuseLongBody(request.raw, context.limits.bodyBytesMax)
+      let length = 0
+      const records = await readRecords(
+        counted(boundedBody(request.raw, context.limits.bodyBytesMax), (bytes) => {
+          length += bytes
+          context.counters.bodyBytes += bytes
+        }),
+      )
+      reservation.shrink(length)
+      const result = await log.append(records, appendOptions(query, signal))
       if (!result.duplicate) context.counters.recordsAppended += result.count
       return result
     } finally {
@@ -30,19 +36,31 @@ export function appendRoutes(app: FastifyInstance, context: RouteContext): void 
   })
 }
 
+type RecordsReader = (body: AsyncIterable<Uint8Array>) => Promise<readonly AppendRecord[]>
+
 /** Which reader fits the body; a wrong type is refused before the body is read. */
-function bodyReader(
-  request: FastifyRequest,
-  { limits }: RouteContext,
-): (body: Buffer) => readonly AppendRecord[] {
+function bodyReader(request: FastifyRequest, { limits }: RouteContext): RecordsReader {
   const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
-  if (type === 'application/octet-stream') return (value) => [{ value }]
+  if (type === 'application/octet-stream') {
+    const announced = contentLength(request.raw)
+    return async (body) => [{ value: await joined(body, announced) }]
+  }
   if (type === 'application/x-ndjson') return (body) => linesToRecords(body, limits)
   throw new ServerError(
     'ERR_SERVER_MEDIA_TYPE',
     'content-type must be application/x-ndjson (a record a line) or application/octet-stream ' +
       `(one record), got ${type === undefined || type === '' ? 'nothing' : type.slice(0, 80)}`,
   )
+}
+
+async function* counted(
+  body: AsyncIterable<Uint8Array>,
+  count: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const part of body) {
+    count(part.length)
+    yield part
+  }
 }
 
 function appendOptions(query: AppendQuery, signal: AbortSignal): AppendOptions {
