@@ -25,8 +25,8 @@ const roundMs = 1_000
 const allowed: readonly RegExp[] = [
   // Our own `serf query` hangs up when its time is over, while an answer is still written to it.
   /\[ERR\] agent\.ipc: Failed to stream (?:ack|response) to ipc\.client/,
-  // An exchange of state and a new event crossed: the buffer sent a moment before still held what the
-  // event has just pushed out. Two Serfs do that to each other too.
+  // An exchange of state and a new event crossed: the buffer sent a moment before still held what
+  // the event has just pushed out. Two Serfs do that to each other too.
   /\[WARN\] serf: received old event/,
 ]
 

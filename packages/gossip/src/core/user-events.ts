@@ -66,7 +66,7 @@ export function mergeEvents(state: State, buffered: readonly (BufferedEvents | u
   }
 }
 
-/** The slots of our buffer that others would still take: what is too old they would complain about. */
+/** The slots of our buffer that others would still take; of older ones they would complain. */
 export function bufferedEvents(state: State): readonly BufferedEvents[] {
   const recent: EventSlot[] = []
   for (const slot of state.eventSlots) {
