@@ -40,7 +40,7 @@ import { resolveSeeds } from './resolve.ts'
 import { keepJoining } from './seeds.ts'
 import type { Gossip, GossipEvents, GossipOptions, GossipStats } from './types.ts'
 
-/** A member that is not started yet. Throws `ERR_GOSSIP_OPTIONS` or `ERR_GOSSIP_TRANSPORT_MISSING`. */
+/** A member, not started yet. Throws `ERR_GOSSIP_OPTIONS` or `ERR_GOSSIP_TRANSPORT_MISSING`. */
 export function createGossip(options: GossipOptions = {}): Gossip {
   return new RunningGossip(resolveGossipOptions(options))
 }

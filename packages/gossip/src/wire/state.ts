@@ -1,4 +1,4 @@
-/** The user state of a push/pull: Serf's clocks, statuses and buffered events, and Kith's own key. */
+/** The user state of a push/pull: Serf's clocks, statuses and events, and Kith's own key. */
 import type { BufferedEvents, SerfState } from './message.ts'
 import { MsgpackReader, MsgpackWriter } from './msgpack.ts'
 import type { Dialect } from './msgpack.ts'
