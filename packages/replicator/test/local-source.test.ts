@@ -1,0 +1,171 @@
+import { KithError } from '@kith/interface'
+import type { HelloMessage, OriginId, PullRequest, PullResponse, ReplicaLog } from '@kith/interface'
+import { createLog } from '@kith/log'
+import type { Log } from '@kith/log'
+import { createVirtualClock } from '@kith/sim'
+import type { VirtualClock } from '@kith/sim'
+import { afterEach, describe, expect, it } from 'vitest'
+import { createReplicator } from '../src/index.ts'
+import type { Replicator } from '../src/index.ts'
+import { readBatchHead } from '../src/wire/head.ts'
+
+const never = new AbortController().signal
+const asker = '5a'.repeat(16)
+
+/** A log with records of its own and of another member, behind a source on virtual time. */
+class Serving {
+  readonly clock: VirtualClock = createVirtualClock()
+  readonly log: Log = createLog({ clock: this.clock })
+  readonly other: Log = createLog({ clock: this.clock })
+  replicator: Replicator | undefined
+  version = 0
+
+  async start(wrap: (log: Log) => ReplicaLog = (log) => log, parkedMax = 10): Promise<void> {
+    await this.log.start()
+    await this.other.start()
+    const tuning = { announceDelayMs: 50, parkedMax }
+    const options = { member: 'm', source: () => undefined, clock: this.clock, tuning }
+    this.replicator = createReplicator({ log: wrap(this.log), ...options })
+    await this.replicator.start()
+  }
+
+  get local(): Replicator['local'] {
+    if (this.replicator === undefined) throw new Error('start first')
+    return this.replicator.local
+  }
+
+  async hello(): Promise<void> {
+    const message: HelloMessage = {
+      versions: [1],
+      clusterId: 'kith',
+      logId: asker,
+      member: 'asker',
+      origin: '5b'.repeat(16),
+      durable: true,
+      vector: [],
+      vectorVersion: 0,
+    }
+    this.version = (await this.local.hello(message, never)).vectorVersion
+  }
+
+  pull(origins: readonly OriginId[], more: Partial<PullRequest> = {}): Promise<PullResponse> {
+    const want = origins.map((origin) => ({ origin, next: 1, chain: null }))
+    const request = { logId: asker, want, bytesMax: 1 << 20, ack: new Map(), maxWaitMs: 60_000 }
+    return this.local.pull({ ...request, vectorVersion: this.version, ...more }, never)
+  }
+
+  /** `count` records of another member, each in a batch of its own. */
+  async foreign(count: number): Promise<void> {
+    for (let at = 0; at < count; at += 1) await this.other.append({ value: new Uint8Array(1_000) })
+    const run = await this.other.readBatches(this.other.origin, 1, 1 << 20)
+    if (run.kind === 'batches') await this.log.applyBatches(run.batches)
+  }
+
+  async own(count: number): Promise<void> {
+    for (let at = 0; at < count; at += 1) await this.log.append({ value: new Uint8Array(1_000) })
+  }
+}
+
+let serving = new Serving()
+afterEach(async () => {
+  await serving.replicator?.stop()
+  await serving.log.stop()
+  await serving.other.stop()
+  serving = new Serving()
+})
+
+/** Resolves with the virtual milliseconds that a call took. */
+async function took(call: Promise<unknown>): Promise<number> {
+  const began = serving.clock.now()
+  let ended: number | undefined
+  void call.then(() => (ended = serving.clock.now()))
+  await serving.clock.run({ until: began + 120_000, stopWhen: () => ended !== undefined })
+  return (ended ?? Number.NaN) - began
+}
+
+describe('a source over its log', () => {
+  it('REP-28 parks for 30 s at most, whatever is asked for', async () => {
+    await serving.start()
+    await serving.hello()
+    expect(await took(serving.pull([]))).toBe(30_000)
+    expect(await took(serving.pull([], { maxWaitMs: 700 }))).toBe(700)
+  })
+
+  it('REP-28 wakes at once for what is wanted, a little later for other news', async () => {
+    await serving.start()
+    await serving.hello()
+    const wanting = serving.pull([serving.log.origin])
+    const announced = serving.pull([serving.other.origin])
+    await serving.clock.run({ until: 10 })
+    await serving.own(1)
+    expect(await took(wanting)).toBe(0)
+    expect(await took(announced)).toBe(50)
+    expect((await announced).vector.map(({ origin }) => origin)).toEqual([serving.log.origin])
+    expect((await announced).batches).toEqual([])
+  })
+
+  it('REP-28 answers at once when too many are parked already', async () => {
+    await serving.start((log) => log, 2)
+    await serving.hello()
+    const parked = [serving.pull([]), serving.pull([])]
+    await serving.clock.run({ until: 10 })
+    expect(await took(serving.pull([]))).toBe(0)
+    expect(serving.replicator?.status().parked).toBe(2)
+    await Promise.all([...parked, serving.replicator?.stop()])
+  })
+
+  it('REP-27 shares the bytes of an answer among the wants', async () => {
+    await serving.start()
+    await serving.own(20)
+    await serving.foreign(20)
+    await serving.hello()
+    const origins = [serving.log.origin, serving.other.origin]
+    const { batches, more } = await serving.pull(origins, { bytesMax: 10_000 })
+    const counts = origins.map(
+      (origin) => batches.filter((batch) => readBatchHead(batch)?.origin === origin).length,
+    )
+    expect(more).toBe(true)
+    expect(Math.abs((counts[0] ?? 0) - (counts[1] ?? 0))).toBeLessThanOrEqual(2)
+    expect(batches.length).toBeGreaterThan(8)
+  })
+
+  it('REP-19 keeps a damaged origin back and serves the others', async () => {
+    await serving.start((log) => damaged(log, serving.other.origin))
+    const { origin } = serving.other
+    await serving.foreign(2)
+    await serving.own(3)
+    await serving.hello()
+    const { batches } = await serving.pull([origin, serving.log.origin])
+    expect(batches.map((batch) => readBatchHead(batch)?.origin)).toEqual(
+      Array.from({ length: 3 }, () => serving.log.origin),
+    )
+  })
+
+  it('REP-6 acknowledgements of a log that forgets are not passed on', async () => {
+    const acked: string[] = []
+    await serving.start((log) =>
+      Object.assign(Object.create(log) as Log, {
+        acknowledged: (logId: string) => acked.push(logId),
+      }),
+    )
+    const hello = { versions: [1], clusterId: 'kith', logId: asker, member: 'x', vector: [] }
+    const more = { origin: '5b'.repeat(16), vectorVersion: 0 }
+    const ack = new Map([[serving.log.origin, 1]])
+    await serving.local.hello({ ...hello, ...more, durable: false }, never)
+    await serving.pull([], { ack, maxWaitMs: 0 })
+    expect(acked).toEqual([])
+    await serving.local.hello({ ...hello, ...more, durable: true }, never)
+    await serving.pull([], { ack, maxWaitMs: 0 })
+    expect(acked).toEqual([asker])
+  })
+})
+
+/** A log whose batches of one origin no longer pass their checks. */
+function damaged(log: Log, origin: OriginId): ReplicaLog {
+  return Object.assign(Object.create(log) as Log, {
+    readBatches: async (asked: OriginId, from: number, bytesMax: number) => {
+      if (asked === origin) throw new KithError('ERR_LOG_CORRUPT', 'a bit flipped')
+      return log.readBatches(asked, from, bytesMax)
+    },
+  })
+}
