@@ -4,8 +4,8 @@ import type { GossipTimings } from '@kith/gossip/core'
 import type { World } from './world.ts'
 
 /**
- * Milliseconds from the last fault within which all live members must agree. Each part is a bound of
- * the protocol, not a guess:
+ * Milliseconds from the last fault within which all live members must agree. Each part is a bound
+ * of the protocol, not a guess:
  * - every member probes every other once in 2N - 1 probe intervals, slowed by up to
  *   `awarenessFactorMax` while it doubts itself, which each good probe takes back by one;
  * - the longest suspicion runs its whole time, if nobody confirms it;

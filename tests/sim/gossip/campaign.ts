@@ -130,8 +130,8 @@ function suffer(world: World, lastsMs: number, timesDetection: boolean): void {
 }
 
 /**
- * Milliseconds of calm until everyone agreed for good, which must be within the bound: suspicions and
- * probes from before the calm may still undo an early agreement, so only one that stays counts.
+ * Milliseconds of calm until everyone agreed for good, which must be within the bound: suspicions
+ * and probes from before the calm may still undo an early agreement, so only one that stays counts.
  */
 function agree(world: World, boundMs: number, word: string): number {
   const { clock } = world.cluster

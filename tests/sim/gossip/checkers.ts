@@ -1,6 +1,7 @@
 /**
- * Safety of membership, checked after every transition of every core: M1, M2 and M3 of the project's
- * invariants. Written against what members show, with nothing of the code that makes them show it.
+ * Safety of membership, checked after every transition of every core: M1, M2 and M3 of the
+ * project's invariants. Written against what members show, with nothing of the code that makes them
+ * show it.
  */
 import { decodePacket, members } from '@kith/gossip/core'
 import type { Input, Output } from '@kith/gossip/core'
@@ -36,7 +37,10 @@ const over = new Set(['dead', 'left', 'failed'])
 
 /** M1 and M2: rows never come back by themselves, and incarnations belong to their subjects. */
 export class RowChecker implements Watcher {
-  /** Rows that ended, rows that came back in order, rows forgotten: proof that there was something to check. */
+  /**
+   * Rows that ended, rows that came back in order, rows forgotten: proof that there was something
+   * to check.
+   */
   readonly counters: { deaths: number; revivals: number; prunes: number } = {
     deaths: 0,
     revivals: 0,
@@ -125,13 +129,13 @@ export class RowChecker implements Watcher {
 /**
  * M3: nobody is failed who could have answered. A verdict is false when its subject and whoever
  * spoke it (the `from` of the dead message) both ran and both had more than half of the cluster in
- * reach, both ways, for the whole time of the suspicion: two majorities share a member, through which
- * the suspicion reaches its subject and the refutation comes back. A verdict of somebody who was cut
- * off or stopped for a part of that time is not false: it is what that member could know. Nor is the
- * good-bye of an earlier life of the subject, which Serf tells to those who know the new one only, at
- * the same incarnation, until the subject hears of it and raises its own. With
- * packets being lost a false verdict is possible in principle; then they are counted, and the
- * scenario bounds their number.
+ * reach, both ways, for the whole time of the suspicion: two majorities share a member, through
+ * which the suspicion reaches its subject and the refutation comes back. A verdict of somebody who
+ * was cut off or stopped for a part of that time is not false: it is what that member could know.
+ * Nor is the good-bye of an earlier life of the subject, which Serf tells to those who know the new
+ * one only, at the same incarnation, until the subject hears of it and raises its own. With packets
+ * being lost a false verdict is possible in principle; then they are counted, and the scenario
+ * bounds their number.
  */
 export class AccuracyChecker implements Watcher {
   readonly counters: Record<string, number> = {
@@ -192,8 +196,9 @@ export class AccuracyChecker implements Watcher {
 }
 
 /**
- * The profile `local` sends each broadcast half as often as `lan`, so in a larger cluster a refutation
- * may miss a member for good, as joins are known to do. There a false verdict is counted instead.
+ * The profile `local` sends each broadcast half as often as `lan`, so in a larger cluster a
+ * refutation may miss a member for good, as joins are known to do. There a false verdict is counted
+ * instead.
  */
 const sureFactor = 4
 const sureMembers = 8

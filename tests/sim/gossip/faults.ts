@@ -3,7 +3,9 @@ import type { SimRandom } from '@kith/sim'
 import type { Actor } from './cluster.ts'
 import type { World } from './world.ts'
 
-/** Plans its actions on the cluster's clock, up to `lastsMs` from now; everything is undone by then. */
+/**
+ * Plans its actions on the cluster's clock, up to `lastsMs` from now; everything is undone by then.
+ */
 export type Fault = (world: World, random: SimRandom, lastsMs: number) => void
 
 function at(world: World, delayMs: number, action: () => void): void {

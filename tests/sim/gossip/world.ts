@@ -1,6 +1,6 @@
 /**
- * What the test itself did to the cluster, and so what any member could know at best. It never looks
- * at what the cores believe: checkers compare their beliefs with this.
+ * What the test itself did to the cluster, and so what any member could know at best. It never
+ * looks at what the cores believe: checkers compare their beliefs with this.
  */
 import type { Unsubscribe } from '@kith/interface'
 import type { PartitionScope } from '@kith/sim'
@@ -8,7 +8,9 @@ import type { Actor, Cluster } from './cluster.ts'
 
 export class World {
   readonly cluster: Cluster
-  /** Since when the member runs and has most of the cluster in reach both ways; absent: it has not. */
+  /**
+   * Since when the member runs and has most of the cluster in reach both ways; absent: it has not.
+   */
   readonly healthySince: Map<Actor, number> = new Map()
   /** When a member's process last died, for those that are down. */
   readonly crashedAt: Map<Actor, number> = new Map()
