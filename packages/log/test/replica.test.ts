@@ -191,6 +191,13 @@ describe.each(kinds)('a %s log as a replica', (kind) => {
     expect(await again.chainAt(stranger, 20)).toBe('20'.repeat(32))
     expect(await again.fetchBatch(stranger, 15)).toBe(undefined)
     expect(await again.verify()).toMatchObject({ ok: true })
+    // Two losses in a row, and one at the very end.
+    await again.recordGap(stranger, 30, '30'.repeat(32), 'lost')
+    await again.recordGap(stranger, 35, '35'.repeat(32), 'lost')
+    expect(await again.verify()).toMatchObject({ ok: true })
+    const late = makeBatch(stranger, 35, '35'.repeat(32))
+    expect((await again.applyBatches([late.bytes])).outcomes).toEqual(['applied'])
+    expect(await again.verify()).toMatchObject({ ok: true })
     for (const [origin, resume, chain] of [
       [again.origin, 5, chain9],
       [stranger, 23, chain9],

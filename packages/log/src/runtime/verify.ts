@@ -9,7 +9,6 @@ import type {
   OriginId,
   StoredBatch,
   StoreDamage,
-  StoredHole,
   StoredOrigin,
   StoreState,
 } from '@kith/interface'
@@ -82,12 +81,12 @@ class Verifier {
       this.report('batch', offset, `the batch at offset ${this.offset} is missing`)
     }
     this.offset = offset + count
-    this.continues(batch, this.startOf(origin, first))
+    this.continues(batch, this.startOf(origin))
     this.progress.set(origin, { next: first + count, chain: batch.chain })
   }
 
   /** Where the origin stands before a batch, holes and a floor passed over. */
-  private startOf(origin: OriginId, first: number): Progress | undefined {
+  private startOf(origin: OriginId): Progress | undefined {
     const entry = this.expected.origins.get(origin)
     if (entry === undefined) return undefined
     const known = this.progress.get(origin)
@@ -95,15 +94,16 @@ class Verifier {
       next: entry.floor,
       chain: entry.floor === 1 ? originChain(origin, this.digests) : undefined,
     }
-    const hole = this.holeUpTo(origin, first)
-    const before = known ?? initial
-    return hole !== undefined && hole.from === before.next
-      ? { next: hole.to, chain: hole.chain }
-      : before
+    return this.pastHoles(origin, known ?? initial)
   }
 
-  private holeUpTo(origin: OriginId, to: number): StoredHole | undefined {
-    return this.expected.holes.get(origin)?.find((hole) => hole.to === to)
+  /** Where an origin stands once the holes that begin there are passed over. */
+  private pastHoles(origin: OriginId, before: Progress): Progress {
+    let at = before
+    for (const { from, to, chain } of this.expected.holes.get(origin) ?? []) {
+      if (from === at.next) at = { next: to, chain }
+    }
+    return at
   }
 
   private continues(batch: StoredBatch, before: Progress | undefined): void {
@@ -133,14 +133,11 @@ class Verifier {
   }
 
   private standingProblem(entry: StoredOrigin): string | undefined {
-    const seen = this.progress.get(entry.origin)
-    const hole = this.holeUpTo(entry.origin, entry.next)
-    if (hole !== undefined) {
-      return hole.chain === entry.chain ? undefined : 'its chain is not that of its last hole'
-    }
-    if (seen === undefined) {
+    const last = this.progress.get(entry.origin)
+    if (last === undefined) {
       return entry.bytes === 0 ? undefined : 'it claims batches, and none is there'
     }
+    const seen = this.pastHoles(entry.origin, last)
     if (seen.next < entry.next) return `it claims ${entry.next}, its batches end at ${seen.next}`
     if (seen.next > entry.next || seen.chain === undefined) return undefined
     return seen.chain === entry.chain ? undefined : 'its chain is not that of its last batch'

@@ -151,8 +151,10 @@ export class LogWriter {
    * flush for all is worth more, so there the group waits for everybody.
    */
   private sendEarly(): void {
-    if (this.backend === undefined || this.commitMs >= fastCommitMs) return
-    if (this.underWay.length < this.backend.depth && this.sealed.length === 0) this.pump()
+    const { backend } = this
+    // On the caller's own thread there is nothing to gain.
+    if (backend === undefined || backend.depth < 2 || this.commitMs >= fastCommitMs) return
+    if (this.underWay.length < backend.depth && this.sealed.length === 0) this.pump()
   }
 
   /** Resolves when the transaction being gathered is flushed. */
