@@ -39,11 +39,11 @@ const campaigns: Readonly<
  * lost, or where each broadcast is sent too few times for the size of the cluster.
  */
 const luckMax = 0.02
+const timeout = 3_600_000
 
 describe('membership over random faults', () => {
   for (const [name, { seeds, happened }] of Object.entries(campaigns)) {
-    const title = `GOS-80 GOS-81 GOS-82 GOS-83 GOS-84 ${name}: ${seeds} seeds`
-    it(title, { timeout: 3_600_000 }, async () => {
+    it(`GOS-80 GOS-81 GOS-82 GOS-83 GOS-84 ${name}: ${seeds} seeds`, { timeout }, async () => {
       const scenario = scenarios[name]
       if (scenario === undefined) throw new Error(`no scenario ${name}`)
       const first = Number(process.env['KITH_SEED'] ?? 1)
