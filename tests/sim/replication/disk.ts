@@ -93,8 +93,9 @@ export class SimDisk {
   }
 
   /**
-   * The oldest batches go, and every origin knows from where on it is held. The log has no retention
-   * of its own yet, so offsets are counted anew: to it this is a disk that never held more.
+   * The oldest batches go, and every origin knows from where on it is held. The log has no
+   * retention of its own yet, so offsets are counted anew: to it this is a disk that never held
+   * more.
    */
   dropOldest(count: number): number {
     const rows = this.#flushed
