@@ -61,6 +61,7 @@ const problemsMax = 5
 export function disagreements(world: World): readonly string[] {
   const live = world.cluster.live()
   const problems: string[] = [...undetected(world)]
+  const gone = new Map<string, string>()
   for (const observer of live) {
     if (problems.length >= problemsMax) break
     if (observer.state === undefined) continue
@@ -82,20 +83,27 @@ export function disagreements(world: World): readonly string[] {
       const got = row === undefined ? 'nothing' : `${row.status} at ${row.incarnation}`
       problems.push(`M5: ${observer.name} shows ${subject.name} ${got}, not ${want}`)
     }
-    for (const row of view.values()) problems.push(...goneProblem(world, observer.name, row))
+    for (const row of view.values()) problems.push(...goneProblem(world, observer.name, row, gone))
   }
   return problems
 }
 
+/** Who crashed is failed, who left is left, and each is the same to everybody. */
 function goneProblem(
   world: World,
   observer: string,
   row: { readonly name: string; readonly status: string },
+  seen: Map<string, string>,
 ): readonly string[] {
-  const want = world.leavers.has(row.name) ? 'left' : 'failed'
-  // Whoever left and was then cut off mid-way may be failed for some; see the clause in SPEC.md.
-  if (row.status === want) return []
-  if (want === 'left' && row.status === 'failed')
-    return [`M5: ${observer} missed the leave of ${row.name}`]
-  return [`M5: ${observer} shows ${row.name} ${row.status}, not ${want}`]
+  const { name, status } = row
+  const actor = world.cluster.actors.find((other) => other.name === name)
+  const first = seen.get(name) ?? status
+  seen.set(name, first)
+  if (status !== first) return [`M5: ${observer} shows ${name} ${status}, another ${first}`]
+  if (status === 'left' && world.leavers.has(name)) return []
+  // It left, came back, and crashed, maybe before anybody heard that it was back.
+  const eitherIsTrue =
+    actor !== undefined && world.leftBefore.has(actor) && world.crashedAt.has(actor)
+  if (status === 'failed' ? !world.leavers.has(name) : eitherIsTrue) return []
+  return [`M5: ${observer} shows ${name} ${status}`]
 }
