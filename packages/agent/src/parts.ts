@@ -16,12 +16,11 @@ import { createRegistry, type Registry } from '@kith/registry'
 import { createReplicator, type Replicator } from '@kith/replicator'
 import { createReplicationHandler, httpSource } from '@kith/replicator/http'
 import { createServer, type Server } from '@kith/server'
-import { tcpTransport } from '@kith/transport-tcp'
-import { udpTransport } from '@kith/transport-udp'
 import { AgentError } from './errors.ts'
 import { flatten } from './figures.ts'
 import { isLoopback, isWildcard, type ResolvedAgentOptions } from './options.ts'
 import type { AgentContext, AgentPluginStop } from './plugin.ts'
+import { createSockets, type Sockets } from './sockets.ts'
 import { agentVersion } from './version.ts'
 
 export interface Parts {
@@ -86,7 +85,8 @@ async function assemble(
   stops.push({ name: 'server', stop: () => server.stop() })
   const httpAddress = await server.start()
   signal.throwIfAborted()
-  const gossip = await startGossip(options, httpAddress, signal, stops)
+  const sockets = createSockets(options.bind)
+  const gossip = await startGossip(options, sockets, httpAddress, signal, stops)
   const registry = createRegistry({
     membership: gossip,
     extensions: gossip,
@@ -119,6 +119,7 @@ async function assemble(
     unready: () => unready(gossip, stopping),
     counters: () => ({
       ...flatten('gossip', gossip.stats()),
+      ...sockets.figures(),
       ...flatten('registry', registry.stats()),
       ...flatten('replicator', replicator.status()),
       ...flatten('log', log.status()),
@@ -160,16 +161,17 @@ async function makeDirectory(data: string): Promise<void> {
 
 async function startGossip(
   options: ResolvedAgentOptions,
+  { packets, streams }: Sockets,
   httpAddress: Address,
   signal: AbortSignal,
   stops: Stop[],
 ): Promise<Gossip> {
-  const { name, bind, advertise, logger } = options
+  const { name, advertise, logger } = options
   const told = toldHttpAddress(options, httpAddress)
   const gossip = createGossip({
     name,
-    packets: udpTransport({ ...bind }),
-    streams: tcpTransport({ ...bind }),
+    packets,
+    streams,
     join: options.join,
     profile: options.profile,
     tags: { ...options.tags, ...(told === undefined ? {} : { [HTTP_TAG]: formatAddress(told) }) },

@@ -66,6 +66,10 @@ describe('an agent without options', () => {
       'kith_registry_',
       'kith_replicator_',
       'kith_log_records 0',
+      'kith_udp_packets_in_total ',
+      'kith_udp_receive_buffer_bytes ',
+      'kith_tcp_connections 0',
+      'kith_tcp_connections_refused_total 0',
     ]) {
       expect(text).toContain(name)
     }
