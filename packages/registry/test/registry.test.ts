@@ -333,6 +333,7 @@ describe('one registry', () => {
       'ERR_REGISTRY_NOT_RUNNING',
     )
     expect(await codeOf(() => fresh.start())).toBe('ERR_REGISTRY_NOT_RUNNING')
+    expect(await codeOf(() => createRegistry({} as never))).toBe('ERR_REGISTRY_OPTIONS')
     expect(
       await codeOf(() =>
         createRegistry({
@@ -351,6 +352,23 @@ describe('one registry', () => {
         }),
       ),
     ).toBe('ERR_REGISTRY_OPTIONS')
+  })
+
+  it('leaves nothing begun where the host refuses the extension, and can start later', async () => {
+    const clock = createVirtualClock()
+    const port = new MemoryCluster(clock).add('a')
+    const { extend } = port
+    port.extend = () => {
+      throw new Error('the name is taken')
+    }
+    const registry = createRegistry({ membership: port, extensions: port, clock })
+    await expect(registry.start()).rejects.toThrow('the name is taken')
+    expect(clock.pendingTimers).toBe(0)
+    port.extend = extend
+    await registry.start()
+    await registry.register({ service: 'web', port: 1 })
+    expect(registry.resolve('web')).toHaveLength(1)
+    await endInTime(registry, clock)
   })
 
   it('REG-18: refuses more instances than its limits and changes nothing then', async () => {

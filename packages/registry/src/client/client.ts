@@ -112,11 +112,7 @@ async function askOne(
 ): Promise<unknown> {
   const timeout = AbortSignal.timeout(timeoutMs)
   const either = signal === undefined ? timeout : AbortSignal.any([timeout, signal])
-  const response = await request(url, {
-    signal: either,
-    headers: { accept: 'application/json' },
-    redirect: 'error',
-  })
+  const response = await reach(request, url, either)
   const { status } = response
   const text = await readText(response)
   if (response.ok) return parseJson(text, url)
@@ -126,6 +122,25 @@ async function askOne(
     `${url.origin} answered ${status}: ${text.slice(0, 500)}`,
     { details: { status } },
   )
+}
+
+async function reach(
+  request: typeof fetch,
+  url: URL,
+  signal: AbortSignal,
+): Promise<Awaited<ReturnType<typeof fetch>>> {
+  try {
+    return await request(url, {
+      signal,
+      headers: { accept: 'application/json' },
+      redirect: 'error',
+    })
+  } catch (cause) {
+    // `fetch failed` says neither where nor why.
+    const inner = (cause as { cause?: { code?: string; message?: string } }).cause
+    const why = inner?.code ?? inner?.message ?? (cause as Error).message
+    throw new RegistryError('ERR_REGISTRY_CLIENT_UNAVAILABLE', `${url.origin}: ${why}`, { cause })
+  }
 }
 
 async function readText(response: Response): Promise<string> {

@@ -129,9 +129,7 @@ class RunningRegistry implements Registry {
       now: this.#clock.now(),
     })
     const loop = new CoreLoop(state, this.#clock, (output) => this.#carryOut(output))
-    this.#loop = loop
-    this.#keptEpoch = epoch
-    this.#phase = 'running'
+    // Throws where the name is taken: then nothing has begun yet.
     const remove = extensions.extend(extensionName, {
       localState: () => loop.ask({ kind: 'stateWanted' }),
       mergeState: (bytes, from) => loop.input({ kind: 'state', from, bytes }),
@@ -145,6 +143,9 @@ class RunningRegistry implements Registry {
       },
     })
     this.#undo = [remove, unsubscribe]
+    this.#loop = loop
+    this.#keptEpoch = epoch
+    this.#phase = 'running'
     for (const member of membership.members()) see(loop, member)
     loop.input({ kind: 'start' })
   }
@@ -324,7 +325,7 @@ class RunningRegistry implements Registry {
         this.#emitter.emit('deregister', { id: output.id, reason: output.reason })
         break
       case 'changed':
-        if (this.resolve(output.service, { passing: false }).length === 0) {
+        if (this.#loop?.state.services.has(output.service) !== true) {
           this.#cursors.delete(output.service)
         }
         this.#hub.notify(output.service)
@@ -410,10 +411,14 @@ const optionNames: ReadonlySet<string> = new Set<keyof RegistryOptions>([
 
 /** The settings and the names of check kinds are checked where they are read. */
 function checkOptions(options: RegistryOptions): void {
-  const { member, directory, checkKinds } = options
+  const { member, directory, checkKinds, membership, extensions } = options
   const problems: OptionProblem[] = Object.entries(options)
     .filter(([field]) => !optionNames.has(field))
     .map(([field, value]) => ({ field, got: showValue(value), want: 'absent (not an option)' }))
+  for (const [field, port] of Object.entries({ membership, extensions })) {
+    if (typeof port === 'object' && port !== null) continue
+    problems.push({ field, got: showValue(port), want: 'given: createGossip() fits both' })
+  }
   if (member !== undefined && (typeof member !== 'string' || !isMemberName(member))) {
     const want = 'text of 1 to 128 bytes without control characters'
     problems.push({ field: 'member', got: showValue(member), want })
