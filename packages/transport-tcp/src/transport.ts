@@ -104,6 +104,8 @@ class TcpStreams implements TcpTransport {
     const socket = this.#dial(to)
     try {
       await this.#established(socket, to, timeoutMs, signal)
+      // Stopped in the very turn in which the connection came about.
+      if (this.#stopping()) throw connectError('stopped', to)
     } catch (cause) {
       this.#connectsFailed += 1
       // Errors may still come from a socket on its way out; nobody has to hear of them.

@@ -75,7 +75,7 @@ describe('connections', () => {
   })
 
   it('that say nothing are cut off; those that spoke stay', async () => {
-    const { transport, streams, address } = await start({ firstByteTimeoutMs: 200 })
+    const { transport, streams, address } = await start({ firstByteTimeoutMs: 1_000 })
     const silent = await stranger(address)
     const speaking = await stranger(address)
     speaking.write('x')
@@ -87,7 +87,7 @@ describe('connections', () => {
   })
 
   it('that never finish a TLS handshake are cut off, and garbage is counted', async () => {
-    const { transport, address } = await start({ tls: testTls(), firstByteTimeoutMs: 200 })
+    const { transport, address } = await start({ tls: testTls(), firstByteTimeoutMs: 1_000 })
     await closed(await stranger(address))
     expect(transport.stats().connectionsSilent).toBe(1)
     const garbage = await stranger(address)
