@@ -275,6 +275,44 @@ it('LOG-38 rejects what does not fit a full disk, and goes on when there is room
   expect(await log.verify()).toMatchObject({ ok: true, records: 2 })
 })
 
+it('LOG-14 LOG-38 keeps the gate shut while there is no room for the new origin', async () => {
+  let error: Error | undefined
+  const store = failingStore(() => error)
+  const first = await started({ store } as LogOptions)
+  await first.append(records(1))
+  // An unclean stop: the store cannot take the note of an orderly one.
+  error = new LogError('ERR_LOG_STORE_FULL', 'disk full')
+  await first.stop()
+  error = undefined
+  const clock = manualClock()
+  const log = await started({ store, gate: 'wait', gateMs: 100, clock } as LogOptions)
+  const past = log.origin
+  error = new LogError('ERR_LOG_STORE_FULL', 'disk full')
+  clock.advance(100)
+  await new Promise((resolve) => setImmediate(resolve))
+  error = undefined
+  expect(await codeOf(log.append(records(1)))).toBe('ERR_LOG_NOT_READY')
+  clock.advance(100)
+  expect((await log.append(records(1))).first).toBe(1)
+  expect(log.origin).not.toBe(past)
+})
+
+it('starts no log that is stopped or aborted meanwhile', async () => {
+  for (const kind of kinds) {
+    const options = home(kind)
+    const log = createLog(options)
+    const starting = log.start()
+    await log.stop()
+    await starting
+    expect(await codeOf(log.append(records(1)))).toBe('ERR_LOG_CLOSED')
+    const controller = new AbortController()
+    const aborted = createLog(options).start(controller.signal)
+    controller.abort(new Error('changed my mind'))
+    expect(await codeOf(aborted)).toContain('changed my mind')
+    expect((await (await started(options)).append(records(1))).first).toBe(1)
+  }
+})
+
 it('LOG-29 a memory log is not durable and says so', async () => {
   const log = await started()
   expect(log.durable).toBe(false)

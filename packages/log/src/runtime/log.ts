@@ -99,6 +99,7 @@ class RunningLog implements Log {
   private readonly events
   private readonly dirtyReplicas = new Set<LogId>()
   private state: 'new' | 'starting' | 'running' | 'stopped' = 'new'
+  private opening: Promise<void> | undefined
   private started: LogParts | undefined
   private appender: Appender | undefined
   private cursors: CursorKeeper | undefined
@@ -124,6 +125,14 @@ class RunningLog implements Log {
     }
     signal?.throwIfAborted()
     this.state = 'starting'
+    this.opening = this.open()
+    await this.opening
+    if (signal?.aborted !== true) return
+    await this.stop()
+    throw signal.reason
+  }
+
+  private async open(): Promise<void> {
     const { clock = systemClock, digests = nodeDigests, logger = silentLogger, random } = this.given
     try {
       const parts = await startParts(this.options, {
@@ -165,13 +174,21 @@ class RunningLog implements Log {
     if (step.state.kind === 'waiting') this.armGate(parts)
     if (before !== 'waiting' || step.state.kind !== 'open') return
     this.gateTimer?.()
-    let rotated = false
-    if (step.rotate && parts.writer.poisoned === undefined) {
-      rotated = rotateOrigin(parts, 'no member could be asked after an unclean stop') !== undefined
-      // Nobody waits for this one: a failure poisons the log, which says so itself.
-      parts.writer.join().catch(() => {})
-    }
+    const rotated = step.rotate && this.rotateBehindGate(parts)
     this.events.emit('gate', { rotated })
+  }
+
+  private rotateBehindGate(parts: LogParts): boolean {
+    if (parts.writer.poisoned !== undefined || parts.damage.length > 0) return false
+    const rotated = rotateOrigin(parts, 'no member could be asked after an unclean stop')
+    parts.writer.join().catch(() => {
+      if (parts.stopped || parts.writer.poisoned !== undefined) return
+      // There was no room for the new origin: without one the gate stays shut.
+      const deadline = parts.clock.now() + parts.options.gateMs
+      parts.gate = { kind: 'waiting', deadline, clean: false }
+      this.armGate(parts)
+    })
+    return rotated !== undefined
   }
 
   private get parts(): LogParts {
@@ -189,6 +206,8 @@ class RunningLog implements Log {
   }
 
   private async close(): Promise<void> {
+    // Whoever started it hears how that ended.
+    await this.opening?.catch(() => {})
     const parts = this.started
     this.state = 'stopped'
     if (parts === undefined) return

@@ -25,7 +25,9 @@ export async function applyBatches(
   members: Members,
 ): Promise<ApplyReport> {
   mayWrite(parts)
-  parts.writer.admit(batches.reduce((sum, batch) => sum + batch.length, 0))
+  const size = batches.reduce((sum, batch) => sum + batch.length, 0)
+  parts.writer.admit(size)
+  parts.writer.current(0).reserveForeign(size)
   const outcomes: ApplyOutcome[] = []
   let records = 0
   let bytes = 0

@@ -89,17 +89,23 @@ export class OpenTransaction {
     return this.group.add(records, now)
   }
 
+  /** Makes room for so many bytes more of other members' batches, in one piece. */
+  reserveForeign(bytes: number): Uint8Array {
+    const needed = this.foreignLength + bytes
+    const held = this.foreignBytes
+    if (held !== undefined && held.length >= needed) return held
+    // Not zeroed: only what is written is ever read. Of no pool, because it is given away whole.
+    const capacity = held === undefined ? needed : Math.max(needed, held.length * 2)
+    const grown = Buffer.allocUnsafeSlow(Math.max(groupCapacity, capacity))
+    if (held !== undefined) grown.set(held.subarray(0, this.foreignLength))
+    this.foreignBytes = grown
+    return grown
+  }
+
   /** Copies a batch of another member, so that the caller's bytes stay the caller's. */
   addForeign(bytes: Uint8Array, batch: Omit<ForeignBatch, 'start' | 'length'>): void {
     const needed = this.foreignLength + bytes.length
-    if (this.foreignBytes === undefined || this.foreignBytes.length < needed) {
-      const grown = new Uint8Array(Math.max(groupCapacity, needed * 2))
-      if (this.foreignBytes !== undefined) {
-        grown.set(this.foreignBytes.subarray(0, this.foreignLength))
-      }
-      this.foreignBytes = grown
-    }
-    this.foreignBytes.set(bytes, this.foreignLength)
+    this.reserveForeign(bytes.length).set(bytes, this.foreignLength)
     this.foreign.push({ ...batch, start: this.foreignLength, length: bytes.length })
     this.foreignLength = needed
   }

@@ -159,6 +159,7 @@ export class LogWriter {
 
   /** Resolves when the transaction being gathered is flushed. */
   join(): Promise<void> {
+    if (this.fatal !== undefined) return Promise.reject(this.fatal)
     this.open.flush = true
     const joined = new Promise<void>((resolve, reject) => {
       this.open.waiters.push({ resolve, reject })
