@@ -1,13 +1,13 @@
 /** Transports under test, on loopback and free ports, plain and with TLS. */
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo, Socket } from 'node:net'
 import { silentLogger } from '@kith/interface'
 import type { PluginContext } from '@kith/interface'
 import { systemClock, systemRandom } from '@kith/interface/node'
 import type { StreamTransportSubject } from '@kith/testkit'
 import { tcpTransport } from '../src/index.ts'
 import type { TcpOptions, TcpTlsOptions } from '../src/index.ts'
+import { openBlackHole } from './black-hole.ts'
+import type { BlackHole } from './black-hole.ts'
 
 const fixture = (name: string): string =>
   readFileSync(new URL(`fixtures/${name}`, import.meta.url), 'utf8')
@@ -26,22 +26,18 @@ export function testContext(onError: () => void = () => {}): PluginContext {
 export function openTcp(options: TcpOptions = {}): StreamTransportSubject {
   let errors = 0
   const context = testContext(() => (errors += 1))
-  const held: Socket[] = []
-  const mute = createServer((socket) => void held.push(socket.on('error', () => {})))
+  const holes: BlackHole[] = []
   return {
     clock: systemClock,
     open: (port = 0) => tcpTransport({ ...options, port })(context),
     errorsLogged: () => errors,
-    /**
-     * Somebody who accepts connections and never says a word: with TLS, no handshake ends there.
-     */
     async silentAddress() {
-      await new Promise<void>((resolve) => void mute.listen(0, '127.0.0.1', resolve))
-      return { host: '127.0.0.1', port: (mute.address() as AddressInfo).port }
+      const hole = await openBlackHole()
+      holes.push(hole)
+      return hole.address
     },
     async [Symbol.asyncDispose]() {
-      for (const socket of held) socket.destroy()
-      if (mute.listening) await new Promise((resolve) => void mute.close(resolve))
+      for (const hole of holes) await hole[Symbol.asyncDispose]()
     },
   }
 }
