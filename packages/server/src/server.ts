@@ -2,7 +2,7 @@
  * The HTTP interface of one member. It listens before the other parts run, so that its address can
  * be told to the cluster, and answers 503 until they are bound.
  */
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Address, showValue } from '@kith/interface'
@@ -20,9 +20,7 @@ import { logStatusRoutes } from './routes/log-status.ts'
 import { replicationRoutes } from './routes/replication.ts'
 import { serviceRoutes } from './routes/services.ts'
 import { statusRoutes } from './routes/status.ts'
-
-/** How long a body that was refused may still come. */
-const LINGER_MS = 2_000
+import { answerBeforeBody } from './stream.ts'
 
 export interface Server extends AsyncDisposable {
   /**
@@ -173,28 +171,7 @@ function sendProblem(
     reply.serializer((body: unknown) => JSON.stringify(body)).send(problem)
     return
   }
-  reply.hijack()
-  answerBeforeBody(request.raw, reply, JSON.stringify(problem))
-}
-
-/**
- * Answers a request whose body is still coming. The answer goes out whole at once, but ends only
- * with the body, or after a while: a connection that is closed with bytes unread is reset, and a
- * reset can take the answer with it.
- */
-function answerBeforeBody(request: IncomingMessage, reply: FastifyReply, body: string): void {
-  const response = reply.raw
-  const length = Buffer.byteLength(body)
-  const headers = { ...reply.getHeaders(), 'content-length': length, connection: 'close' }
-  response.writeHead(reply.statusCode, headers as OutgoingHttpHeaders)
-  response.write(body)
-  const finish = (): void => {
-    clearTimeout(timer)
-    response.end()
-  }
-  const timer = setTimeout(finish, LINGER_MS)
-  timer.unref()
-  request.once('end', finish).once('close', finish).resume()
+  answerBeforeBody(request.raw, reply, Buffer.from(JSON.stringify(problem)))
 }
 
 /** Fastify's own refusals (a bad URL, a bad length) in our words. */

@@ -1,5 +1,9 @@
 /** Answers that go on: written as fast as the reader takes them, and no faster. */
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { FastifyReply } from 'fastify'
+
+/** How long a body that was refused may still come. */
+const LINGER_MS = 2_000
 
 export interface StreamOptions {
   /** A reader that takes nothing for this long is closed. */
@@ -67,4 +71,28 @@ function drained(response: ServerResponse, options: StreamOptions): Promise<void
     signal.addEventListener('abort', abort)
     if (signal.aborted) abort()
   })
+}
+
+/**
+ * Answers a request whose body is still coming. The answer goes out whole at once, but ends only
+ * with the body, or after a while: a connection that is closed with bytes unread is reset, and a
+ * reset can take the answer with it.
+ */
+export function answerBeforeBody(
+  request: IncomingMessage,
+  reply: FastifyReply,
+  body: Uint8Array,
+): void {
+  const response = reply.hijack().raw
+  const lengths = { 'content-length': body.length, connection: 'close' }
+  const headers = { ...reply.getHeaders(), ...lengths }
+  response.writeHead(reply.statusCode, headers as OutgoingHttpHeaders)
+  response.write(body)
+  const finish = (): void => {
+    clearTimeout(timer)
+    response.end()
+  }
+  const timer = setTimeout(finish, LINGER_MS)
+  timer.unref()
+  request.once('end', finish).once('close', finish).resume()
 }

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { boundedBody, refuseLongBody } from '../body.ts'
 import type { RouteContext } from '../context.ts'
 import type { ReplicationOperation } from '../ports.ts'
-import { goneSignal, sendStream } from '../stream.ts'
+import { answerBeforeBody, goneSignal, sendStream } from '../stream.ts'
 
 const operations: readonly ReplicationOperation[] = ['hello', 'pull', 'chain', 'fetch']
 
@@ -16,7 +16,10 @@ export function replicationRoutes(app: FastifyInstance, context: RouteContext): 
       const body = boundedBody(request.raw, context.limits.replicationBytesMax)
       const answer = await replication.handle(operation, body, signal)
       if (answer.body instanceof Uint8Array) {
-        return reply.code(answer.status).headers(answer.headers).send(Buffer.from(answer.body))
+        reply.code(answer.status).headers(answer.headers)
+        if (request.raw.complete) return reply.send(Buffer.from(answer.body))
+        answerBeforeBody(request.raw, reply, answer.body)
+        return reply
       }
       reply.hijack()
       const { writeTimeoutMs } = context.limits
