@@ -31,7 +31,8 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
-describe('kith agent as a process', () => {
+// Each test starts several processes: on a busy machine that alone takes its time.
+describe('kith agent as a process', { timeout: 120_000 }, () => {
   it('says first that it is ready, where, and who is there', async () => {
     const agent = await startAgent('--node', 'ada', '--tag', 'role=web', '--service', 'web:80')
     expect(Object.keys(agent.lines[0] ?? {})).toEqual([
@@ -132,7 +133,7 @@ describe('kith agent as a process', () => {
     const failedAt = ada.lines.findIndex(({ event }) => event === 'member-failed')
     const after = ada.lines.slice(failedAt).map(({ event }) => event)
     expect(after).toContain('member-join')
-  }, 120_000)
+  })
 
   it('says which address or directory is taken', async () => {
     const data = join(folder, 'taken')
@@ -154,7 +155,7 @@ describe('kith agent as a process', () => {
     expect(await upload(agent, 200)).toBe(413)
     expect((await memoryOf(agent)) - before).toBeLessThan(32 * 1024 * 1024)
     expect(await recordsOf(agent)).toBe(0)
-  }, 120_000)
+  })
 })
 
 async function figure(agent: AgentProcess, name: string): Promise<number> {
