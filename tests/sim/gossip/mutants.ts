@@ -162,7 +162,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   'nobody is ever suspected': { caught: ['M4'], plan: 'gossip-crash', step: neverSuspects },
   'refutations stay unsaid': {
-    caught: ['M3', 'M5'],
+    caught: ['M2', 'M3', 'M5'],
     plan: 'gossip-pause',
     step: dropsRefutations,
   },
