@@ -19,7 +19,7 @@ import { nodeDigests } from '@kith/interface/node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createLog } from '../src/index.ts'
 import type { Log } from '../src/index.ts'
-import { batchProblem } from '../src/runtime/reads.ts'
+import { examineBatch } from '../src/runtime/reads.ts'
 import { readBatchRow } from '../src/store/sqlite/batch-row.ts'
 import { loadRows } from '../src/store/sqlite/load.ts'
 import { batchColumns } from '../src/store/sqlite/schema.ts'
@@ -297,7 +297,7 @@ function rowsPass(db: Database.Database): boolean {
   const select = db.prepare(`SELECT ${batchColumns.join(', ')}, crc FROM kith_batch`).raw()
   const batches = select.all().map((row) => {
     const read = readBatchRow(row as never, (id) => origins.get(id), nodeDigests)
-    return read.ok && batchProblem(read.batch, nodeDigests) === undefined
+    return read.ok && examineBatch(read.batch, nodeDigests).ok
   })
   return state.damage.length === 0 && batches.every(Boolean)
 }

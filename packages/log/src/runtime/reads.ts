@@ -31,14 +31,20 @@ export interface CorruptDetails {
   readonly sequence?: number
 }
 
-/** What a stored batch is worth: undefined, or what is wrong with it. */
-export function batchProblem(batch: StoredBatch, digests: Digests): string | undefined {
+export type ExaminedBatch =
+  | { readonly ok: true; readonly row: CheckedRow }
+  | { readonly ok: false; readonly problem: string }
+
+/** Checks a stored batch against its own checksums and against its row. */
+export function examineBatch(batch: StoredBatch, digests: Digests): ExaminedBatch {
   const checked = checkBatch(batch.bytes, digests)
-  if (!checked.ok) return `the batch does not pass its checks (${checked.failure})`
-  const { header } = checked
-  const same =
-    header.origin === batch.origin && header.first === batch.first && header.count === batch.count
-  return same ? undefined : 'the row belongs to another batch'
+  if (!checked.ok) {
+    return { ok: false, problem: `the batch does not pass its checks (${checked.failure})` }
+  }
+  const { origin, first, count, timeMin } = checked.header
+  const same = origin === batch.origin && first === batch.first && count === batch.count
+  if (!same) return { ok: false, problem: 'the row belongs to another batch' }
+  return { ok: true, row: { batch, timeMin } }
 }
 
 /** Commits without a read after which new batches are not kept any more. */
@@ -147,14 +153,10 @@ export class BatchReads {
     const { batch } = read
     const cached = this.cache.get(batch.offset)
     if (cached !== undefined) return cached
-    const result = checkBatch(batch.bytes, this.digests)
-    const problem = batchProblem(batch, this.digests)
-    if (problem !== undefined || !result.ok) {
-      throw this.corrupt(batch.offset, problem ?? 'the batch does not pass its checks')
-    }
-    const row = { batch, timeMin: result.header.timeMin }
-    this.remember(row)
-    return row
+    const examined = examineBatch(batch, this.digests)
+    if (!examined.ok) throw this.corrupt(batch.offset, examined.problem)
+    this.remember(examined.row)
+    return examined.row
   }
 
   private ask<Result>(read: () => Result, offset: number): Result {

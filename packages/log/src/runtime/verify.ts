@@ -14,7 +14,7 @@ import type {
 } from '@kith/interface'
 import type { LogState } from '../core/state.ts'
 import { chainAfter, originChain } from '../wire/batch.ts'
-import { batchProblem } from './reads.ts'
+import { examineBatch } from './reads.ts'
 
 /** Damage listed one by one; the rest is only counted. */
 const damageListMax = 1_000
@@ -72,8 +72,8 @@ class Verifier {
     this.batches += 1
     this.records += count
     this.bytes += batch.bytes.length
-    const problem = batchProblem(batch, this.digests)
-    if (problem !== undefined) this.report('batch', offset, problem)
+    const examined = examineBatch(batch, this.digests)
+    if (!examined.ok) this.report('batch', offset, examined.problem)
     else if (chainAfter(batch.bytes, batch.previousChain, this.digests) !== batch.chain) {
       this.report('batch', offset, 'the chain does not follow from its content')
     }
