@@ -2,8 +2,8 @@
 import { ReplicatorError } from '../errors.ts'
 
 /**
- * The whole body in one buffer. `expected` is a length that was announced: it only sizes the first
- * buffer, and only up to the limit; the bytes themselves are what is counted.
+ * The whole body in one buffer of its own. `expected` is a length that was announced: it sizes the
+ * buffer, up to the limit, so that the body is never held twice; the bytes themselves are counted.
  */
 export async function readBody(
   body: AsyncIterable<Uint8Array>,
@@ -12,19 +12,30 @@ export async function readBody(
 ): Promise<Uint8Array> {
   if (expected !== undefined && expected > bytesMax) throw tooLarge(bytesMax)
   // Not zeroed and of no pool: every byte that is returned was written here.
-  let buffer: Uint8Array = Buffer.allocUnsafeSlow(expected ?? 0)
+  const announced: Uint8Array = Buffer.allocUnsafeSlow(expected ?? 0)
+  // Beyond what was announced nothing is known, and a buffer that doubles would hold it twice.
+  const rest: Uint8Array[] = []
   let length = 0
   for await (const chunk of body) {
     if (length + chunk.length > bytesMax) throw tooLarge(bytesMax)
-    if (length + chunk.length > buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.min(bytesMax, (length + chunk.length) * 2))
-      grown.set(buffer.subarray(0, length))
-      buffer = grown
-    }
-    buffer.set(chunk, length)
+    const fits = rest.length === 0 && length + chunk.length <= announced.length
+    if (fits) announced.set(chunk, length)
+    else rest.push(chunk)
     length += chunk.length
   }
-  return buffer.subarray(0, length)
+  if (rest.length === 0) return announced.subarray(0, length)
+  return gather(announced, rest, length)
+}
+
+function gather(first: Uint8Array, rest: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = Buffer.allocUnsafeSlow(length)
+  let at = length
+  for (const chunk of rest.toReversed()) {
+    at -= chunk.length
+    whole.set(chunk, at)
+  }
+  whole.set(first.subarray(0, at), 0)
+  return whole
 }
 
 function tooLarge(bytesMax: number): ReplicatorError {
