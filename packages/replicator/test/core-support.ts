@@ -130,6 +130,11 @@ export class Core {
     return pull
   }
 
+  /** Ids of the pulls in flight to a member. */
+  pulls(member: string): readonly number[] {
+    return [...(this.state.sessions.get(member)?.pulls.keys() ?? [])]
+  }
+
   wants(member: string): PullRequest['want'] {
     return this.lastPull(member).request.want
   }

@@ -365,6 +365,17 @@ describe('gaps', () => {
     expect(core.events('gap').at(-1)?.action).toBe('skipped')
   })
 
+  it('REP-11 an impossible gap is not believed, and not asked for in a circle', () => {
+    const core = new Core({ gapPolicy: 'skip' }, [stateOf(originB, 5)])
+    core.meet('b', [stateOf(originB, 10, { own: true, floor: 7 })])
+    core.forget()
+    core.answer('b', { gaps: [{ ...gap, resume: 5_000 }] }, core.pulls('b')[0])
+    expect(core.of('recordGap')).toEqual([])
+    expect(core.of('pull')).toEqual([])
+    core.pass(150)
+    expect(core.of('pull').length).toBe(1)
+  })
+
   it('REP-11 skips to the nearest offer, once', () => {
     const core = new Core({ gapPolicy: 'skip' }, [stateOf(originB, 5)])
     core.meet('b', [stateOf(originB, 40, { own: true, floor: 20 })])

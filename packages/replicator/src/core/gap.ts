@@ -83,9 +83,16 @@ export function gapDeadline(state: State, view: OriginView): number | undefined 
   return view.gapSince + state.tuning.gapPatienceMs
 }
 
-/** Members whose answer may settle a suspected gap are asked again for nothing else. */
-export function takeGap(turn: Turn, session: Session, origin: OriginId, answer: GapAnswer): void {
-  if (answer.resume > nextOf(session, origin)) return
+/** Keeps what a member says of a gap. False where it says nothing new, or what cannot be. */
+export function takeGap(
+  turn: Turn,
+  session: Session,
+  origin: OriginId,
+  answer: GapAnswer,
+): boolean {
+  if (answer.resume > nextOf(session, origin)) return false
+  const known = session.gaps.get(origin)
   session.gaps.set(origin, answer)
   turn.state.dirty.add(origin)
+  return known?.asked !== answer.asked
 }

@@ -149,12 +149,14 @@ export function onPulled(turn: Turn, session: Session, id: number, response: Pul
     takeVector(turn, session, response.vector)
     checkTheirs(turn, session.member, response.vector, false)
   }
+  let gaps = 0
   for (const gap of response.gaps) {
-    if (pull.wants.get(gap.origin)?.next === gap.asked) takeGap(turn, session, gap.origin, gap)
+    const asked = pull.wants.get(gap.origin)?.next === gap.asked
+    if (asked && takeGap(turn, session, gap.origin, gap)) gaps += 1
   }
   for (const fork of response.forks) onForkAnswer(turn, session, pull, fork)
   // Whoever neither parks nor brings anything would be asked in a circle.
-  const brought = response.batches.length + response.gaps.length + response.vector.length
+  const brought = response.batches.length + gaps + response.vector.length
   const early = pull.maxWaitMs > 0 && now - pull.issuedAt < pull.maxWaitMs / 2
   session.idleUntil = brought === 0 && early ? now + idleMs : undefined
   if (response.batches.length > 0) takeBatches(turn, session, pull, response.batches)
