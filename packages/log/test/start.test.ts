@@ -6,7 +6,7 @@ import Database from 'better-sqlite3'
 import type { Clock, LogStore } from '@kith/interface'
 import { systemClock } from '@kith/interface/node'
 import { describe, expect, it } from 'vitest'
-import { createLog, LogError, memoryStore } from '../src/index.ts'
+import { createLog, LogError, memoryStore, sqliteStore } from '../src/index.ts'
 import type { Log, LogOptions } from '../src/index.ts'
 import {
   allValues,
@@ -273,6 +273,29 @@ it('LOG-38 rejects what does not fit a full disk, and goes on when there is room
     duplicate: false,
   })
   expect(await log.verify()).toMatchObject({ ok: true, records: 2 })
+})
+
+it('LOG-38 leaves a full SQLite file whole, and goes on when there is room', async () => {
+  const directory = temporaryDirectory()
+  const log = await started({ store: sqliteStore({ directory, fileBytesMax: 40 * 16_384 }) })
+  const value = new Uint8Array(60_000).fill(5)
+  const answers: string[] = []
+  for (let sequence = 1; sequence <= 30; sequence += 1) {
+    const id = `producer ${sequence}`
+    answers.push(await codeOf(log.append({ value }, { producer: { id, sequence } })))
+  }
+  const stored = answers.filter((answer) => answer === 'resolved').length
+  expect(stored).toBeGreaterThan(2)
+  expect(new Set(answers)).toEqual(new Set(['resolved', 'ERR_LOG_STORE_FULL']))
+  // What is small still fits, and counts of rows are those of the rows.
+  expect(await codeOf(log.cursor('c').commit({ next: 1 }))).toBe('resolved')
+  expect(await log.verify()).toMatchObject({ ok: true, records: stored })
+  await log.stop()
+  const again = await started({ store: sqliteStore({ directory }) })
+  expect(again.status()).toMatchObject({ records: stored, gate: 'open' })
+  const late = await again.append({ value }, { producer: { id: 'producer 30', sequence: 30 } })
+  expect(late).toMatchObject({ first: stored + 1, duplicate: false })
+  expect(await again.verify()).toMatchObject({ ok: true, records: stored + 1 })
 })
 
 it('LOG-14 LOG-38 keeps the gate shut while there is no room for the new origin', async () => {

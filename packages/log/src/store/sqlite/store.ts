@@ -48,6 +48,11 @@ export interface SqliteStoreOptions {
    * (default), or `managed`, where the caller does with `checkpoint`.
    */
   readonly checkpoints?: 'automatic' | 'managed'
+  /**
+   * Bytes the database file may have, rounded down to pages of 16 KiB; a transaction beyond fails
+   * with `ERR_LOG_STORE_FULL`, as on a full disk. Default: as the disk allows.
+   */
+  readonly fileBytesMax?: number
   readonly digests?: Digests
 }
 
@@ -71,7 +76,7 @@ export function sqliteStore(options: SqliteStoreOptions): LogStoreFactory {
 }
 
 export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
-  const { directory, checkpoints = 'automatic', digests = nodeDigests } = options
+  const { directory, digests = nodeDigests } = options
   const path = databasePath(directory)
   let session: Session | undefined
   const mustBeOpen = (): Session => {
@@ -88,7 +93,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
       makeDirectory(directory)
       const lock = takeLock(directory)
       try {
-        const db = openForWriting(path, checkpoints)
+        const db = openForWriting(path, options)
         const loaded = loadRows(db, digests)
         session = new Session(db, lock, digests, loaded)
         const damage = [...loaded.state.damage, ...fileDamage(db, path)]
@@ -155,7 +160,8 @@ function takeLock(directory: string): Database {
   }
 }
 
-function openForWriting(path: string, checkpoints: 'automatic' | 'managed'): Database {
+function openForWriting(path: string, options: SqliteStoreOptions): Database {
+  const { checkpoints = 'automatic', fileBytesMax } = options
   const db = openDatabase(path, { timeout: 5_000 })
   try {
     // Takes effect for a new file only.
@@ -165,6 +171,9 @@ function openForWriting(path: string, checkpoints: 'automatic' | 'managed'): Dat
     db.pragma('synchronous=FULL')
     // Old row contents are overwritten, so that a damaged pointer cannot bring one back.
     db.pragma('secure_delete=ON')
+    if (fileBytesMax !== undefined) {
+      db.pragma(`max_page_count=${Math.max(1, Math.floor(fileBytesMax / PAGE_BYTES))}`)
+    }
     db.pragma(`wal_autocheckpoint=${checkpoints === 'automatic' ? 1_000 : 0}`)
     // What a crash left in the write-ahead log is written anew and synced before it is served: a
     // flush that failed before may have left it readable, yet not on the disk.
