@@ -6,6 +6,7 @@
 import { decodePacket, members } from '@kith/gossip/core'
 import type { Input, Output } from '@kith/gossip/core'
 import { nodeDigests } from '@kith/interface/node'
+import type { Member } from '@kith/interface'
 import type { Actor, Watcher } from './cluster.ts'
 import type { World } from './world.ts'
 
@@ -148,6 +149,7 @@ export class AccuracyChecker implements Watcher {
   }
   readonly #world: World
   readonly #suspectedAt = new Map<string, number>()
+  readonly #spokenFrom = new Map<string, number>()
 
   constructor(world: World) {
     this.#world = world
@@ -157,13 +159,15 @@ export class AccuracyChecker implements Watcher {
     for (const output of outputs) {
       if (output.kind !== 'event') continue
       if (output.event.kind === 'suspect') {
-        this.#suspectedAt.set(`${actor.name} ${output.event.name}`, now)
+        const { name, incarnation } = output.event
+        this.#suspectedAt.set(`${actor.name} ${name}@${incarnation}`, now)
       }
-      if (output.event.kind === 'fail') this.#judge(actor, output.event.member.name, input, now)
+      if (output.event.kind === 'fail') this.#judge(actor, output.event.member, input, now)
     }
   }
 
-  #judge(observer: Actor, name: string, input: Input, now: number): void {
+  #judge(observer: Actor, failed: Member, input: Input, now: number): void {
+    const { name, incarnation } = failed
     const world = this.#world
     const { actors } = world.cluster
     const subject = actors.find((actor) => actor.name === name)
@@ -173,9 +177,9 @@ export class AccuracyChecker implements Watcher {
       throw new Violation('M3', now, `${observer.name} fails ${name} by ${judgeName}: nobody`)
     }
     this.#count('verdicts')
+    const from = this.#suspicionBehind(judge, observer, `${name}@${incarnation}`, now)
     if (!subject.up || subject.left) return this.#count('excusedByCrash')
     if (judge === subject && world.leftBefore.has(subject)) return this.#count('excusedByOldLeave')
-    const from = this.#suspectedAt.get(`${judgeName} ${name}`) ?? now
     const since = Math.max(
       world.healthySince.get(subject) ?? Infinity,
       world.healthySince.get(judge) ?? Infinity,
@@ -188,6 +192,17 @@ export class AccuracyChecker implements Watcher {
     }
     const text = `${observer.name} fails ${name} by ${judgeName}, suspected since ${from.toFixed(1)}`
     throw new Violation('M3', now, `${text}; both in reach since ${since.toFixed(1)}`)
+  }
+
+  /**
+   * When the suspicion began that the judge's verdict ended. A verdict may arrive long after its judge
+   * suspects the same member anew, so it is noted when it is spoken.
+   */
+  #suspicionBehind(judge: Actor, observer: Actor, subject: string, now: number): number {
+    const key = `${judge.name} ${subject}`
+    const suspectedAt = this.#suspectedAt.get(key) ?? now
+    if (judge === observer) this.#spokenFrom.set(key, suspectedAt)
+    return this.#spokenFrom.get(key) ?? suspectedAt
   }
 
   #count(kind: string): void {

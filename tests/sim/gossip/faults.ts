@@ -113,10 +113,13 @@ const leave: Fault = (world, random, lastsMs) => {
       if (world.anyCut || world.loss > 0.1 || world.cluster.live().length < 3) return
       world.leave(actor)
       if (!actor.left) return
-      at(world, stopMs, () => world.cluster.detach(actor))
+      const { life } = actor
+      at(world, stopMs, () => {
+        if (actor.life === life && actor.up) world.cluster.detach(actor)
+      })
       if (!random.chance(0.5)) return
       at(world, random.between(stopMs, backMs), () => {
-        world.start(actor, random.shuffle(world.cluster.live()).slice(0, 3))
+        if (!actor.up) world.start(actor, random.shuffle(world.cluster.live()).slice(0, 3))
       })
     })
   }
