@@ -5,7 +5,7 @@ import { atTier, evidence } from '../../support/tier.ts'
 import { registryMutants } from './mutants.ts'
 import { registryScenario } from './scenario.ts'
 
-const seeds = atTier(40, 2_000)
+const seeds = atTier(40, 1_000)
 const faults = [
   'lost',
   'duplicated',
