@@ -171,13 +171,15 @@ export class AccuracyChecker implements Watcher {
     const world = this.#world
     const { actors } = world.cluster
     const subject = actors.find((actor) => actor.name === name)
-    const judgeName = accuser(input, name) ?? observer.name
+    const told = accuser(input, name)
+    const judgeName = told ?? observer.name
     const judge = actors.find((actor) => actor.name === judgeName)
     if (subject === undefined || judge === undefined) {
       throw new Violation('M3', now, `${observer.name} fails ${name} by ${judgeName}: nobody`)
     }
     this.#count('verdicts')
-    const from = this.#suspicionBehind(judge, observer, `${name}@${incarnation}`, now)
+    const key = `${judgeName} ${name}@${incarnation}`
+    const from = this.#suspicionBehind(key, told === undefined, now)
     if (!subject.up || subject.left) return this.#count('excusedByCrash')
     if (judge === subject && world.leftBefore.has(subject)) return this.#count('excusedByOldLeave')
     const since = Math.max(
@@ -195,13 +197,12 @@ export class AccuracyChecker implements Watcher {
   }
 
   /**
-   * When the suspicion began that the judge's verdict ended. A verdict may arrive long after its judge
-   * suspects the same member anew, so it is noted when it is spoken.
+   * When the suspicion began that the judge's verdict ended. A verdict may arrive, even at its judge,
+   * long after the same member is suspected anew, so that is noted when it is spoken.
    */
-  #suspicionBehind(judge: Actor, observer: Actor, subject: string, now: number): number {
-    const key = `${judge.name} ${subject}`
+  #suspicionBehind(key: string, spokenNow: boolean, now: number): number {
     const suspectedAt = this.#suspectedAt.get(key) ?? now
-    if (judge === observer) this.#spokenFrom.set(key, suspectedAt)
+    if (spokenNow) this.#spokenFrom.set(key, suspectedAt)
     return this.#spokenFrom.get(key) ?? suspectedAt
   }
 
