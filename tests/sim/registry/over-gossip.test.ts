@@ -114,7 +114,7 @@ async function five(seed: number): Promise<World> {
 describe.each([1, 2, 3])('registries over gossip, seed %i', (seed) => {
   it(
     'REG-4: carry instances of every size to all, and removals too',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const world = await five(seed)
       const first = world.party(1)
@@ -135,7 +135,7 @@ describe.each([1, 2, 3])('registries over gossip, seed %i', (seed) => {
 
   it(
     'REG-7 and REG-8: follow a member that crashes, and one that comes back',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const world = await five(seed)
       const gone = world.party(5)
@@ -158,7 +158,7 @@ describe.each([1, 2, 3])('registries over gossip, seed %i', (seed) => {
     },
   )
 
-  it('REG-9 and REG-10: follow a member that drains and leaves', { timeout: 60_000 }, async () => {
+  it('REG-9 and REG-10: follow a member that drains and leaves', { timeout: 120_000 }, async () => {
     const world = await five(seed)
     const leaver = world.party(4)
     await leaver.registry.drain()
@@ -180,7 +180,7 @@ describe.each([1, 2, 3])('registries over gossip, seed %i', (seed) => {
 
   it(
     'REG-5: agree again after a partition in which both sides changed',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const world = await five(seed)
       const addresses = world.living.map(({ address }) => address)

@@ -5,7 +5,7 @@ import { atTier, evidence } from '../../support/tier.ts'
 import { registryMutants } from './mutants.ts'
 import { registryScenario } from './scenario.ts'
 
-const seeds = atTier(40, 1_000)
+const seeds = atTier(30, 1_000)
 const faults = [
   'lost',
   'duplicated',
@@ -25,7 +25,7 @@ const faults = [
 describe('registry in the simulator', () => {
   it(
     "REG-3, REG-6, REG-8: all views become the owners' truth, and nothing that ended comes back",
-    { timeout: atTier(60_000, 3_600_000) },
+    { timeout: atTier(240_000, 7_200_000) },
     async () => {
       const result = await runSeeds({ name: 'registry', scenario: registryScenario(), seeds })
       expectHappened(result.counters, faults)
@@ -41,7 +41,7 @@ describe('registry in the simulator', () => {
 
   it.each(Object.entries(registryMutants()))(
     'notices a registry that %s',
-    { timeout: 60_000 },
+    { timeout: 240_000 },
     async (_name, mutant) => {
       const run = runSeeds({ name: 'registry', scenario: registryScenario(mutant), seeds: 12 })
       await expect(run).rejects.toMatchObject({ code: 'ERR_SIM_SEED_FAILED' })
