@@ -61,9 +61,10 @@ describe('bodies', () => {
     const peak = await peakRss(target, async () => {
       for (let round = 0; round < 4; round += 1) await attack()
     })
-    const growth = (await target.collect()).heldBytes - idle
     evidence('hostile uploads side by side: peak MiB', (peak / mib).toFixed(0))
-    expect(growth).toBeLessThan(growthBytesMax)
+    // One collection does not free it all: buffers are swept behind its back.
+    const growth = async (): Promise<number> => (await target.collect()).heldBytes - idle
+    await expect.poll(growth, { timeout: 15_000, interval: 250 }).toBeLessThan(growthBytesMax)
     expect(await recordCount()).toBe(before)
     await expectServing()
   }, 60_000)

@@ -18,6 +18,18 @@ function pushPull(header: Value, ...rest: readonly Uint8Array[]): Uint8Array {
   return join([6], pack(header), ...rest)
 }
 
+/** As large as a message may be, so that all of it has to be unpacked before it is nonsense. */
+function largeMessage(): Uint8Array {
+  const header = join([8], pack({ UserMsgLen: 8_000_000 }))
+  const whole = new Uint8Array(header.length + 8_000_000)
+  whole.set(header)
+  return whole
+}
+
+/** Each is a row that could be used, so that each has to be kept until the message is whole. */
+const rows = new Uint8Array(40_000 * row({}).length)
+for (let index = 0; index < 40_000; index += 1) rows.set(row({}), index * row({}).length)
+
 const manyRows = Array.from({ length: 20_000 }, () => row({ Name: '', State: 0 }))
 
 export const streamAttacks: readonly StreamAttack[] = [
@@ -64,9 +76,10 @@ export const streamAttacks: readonly StreamAttack[] = [
     title: 'a user state that is nonsense',
     pieces: [pushPull({ Nodes: 0, UserStateLen: 300, Join: true }, new Uint8Array(300).fill(0x91))],
   },
+  { title: 'a bomb that becomes a message of 8 MB', pieces: [compressed(lzw(largeMessage()))] },
   {
-    title: 'a bomb that becomes 48 MiB',
-    pieces: [compressed(lzw(new Uint8Array(48 * 1024 * 1024)))],
+    title: 'a bomb that becomes forty thousand rows',
+    pieces: [compressed(lzw(pushPull({ Nodes: 400_000, UserStateLen: 0, Join: true }, rows)))],
   },
   { title: 'compression of nothing', pieces: [compressed(lzw(new Uint8Array(0)))] },
   { title: 'an unknown compression', pieces: [compressed(lzw(message(0, { SeqNo: 1 })), 7)] },

@@ -10,7 +10,7 @@ import { finish, readMessage, withDeadline } from './exchange.ts'
 /** memberlist's own bound on exchanges at one time. */
 const streamsMax = 127
 /** Unfinished messages of all streams together. */
-const heldBytesMax = 33_554_432
+const heldBytesMax = 25_165_824
 /** Somebody who connects and says nothing has this part of the time for a whole exchange. */
 const firstByteFraction = 4
 const firstByteMsMin = 1000

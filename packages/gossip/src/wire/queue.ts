@@ -1,6 +1,11 @@
 /**
- * Bytes that arrive in pieces and are read from the front. Grows with what arrived, never ahead.
+ * Bytes that arrive in pieces and are read from the front. Grows with what arrived, and ahead of it
+ * only for something large of which a good part is there: growing by doubling would leave more
+ * behind than it holds.
  */
+
+/** What has to be there of something large before all of its room is taken at once. */
+const earnestBytes = 1_048_576
 
 export class ByteQueue {
   #bytes: Uint8Array = new Uint8Array(0)
@@ -16,8 +21,9 @@ export class ByteQueue {
     return this.#bytes.subarray(this.#start, this.#end)
   }
 
-  push(bytes: Uint8Array): void {
-    if (this.#end + bytes.length > this.#bytes.length) this.#makeRoom(bytes.length)
+  /** `wanted` is how many unread bytes the reader waits for, as far as it knows. */
+  push(bytes: Uint8Array, wanted = 0): void {
+    if (this.#end + bytes.length > this.#bytes.length) this.#makeRoom(bytes.length, wanted)
     this.#bytes.set(bytes, this.#end)
     this.#end += bytes.length
   }
@@ -26,15 +32,36 @@ export class ByteQueue {
     this.#start += length
   }
 
-  #makeRoom(extra: number): void {
+  /**
+   * The first bytes, for the caller to keep: a copy, unless they are most of what is held anyway.
+   */
+  take(length: number): Uint8Array {
+    const part = this.view().subarray(0, length)
+    const rest = this.view().subarray(length)
+    if (part.length * 2 < this.#bytes.length) {
+      this.consume(part.length)
+      return part.slice()
+    }
+    this.#bytes = rest.slice()
+    this.#start = 0
+    this.#end = rest.length
+    return part
+  }
+
+  #makeRoom(extra: number, wanted: number): void {
     const unread = this.view()
     const room = unread.length + extra
     // Half of the buffer may stay read bytes; beyond that it is cheaper to move than to grow.
     const fits = room <= this.#bytes.length / 2
-    const bytes = fits ? this.#bytes : new Uint8Array(Math.max(room, this.#bytes.length * 2, 1024))
+    const bytes = fits ? this.#bytes : new Uint8Array(this.#size(room, wanted))
     bytes.set(unread)
     this.#bytes = bytes
     this.#start = 0
     this.#end = unread.length
+  }
+  #size(room: number, wanted: number): number {
+    const doubled = Math.max(room, this.#bytes.length * 2, 1024)
+    if (wanted <= room) return doubled
+    return room >= earnestBytes ? wanted : Math.min(doubled, Math.max(wanted, 1024))
   }
 }

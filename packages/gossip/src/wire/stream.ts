@@ -52,7 +52,9 @@ export interface StreamLimits {
   readonly userBytesMax: number
   /** What one message may decompress to. */
   readonly decompressedBytesMax: number
-  /** What one message may hold in memory, rows counted with their overhead. */
+  /** What the rows of one push/pull may hold in memory, at what they cost there. */
+  readonly rowBytesMax: number
+  /** What one message may hold in memory, its rows included. */
   readonly memoryBytesMax: number
   /** What a fetch or its answer may hold. */
   readonly fetchBytesMax: number
@@ -60,8 +62,11 @@ export interface StreamLimits {
 
 export const defaultStreamLimits: StreamLimits = Object.freeze({
   rowsMax: 1_048_576,
-  userBytesMax: 20_971_520,
+  // memberlist takes 20 MiB; full buffers of events and 16,384 status times are about 7.
+  userBytesMax: 8_388_608,
   decompressedBytesMax: 41_943_040,
+  // Room for 16,384 members with names and tags of ordinary length.
+  rowBytesMax: 14_680_064,
   memoryBytesMax: 25_165_824,
   fetchBytesMax: 4_259_840,
 })
@@ -133,7 +138,7 @@ class Decoder implements StreamDecoder {
 
   push(bytes: Uint8Array): StreamStep {
     if (this.#outcome !== undefined) return this.#outcome
-    this.#queue.push(bytes)
+    this.#queue.push(bytes, this.#needed)
     const step = this.#advance()
     if (step.kind !== 'more') this.#outcome = step
     else if (Math.max(this.heldBytes, this.#needed + this.#rowBytes) > this.#heldMax()) {
@@ -230,7 +235,7 @@ class Decoder implements StreamDecoder {
 
   #readPushPull(progress: PushPullProgress): StreamStep | undefined {
     if (progress.rowsLeft > 0) return this.#readRows(progress)
-    const userState = this.#queue.view().slice(0, progress.userStateLength)
+    const userState = this.#queue.take(progress.userStateLength)
     const { join, rows, rowsSkipped } = progress
     const skipped: DecodeProblem = { kind: 'rowSkipped', count: rowsSkipped }
     const problems = rowsSkipped > 0 ? [skipped] : []
@@ -268,7 +273,7 @@ class Decoder implements StreamDecoder {
     }
     progress.rows.push(row)
     this.#rowBytes += rowOverheadBytes + row.name.length * 2 + row.meta.length
-    return this.#rowBytes > this.#limits.memoryBytesMax ? 'streamTooLarge' : undefined
+    return this.#rowBytes > this.#limits.rowBytesMax ? 'streamTooLarge' : undefined
   }
 
   #readUserHeader(): StreamStep | undefined {
@@ -291,7 +296,7 @@ class Decoder implements StreamDecoder {
 
   #readUser(length: number): StreamStep {
     if (length === 0) return this.#failed('emptyMessage')
-    const bytes = this.#queue.view().slice(0, length)
+    const bytes = this.#queue.take(length)
     return {
       kind: 'message',
       message: { kind: 'user', message: decodeSerf(bytes), bytes },
@@ -313,8 +318,9 @@ class Decoder implements StreamDecoder {
   #decompress(body: Uint8Array): StreamStep {
     const plain = new Decoder(this.#limits, false)
     const source = new LzwReader(body)
+    // One block for all: the decoder behind it copies what it keeps.
+    const block = new Uint8Array(blockBytes)
     for (let total = 0; ;) {
-      const block = new Uint8Array(blockBytes)
       const length = source.read(block)
       total += length
       if (source.state === 'malformed') {

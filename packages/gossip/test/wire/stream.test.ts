@@ -148,7 +148,7 @@ const refused: readonly (readonly [string, Uint8Array, string, boolean])[] = [
   ['2^31 rows', header({ Nodes: 2 ** 31 }), 'headerOutOfRange', false],
   ['1,048,577 rows', header({ Nodes: 1_048_577 }), 'headerOutOfRange', false],
   ['a negative user state', header({ UserStateLen: -1 }), 'headerOutOfRange', false],
-  ['a user state of 20 MiB and 1', header({ UserStateLen: 20_971_521 }), 'headerOutOfRange', false],
+  ['a user state of 8 MiB and 1', header({ UserStateLen: 8_388_609 }), 'headerOutOfRange', false],
   [
     'a user message of 1 GiB',
     hex('08 81 aa557365724d73674c656e ce40000000'),
@@ -181,15 +181,15 @@ describe('streams that are refused', () => {
     expect(step.kind === 'failed' && step.reply !== undefined).toBe(replies)
   })
 
-  it('GOS-9 exactly 20 MiB of user state and 1,048,576 rows may be announced', () => {
+  it('GOS-9 exactly 8 MiB of user state and 1,048,576 rows may be announced', () => {
     const decoder = createStreamDecoder()
-    const bytes = header({ Nodes: 1_048_576, UserStateLen: 20_971_520 })
+    const bytes = header({ Nodes: 1_048_576, UserStateLen: 8_388_608 })
     expect(decoder.push(bytes).kind).toBe('more')
     expect(decoder.heldBytes).toBeLessThan(64)
   })
 
-  it('GOS-9 a whole user state of 20 MiB is taken', () => {
-    const step = decode(encodeStream(pushPull([], new Uint8Array(20_971_520))))
+  it('GOS-9 a whole user state of 8 MiB is taken', () => {
+    const step = decode(encodeStream(pushPull([], new Uint8Array(8_388_608))))
     expect(step.kind).toBe('message')
   })
 
