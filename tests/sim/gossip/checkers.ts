@@ -197,8 +197,8 @@ export class AccuracyChecker implements Watcher {
   }
 
   /**
-   * When the suspicion began that the judge's verdict ended. A verdict may arrive, even at its judge,
-   * long after the same member is suspected anew, so that is noted when it is spoken.
+   * When the suspicion began that the judge's verdict ended. A verdict may arrive, even at its
+   * judge, long after the same member is suspected anew, so that is noted when it is spoken.
    */
   #suspicionBehind(key: string, spokenNow: boolean, now: number): number {
     const suspectedAt = this.#suspectedAt.get(key) ?? now
