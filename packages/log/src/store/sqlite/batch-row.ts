@@ -7,7 +7,8 @@ import type { Value } from './rows.ts'
 
 /** The columns a batch's checksum covers: all but the body, which has its own. */
 export function batchCrc(values: readonly Value[], bytes: Uint8Array, digests: Digests): number {
-  return rowCrc([...values.slice(0, -1), bytes.subarray(0, HEADER_BYTES), bytes.length], digests)
+  const covered = [...values.slice(0, -1), bytes.subarray(0, HEADER_BYTES), bytes.length]
+  return rowCrc('kith_batch', covered, digests)
 }
 
 /** True where a row of `batchColumns` and its checksum agree. */

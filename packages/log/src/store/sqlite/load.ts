@@ -92,7 +92,7 @@ function loadMeta(db: Database, digests: Digests, damage: StoreDamage[]): MetaRo
   const select = db.prepare(`SELECT ${metaColumns.join(', ')}, crc FROM kith_meta ORDER BY id`)
   const rows = select.raw().all() as Value[][]
   const whole = rows.filter((row) => {
-    const ok = crcMatches(row, digests)
+    const ok = crcMatches('kith_meta', row, digests)
     if (!ok) damage.push({ table: 'meta', key: String(row[0]), reason: wrongCrc })
     return ok
   })
@@ -114,8 +114,8 @@ function isNew(db: Database): boolean {
 
 const wrongCrc = 'the checksum of the row is wrong'
 
-function crcMatches(row: readonly Value[], digests: Digests): boolean {
-  return rowCrc(row.slice(0, -1), digests) === row.at(-1)
+function crcMatches(table: string, row: readonly Value[], digests: Digests): boolean {
+  return rowCrc(table, row.slice(0, -1), digests) === row.at(-1)
 }
 
 function loadTable(
@@ -131,7 +131,7 @@ function loadTable(
   try {
     for (const row of select.raw().iterate() as Iterable<Value[]>) {
       idMax = Math.max(idMax, Number(row[0]))
-      if (crcMatches(row, digests)) rows.push(row)
+      if (crcMatches(table, row, digests)) rows.push(row)
       else damage.push({ table: name, key: String(row[0]), reason: wrongCrc })
     }
   } catch (cause) {

@@ -24,9 +24,12 @@ export function bytesOf(hex: string): Uint8Array {
 
 const tags = { null: 0, number: 1, text: 2, blob: 3, other: 4 } as const
 
-/** CRC-32 over the values, each with its type and length, so that none can pass for another. */
-export function rowCrc(values: readonly Value[], digests: Digests): number {
-  let crc = 0
+/**
+ * CRC-32 over the name of the table and the values, each with its type and length, so that none
+ * can pass for another. The name is in it because a damaged schema can lead to another's rows.
+ */
+export function rowCrc(table: string, values: readonly Value[], digests: Digests): number {
+  let crc = digests.crc32(utf8Bytes(table))
   for (const value of values) crc = valueCrc(value, crc, digests)
   return crc
 }

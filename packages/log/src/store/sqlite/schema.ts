@@ -1,5 +1,5 @@
 /**
- * Tables of the SQLite store. Every row ends in a CRC-32 over all its columns. Small tables have no
+ * Tables of the SQLite store. Every row ends in a CRC-32 over its table and columns. Small tables have no
  * index: they are read whole at the start, and rows are addressed by `id` from then on.
  */
 import { LogError } from '../../errors.ts'

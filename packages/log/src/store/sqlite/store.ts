@@ -337,14 +337,14 @@ class Session {
   private writeMeta(meta: StoredMeta): void {
     for (const id of [1, 2]) {
       const values = metaValues(id, FORMAT, { meta, counts: this.counts })
-      this.putMeta.run(...values, rowCrc(values, this.digests))
+      this.putMeta.run(...values, rowCrc('kith_meta', values, this.digests))
       this.walBytes += PAGE_BYTES / 2
     }
   }
 
   private putRow(table: SmallTable, key: string, values: (id: number) => readonly Value[]): void {
     const row = values(this.ids[table].get(key) ?? this.addId(table, key))
-    this.put[table].run(...row, rowCrc(row, this.digests))
+    this.put[table].run(...row, rowCrc(smallTables[table].table, row, this.digests))
     this.walBytes += PAGE_BYTES
   }
 
