@@ -90,7 +90,8 @@ export function runPlan(plan: Plan, seed: number, context: ScenarioContext): Rep
       ...events.counters,
       transitions: cluster.transitions,
       joinsRetried: cluster.joinsRetried,
-      [`members ${size}`]: 1,
+      members: size,
+      [`clusters of ${size}`]: 1,
       healedMs,
     },
   }

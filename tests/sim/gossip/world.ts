@@ -6,6 +6,8 @@ import type { Unsubscribe } from '@kith/interface'
 import type { PartitionScope } from '@kith/sim'
 import type { Actor, Cluster } from './cluster.ts'
 
+const heavyLoss = 0.1
+
 export class World {
   readonly cluster: Cluster
   /**
@@ -23,7 +25,7 @@ export class World {
   /** How often each kind of fault was applied. */
   readonly counters: Record<string, number> = {}
   #loss = 0
-  #lossEndedAt = -Infinity
+  #heavyLossEndedAt = -Infinity
   readonly #cuts = new Map<string, number>()
 
   constructor(cluster: Cluster) {
@@ -35,9 +37,9 @@ export class World {
     return this.#loss
   }
 
-  /** When packets were lost for the last time. */
-  get lossUntil(): number {
-    return this.#loss > 0 ? Infinity : this.#lossEndedAt
+  /** When more than a tenth of all packets was lost for the last time. */
+  get heavyLossUntil(): number {
+    return this.#loss > heavyLoss ? Infinity : this.#heavyLossEndedAt
   }
 
   start(actor: Actor, seeds: readonly Actor[]): void {
@@ -111,7 +113,8 @@ export class World {
   }
 
   setLoss(loss: number): void {
-    if (this.#loss > 0) this.#lossEndedAt = this.cluster.clock.now()
+    if (this.#loss > heavyLoss) this.#heavyLossEndedAt = this.cluster.clock.now()
+    if (loss > 0) this.#count(loss > heavyLoss ? 'heavyLosses' : 'lightLosses')
     this.#loss = loss
     this.cluster.network.setFaults({ loss })
     this.#changed()
