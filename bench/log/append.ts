@@ -16,8 +16,8 @@ import { createLog } from '@kith/log'
 
 const appenders = 128
 const recordBytes = 1024
-const rounds = Number(process.env['KITH_BENCH_ROUNDS'] ?? 9)
-const sliceMs = Number(process.env['KITH_BENCH_SLICE_MS'] ?? 500)
+const rounds = Number(process.env['KITH_BENCH_ROUNDS'] ?? 31)
+const sliceMs = Number(process.env['KITH_BENCH_SLICE_MS'] ?? 250)
 const ratioMin = 0.6
 const delayMsMax = 20
 
@@ -156,7 +156,7 @@ try {
     load: loadavg().map(round3),
   })
   const idle = await delayDuring(() => new Promise((resolve) => setTimeout(resolve, 1000)))
-  const busy = await delayDuring(() => closedLoop(appendLog, 4 * sliceMs))
+  const busy = await delayDuring(() => closedLoop(appendLog, 8 * sliceMs))
   const delay = Math.max(0, busy - idle)
   print({
     figure: 'event-loop-delay-p99-ms',
