@@ -37,7 +37,7 @@ const campaigns: Readonly<
   },
 }
 
-/** False verdicts for each member of a campaign, allowed while more than a tenth of packets is lost. */
+/** False verdicts allowed for each member while more than a tenth of all packets is lost. */
 const luckMax = 0.02
 const timeout = 3_600_000
 

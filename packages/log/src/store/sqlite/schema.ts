@@ -1,6 +1,6 @@
 /**
- * Tables of the SQLite store. Every row ends in a CRC-32 over its table and columns. Small tables have no
- * index: they are read whole at the start, and rows are addressed by `id` from then on.
+ * Tables of the SQLite store. Every row ends in a CRC-32 over its table and columns. Small tables
+ * have no index: they are read whole at the start, and rows are addressed by `id` from then on.
  */
 import { LogError } from '../../errors.ts'
 import type { Database } from './driver.ts'
