@@ -128,13 +128,13 @@ export class RowChecker implements Watcher {
 }
 
 /**
- * M3: nobody is failed who could have answered. A verdict is false when its subject and whoever spoke
- * it (the `from` of the dead message) both ran and both had more than half of the cluster in reach,
- * both ways, for the whole time of the suspicion: two majorities share a member, through which the
- * suspicion reaches its subject and the refutation comes back. A verdict of somebody who was cut off
- * or stopped for a part of that time is not false: it is what that member could know. While more than
- * a tenth of all packets is lost, false verdicts are possible in principle; they are counted, and the
- * campaign bounds their number.
+ * M3: nobody is failed who could have answered. A verdict is false when its subject and whoever
+ * spoke it (the `from` of the dead message) both ran and both had more than half of the cluster
+ * in reach, both ways, for the whole time of the suspicion: two majorities share a member,
+ * through which the suspicion reaches its subject and the refutation comes back. A verdict of
+ * somebody who was cut off or stopped for a part of that time is not false: it is what that
+ * member could know. While more than a tenth of all packets is lost, false verdicts are possible
+ * in principle; they are counted, and the campaign bounds their number.
  */
 export class AccuracyChecker implements Watcher {
   readonly counters: Record<string, number> = {
