@@ -1,7 +1,7 @@
 // Who may import whom (ARCHITECTURE.md). tools/layers.test.ts plants one violation of each rule.
 
 /** Libraries: they meet in the contracts and know nothing of each other. */
-const libraries = '(?:gossip|log|replicator|registry|server|serf-rpc|sim|transport-[^/]+)'
+const libraries = '(?:msgpack|gossip|log|replicator|registry|server|serf-rpc|sim|transport-[^/]+)'
 
 /** What a package shows to others: its root and the subpaths its exports map declares. */
 const surface = '(?:(?:core|http|node)/)?index\\.ts$'
@@ -20,14 +20,19 @@ const rules = [
   {
     name: 'libraries-meet-in-interface',
     from: { path: `^packages/(${libraries})/src/` },
-    to: { path: '^packages/', pathNot: ['^packages/$1/', '^packages/interface/'] },
+    to: { path: '^packages/', pathNot: ['^packages/$1/', '^packages/(?:interface|msgpack)/'] },
+  },
+  {
+    name: 'msgpack-is-for-the-wires-of-serf',
+    from: { path: '^packages/(?!msgpack/|gossip/|serf-rpc/)' },
+    to: { path: '^packages/msgpack/' },
   },
   {
     name: 'library-tests-use-the-test-packages-only',
     from: { path: `^packages/(${libraries})/test/`, pathNot: '^packages/replicator/' },
     to: {
       path: '^packages/',
-      pathNot: ['^packages/$1/', '^packages/(?:interface|testkit|sim)/'],
+      pathNot: ['^packages/$1/', '^packages/(?:interface|msgpack|testkit|sim)/'],
     },
   },
   {

@@ -13,6 +13,12 @@ const planted: readonly (readonly [rule: string, from: string, to: string])[] = 
   ['libraries-meet-in-interface', 'packages/gossip/src/bad.ts', '../../log/src/index.ts'],
   ['libraries-meet-in-interface', 'packages/transport-udp/src/bad.ts', '../../log/src/index.ts'],
   [
+    'msgpack-is-for-the-wires-of-serf',
+    'packages/replicator/src/bad.ts',
+    '../../msgpack/src/index.ts',
+  ],
+  ['libraries-meet-in-interface', 'packages/msgpack/src/bad.ts', '../../gossip/src/index.ts'],
+  [
     'library-tests-use-the-test-packages-only',
     'packages/gossip/test/bad.ts',
     '../../log/src/index.ts',
@@ -36,7 +42,7 @@ const planted: readonly (readonly [rule: string, from: string, to: string])[] = 
 
 /** What the planted files import, and one allowed import of each kind beside them. */
 const honest: readonly (readonly [file: string, text: string])[] = [
-  ...['interface', 'testkit', 'sim', 'gossip', 'log', 'cli'].map(
+  ...['interface', 'testkit', 'sim', 'msgpack', 'gossip', 'log', 'cli'].map(
     (name) => [`packages/${name}/src/index.ts`, 'export type Face = string\n'] as const,
   ),
   ['packages/gossip/src/runtime/udp.ts', "export type { Step } from '../core/step.ts'\n"],
@@ -44,6 +50,10 @@ const honest: readonly (readonly [file: string, text: string])[] = [
   ['packages/gossip/src/core/index.ts', "export type { Step } from './step.ts'\n"],
   ['packages/gossip/src/b.ts', "export type * from './a.ts'\n"],
   ['packages/log/src/row.ts', 'export type Row = number\n'],
+  [
+    'packages/gossip/src/wire/good.ts',
+    "export type { Face } from '../../../msgpack/src/index.ts'\n",
+  ],
   ['packages/agent/src/good.ts', "export type { Step } from '../../gossip/src/core/index.ts'\n"],
   ['packages/replicator/test/good.ts', "export type { Face } from '../../log/src/index.ts'\n"],
   ['apps/demo/src/main.ts', "export type { Face } from '../../../packages/log/src/index.ts'\n"],

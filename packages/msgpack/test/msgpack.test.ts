@@ -3,7 +3,7 @@
 import { fromHex, toHex } from '@kith/interface'
 import { assert, bigInt, property, uint8Array } from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MsgpackReader, MsgpackWriter } from '../../src/wire/msgpack.ts'
+import { MsgpackReader, MsgpackWriter } from '../src/index.ts'
 
 function hex(text: string): Uint8Array {
   const bytes = fromHex(text.replaceAll(' ', ''))
@@ -159,13 +159,50 @@ describe('msgpack, writing', () => {
     expect(head(65_536)).toBe('db00010000')
   })
 
+  it('GOS-7 tells text from bytes in the dialect of the RPC port', () => {
+    const text = (length: number): string =>
+      toHex(new MsgpackWriter('ext').text('x'.repeat(length)).finish().subarray(0, 3))
+    const bytes = (length: number): string =>
+      toHex(new MsgpackWriter('ext').bytes(new Uint8Array(length)).finish().subarray(0, 5))
+    expect([0, 31, 32, 255, 256].map(text)).toEqual(['a0', 'bf7878', 'd92078', 'd9ff78', 'da0100'])
+    expect(text(65_536)).toBe('db0001')
+    expect([bytes(0), bytes(4).slice(0, 4), bytes(255).slice(0, 4)]).toEqual([
+      'c400',
+      'c404',
+      'c4ff',
+    ])
+    expect([bytes(256).slice(0, 6), bytes(65_536)]).toEqual(['c50100', 'c600010000'])
+    expect(toHex(new MsgpackWriter('ext').int(3_200_000_000n).finish())).toBe('cebebc2000')
+    expect(toHex(new MsgpackWriter('ext').bytesOrNil(new Uint8Array(0)).finish())).toBe('c0')
+  })
+
+  it('GOS-3 reads floats of both widths, and integers where a float is wanted', () => {
+    const float = (text: string): number | undefined => {
+      const reader = new MsgpackReader(hex(`93 01 ${text} 02`))
+      let value = 0
+      reader.array((index) => (index === 1 ? (value = reader.float()) : reader.skip()))
+      return reader.failure === undefined ? value : undefined
+    }
+    expect(float('cb3ff8000000000000')).toBe(1.5)
+    expect(float('ca3fc00000')).toBe(1.5)
+    expect([float('07'), float('ff'), float('cf0000000000000100')]).toEqual([7, -1, 256])
+    expect(float('c0')).toBe(0)
+    expect([float('a131'), float('c3')]).toEqual([undefined, undefined])
+    for (const value of [0, -0, 1e-5, 1.5, Number.MAX_VALUE, Number.NEGATIVE_INFINITY]) {
+      const bytes = new MsgpackWriter('ext').text('x'.repeat(250)).float(value).finish()
+      const reader = new MsgpackReader(bytes)
+      reader.skip()
+      expect([reader.float(), reader.failure]).toEqual([value, undefined])
+    }
+  })
+
   it('GOS-3 reads back every integer and every byte string', () => {
     assert(
       property(
         bigInt({ min: 0n, max: 2n ** 63n - 1n }),
         uint8Array({ maxLength: 70_000 }),
         (n, b) => {
-          for (const dialect of ['old', 'new'] as const) {
+          for (const dialect of ['old', 'new', 'ext'] as const) {
             const writer = new MsgpackWriter(dialect).int(n).uint(n).bytes(b)
             const reader = new MsgpackReader(writer.finish())
             expect([reader.i64(), reader.u64()]).toEqual([n, n])
