@@ -2,6 +2,7 @@
 import { describe, it } from 'vitest'
 import { needs } from '../support/requirements.ts'
 import { atTier } from '../support/tier.ts'
+import { distance } from './distance.ts'
 import { linkedBySerf } from './link.ts'
 import { kithJoinsSerf, serfsJoinKith } from './membership.ts'
 import { withCrew } from './support/crew.ts'
@@ -22,6 +23,14 @@ describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
       await withCrew(traffic)
     },
     atTier(240_000, 720_000),
+  )
+
+  it(
+    'GOS-137 knows how far Kith is, and Kith how far it is',
+    async () => {
+      await withCrew(distance)
+    },
+    atTier(60_000, 180_000),
   )
 
   it('GOS-42 carries a service between Kith members that only it can reach, unheard', async () => {

@@ -2,6 +2,7 @@
  * What the rest of the house may know of the cluster. Gossip provides it; anything may consume it.
  */
 import type { Address } from './address.ts'
+import type { Coordinate } from './coordinate.ts'
 import type { Unsubscribe } from './emitter.ts'
 
 /** Serf's words: `leaving` announced its leave, `left` finished it, `failed` stopped answering. */
@@ -22,6 +23,11 @@ export interface Member {
     readonly max: number
     readonly version: number
   }
+  /**
+   * Where the member last said it is in the network; absent until it did, or where the provider
+   * does not tell. Changes about once a probe, without an event. Compare with `estimatedRttMs`.
+   */
+  readonly coordinate?: Coordinate
 }
 
 export type MemberEventKind = 'join' | 'leave' | 'fail' | 'update' | 'reap'

@@ -3,6 +3,7 @@ import { addressText, sameBytes } from '../wire/codec.ts'
 import type { AckMessage, IndirectPingMessage, PingMessage } from '../wire/message.ts'
 import type { Address } from '@kith/interface'
 import { sendWithNews } from './broadcasts.ts'
+import { ownPayload } from './locating.ts'
 import { cancel, schedule } from './deadlines.ts'
 import { pingFor } from './probe.ts'
 import { count } from './state.ts'
@@ -15,7 +16,7 @@ export function handlePing(state: State, message: PingMessage, from: Address): v
   if (message.node !== '' && message.node !== state.name) return count(state, 'pingForOther')
   const to = replyAddress(message.sourceAddress, message.sourcePort, from)
   const { sequenceNumber } = message
-  sendWithNews(state, to, { kind: 'ack', sequenceNumber, payload: new Uint8Array(0) })
+  sendWithNews(state, to, { kind: 'ack', sequenceNumber, payload: ownPayload(state) })
 }
 
 /** Only members we know are probed: anything else would make us a reflector for strangers. */

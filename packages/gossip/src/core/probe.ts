@@ -8,6 +8,7 @@ import { applyAwareness, scaledProbeIntervalMs } from './awareness.ts'
 import { sendBare, sendWithNews } from './broadcasts.ts'
 import { cancel, schedule } from './deadlines.ts'
 import type { Input, ProbeReport } from './input.ts'
+import { measured } from './locating.ts'
 import { pickEntries, shuffle } from './selection.ts'
 import { count, emit, emitEvent, takeId } from './state.ts'
 import type { Entry, Probe, State } from './state.ts'
@@ -76,6 +77,7 @@ function startProbe(state: State, entry: Entry): void {
     sequenceNumber,
     entry,
     incarnation: entry.incarnation,
+    startedAt: now,
     endsAt,
     phase: 'direct',
     helpers: 0,
@@ -172,7 +174,11 @@ export function probeSendFailed(state: State, input: Input & { kind: 'sendFailed
 
 /** Any ack by packet, direct or relayed, early or late, as long as the probe runs. */
 export function probeAcked(state: State, message: AckMessage): boolean {
-  if (state.probe?.sequenceNumber !== message.sequenceNumber) return false
+  const probe = state.probe
+  if (probe?.sequenceNumber !== message.sequenceNumber) return false
+  const { phase, entry, startedAt } = probe
+  // Later ones may have come through a helper, and late ones tell of the load, not of the network.
+  if (phase === 'direct') measured(state, entry.name, state.now - startedAt, message.payload)
   endProbe(state, -1)
   return true
 }

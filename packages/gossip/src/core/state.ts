@@ -11,6 +11,8 @@ import { metaBytesMax } from '../options.ts'
 import type { GossipTimings } from '../options.ts'
 import { createClock } from './clocks.ts'
 import type { LamportClock } from './clocks.ts'
+import { createCoordinates } from './coordinates.ts'
+import type { Coordinates } from './coordinates.ts'
 import { createDeadlines } from './deadlines.ts'
 import type { Deadlines, Timer } from './deadlines.ts'
 import type { GossipEvent, Output } from './input.ts'
@@ -83,6 +85,7 @@ export interface Probe {
   readonly entry: Entry
   /** As it stood at the start: a member that refuted since is not accused again. */
   readonly incarnation: number
+  readonly startedAt: number
   readonly endsAt: number
   phase: 'direct' | 'indirect'
   helpers: number
@@ -192,6 +195,7 @@ export interface State {
   /** Joins with something to do at the end of the step. */
   readonly joinsToContinue: Set<JoinJob>
   readonly extensions: Set<string>
+  readonly coordinates: Coordinates
   readonly counters: Map<string, number>
 }
 
@@ -258,6 +262,7 @@ export function createState(options: CoreOptions, random: Random): State {
     waits: new Map(),
     joinsToContinue: new Set(),
     extensions: new Set(),
+    coordinates: createCoordinates(name, digests),
     counters: new Map(),
   }
 }

@@ -1,6 +1,6 @@
 /** Serf's table of members, and the events it gives when SWIM's verdicts or intents change it. */
 import { invariant } from '@kith/interface'
-import type { Member, MemberEventKind, MemberStatus } from '@kith/interface'
+import type { Coordinate, Member, MemberEventKind, MemberStatus } from '@kith/interface'
 import { decodeTags, tagsRecord } from '../wire/codec.ts'
 import { emitEvent } from './state.ts'
 import type { Entry, MemberRow, State } from './state.ts'
@@ -24,14 +24,14 @@ export function memberJoined(state: State, entry: Entry): void {
   const known = state.members.get(entry.name)
   if (known !== undefined) {
     known.goneAt = 0
-    setMember(state, known, snapshotOf(entry, 'alive'))
+    setMember(state, known, snapshotOf(state, entry, 'alive'))
     report(state, 'join', known)
     return
   }
   const intent = state.recentIntents.get(entry.name)
   state.recentIntents.delete(entry.name)
   const row: MemberRow = {
-    snapshot: snapshotOf(entry, intent?.kind === 'leave' ? 'leaving' : 'alive'),
+    snapshot: snapshotOf(state, entry, intent?.kind === 'leave' ? 'leaving' : 'alive'),
     statusTime: intent?.lamportTime ?? 0n,
     goneAt: 0,
   }
@@ -58,7 +58,7 @@ export function memberGone(state: State, entry: Entry): void {
 export function memberUpdated(state: State, entry: Entry): void {
   const row = state.members.get(entry.name)
   if (row === undefined) return
-  setMember(state, row, snapshotOf(entry, row.snapshot.status))
+  setMember(state, row, snapshotOf(state, entry, row.snapshot.status))
   report(state, 'update', row)
 }
 
@@ -67,6 +67,19 @@ export function memberRefreshed(state: State, entry: Entry): void {
   const row = state.members.get(entry.name)
   if (row === undefined || row.snapshot.incarnation === entry.incarnation) return
   setMember(state, row, { ...row.snapshot, incarnation: entry.incarnation })
+}
+
+export function coordinateOf(state: State, name: string): Coordinate | undefined {
+  if (name === state.name) return state.coordinates.own
+  return state.coordinates.located.get(name)?.coordinate
+}
+
+/** Where a member is in the network changes all the time, and is no event. */
+export function memberLocated(state: State, name: string, coordinate: Coordinate): void {
+  const row = state.members.get(name)
+  if (row === undefined) return
+  row.snapshot = Object.freeze({ ...row.snapshot, coordinate })
+  state.sorted = undefined
 }
 
 /** An intent moves a member between alive and leaving; Serf tells nobody. */
@@ -87,6 +100,7 @@ export function reap(state: State, row: MemberRow): void {
   state.members.delete(name)
   state.failed.delete(name)
   state.gone.delete(name)
+  state.coordinates.located.delete(name)
   state.sorted = undefined
   report(state, 'reap', row)
 }
@@ -106,8 +120,9 @@ function setMember(state: State, row: MemberRow, snapshot: Member): void {
   else state.gone.delete(snapshot.name)
 }
 
-function snapshotOf(entry: Entry, status: MemberStatus): Member {
+function snapshotOf(state: State, entry: Entry, status: MemberStatus): Member {
   const [, , , min, max, version] = entry.versions
+  const coordinate = coordinateOf(state, entry.name)
   return Object.freeze({
     name: entry.name,
     address: entry.address,
@@ -115,6 +130,7 @@ function snapshotOf(entry: Entry, status: MemberStatus): Member {
     status,
     incarnation: entry.incarnation,
     protocol: Object.freeze({ min, max, version }),
+    ...(coordinate === undefined ? {} : { coordinate }),
   })
 }
 

@@ -14,6 +14,8 @@ import {
   createState,
   member,
   members,
+  nearest,
+  rttMs,
   tagsProblem,
 } from '../core/index.ts'
 import type { Command, JoinOutcome, Output, State } from '../core/index.ts'
@@ -319,6 +321,14 @@ class RunningGossip implements Gossip {
     const counters = { ...core.counters, ...Object.fromEntries(this.#counters) }
     const { open: streamsOpen, heldBytes: streamBytesHeld } = this.#incoming
     return { ...core, counters, streamsOpen, streamBytesHeld }
+  }
+
+  rtt(a: string, b: string = this.#options.name): number | undefined {
+    return this.#running === undefined ? undefined : rttMs(this.#running.state, a, b)
+  }
+
+  nearest(from: string = this.#options.name): readonly Member[] {
+    return this.#running === undefined ? [] : nearest(this.#running.state, from)
   }
 
   #require(): Running {

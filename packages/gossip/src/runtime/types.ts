@@ -3,6 +3,7 @@ import type {
   Address,
   EventSource,
   ExtensionHost,
+  Member,
   MemberEvent,
   MembershipView,
   PacketTransportFactory,
@@ -99,4 +100,15 @@ export interface Gossip
   /** Declares a failed member left; with `prune` all members forget it at once. */
   forceLeave(name: string, options?: { readonly prune?: boolean }): Promise<void>
   stats(): GossipStats
+  /**
+   * Estimated round trip between two members in milliseconds, from their network coordinates; the
+   * second is this member where it is left out. Undefined while one of them told nothing yet: this
+   * member hears of a coordinate when it first probes its owner.
+   */
+  rtt(a: string, b?: string): number | undefined
+  /**
+   * Every living member but `from`, nearest to it first; default `from` this member. Those whose
+   * distance is not known come last, in order of name.
+   */
+  nearest(from?: string): readonly Member[]
 }

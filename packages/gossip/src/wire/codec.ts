@@ -3,6 +3,7 @@
  * and back. Nothing behind it throws on bytes from the network; nothing keeps state.
  */
 export { addressBytes, addressText, isUnicast, sameBytes } from './address.ts'
+export { decodeCoordinate, encodeCoordinate } from './coordinate.ts'
 export { matchFilters } from './filter.ts'
 export { addLabel, stripLabel } from './label.ts'
 export { encodeMessage } from './memberlist.ts'

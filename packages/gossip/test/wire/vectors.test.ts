@@ -6,10 +6,12 @@ import {
   addLabel,
   createStreamDecoder,
   decodeConflictResponse,
+  decodeCoordinate,
   decodePacket,
   decodeState,
   decodeTags,
   encodeConflictResponse,
+  encodeCoordinate,
   encodeMessage,
   encodePacket,
   encodeSerf,
@@ -19,7 +21,7 @@ import {
   stripLabel,
 } from '../../src/wire/codec.ts'
 import type { AnyStreamMessage, Dialect } from '../../src/wire/codec.ts'
-import type { PacketMessage, UserMessage } from '../../src/wire/message.ts'
+import type { AckMessage, PacketMessage, UserMessage } from '../../src/wire/message.ts'
 import { vector, vectorNames } from './support.ts'
 
 const lab1 = new TextEncoder().encode('lab1')
@@ -191,8 +193,16 @@ const notCovered: Readonly<Record<string, readonly string[]>> = {
 /** The message written from its fields alone: nothing of the received bytes is copied. */
 function rewrite(message: PacketMessage, dialect: Dialect): Uint8Array {
   if (message.kind === 'user') return encodeMessage(rewriteUser(message, dialect), dialect)
+  if (message.kind === 'ack') return encodeMessage(rewriteAck(message), dialect)
   if (message.kind !== 'alive') return encodeMessage(message, dialect)
   return encodeMessage({ ...message, meta: rewriteTags(message.meta) }, dialect)
+}
+
+/** Every captured ack carries a coordinate. */
+function rewriteAck(message: AckMessage): AckMessage {
+  const coordinate = decodeCoordinate(message.payload)
+  if (typeof coordinate === 'string') throw new Error(coordinate)
+  return { ...message, payload: encodeCoordinate(coordinate) }
 }
 
 function rewriteUser(message: UserMessage, dialect: Dialect): UserMessage {
@@ -306,6 +316,21 @@ describe('GOS-1 values', () => {
         { kind: 'tag', tag: 'role', expression: 'd.*' },
       ],
     })
+  })
+
+  it('GOS-130 reads the coordinate of an ack as Serf meant it', () => {
+    const [message] = decodePacket(vector('udp-ack-coord-plain'), nodeDigests).messages
+    const payload = message?.kind === 'ack' ? message.payload : none
+    expect(payload).toHaveLength(130)
+    const coordinate = decodeCoordinate(payload)
+    if (typeof coordinate === 'string') throw new Error(coordinate)
+    expect(coordinate).toMatchObject({
+      adjustment: 1.2993294680985743e-5,
+      error: 1.4130309555683633,
+      height: 2.6087956853461214e-5,
+    })
+    expect(coordinate.vector).toHaveLength(8)
+    expect(coordinate.vector[0]).toBe(1.0211697007576649e-6)
   })
 
   it('GOS-1 reads and writes the answer to a name conflict', () => {

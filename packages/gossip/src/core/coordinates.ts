@@ -1,0 +1,73 @@
+/** What a member remembers of where everybody is in the network. */
+import { createRandom } from '@kith/interface'
+import type { Coordinate, Digests, Random } from '@kith/interface'
+import { encodeText } from '../wire/text.ts'
+import { adjustmentWindow, coordinateFits, moved, origin } from './vivaldi.ts'
+
+/** Round trips of one member of which the median counts, so that one hiccup moves nobody. */
+const filterSize = 3
+
+export interface Located {
+  /** As it last said. */
+  coordinate: Coordinate
+  /** Its last round trips, seconds, oldest first. */
+  readonly rtts: number[]
+}
+
+export interface Coordinates {
+  own: Coordinate
+  /** The last corrections, in a ring. */
+  readonly samples: number[]
+  sampleAt: number
+  /**
+   * Directions come from a generator of their own, fixed by the name: what chance decides elsewhere
+   * shall not depend on who was measured.
+   */
+  readonly random: Random
+  /** By name; only members have a place here, so it is bounded as they are. */
+  readonly located: Map<string, Located>
+}
+
+export function createCoordinates(name: string, digests: Digests): Coordinates {
+  return {
+    own: origin,
+    samples: noSamples(),
+    sampleAt: 0,
+    random: createRandom([digests.crc32(encodeText(name)), 0x76697661, 0x6c6469]),
+    located: new Map(),
+  }
+}
+
+/** Remembers what `name` said and took; the median of its last round trips. */
+export function filtered(
+  { located }: Coordinates,
+  name: string,
+  coordinate: Coordinate,
+  rttSeconds: number,
+): number {
+  const known = located.get(name) ?? { coordinate, rtts: [] }
+  located.set(name, known)
+  known.coordinate = coordinate
+  known.rtts.push(rttSeconds)
+  if (known.rtts.length > filterSize) known.rtts.shift()
+  const sorted = [...known.rtts].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? rttSeconds
+}
+
+/**
+ * Moves the own coordinate. False where that led to a place where nobody can be, which would be
+ * told to everybody: then this member knows nothing again.
+ */
+export function move(coordinates: Coordinates, other: Coordinate, rttSeconds: number): boolean {
+  const { own, samples, sampleAt, random } = coordinates
+  const next = moved({ own, other, rttSeconds, samples, at: sampleAt, random })
+  coordinates.sampleAt = (sampleAt + 1) % adjustmentWindow
+  const fits = coordinateFits(next)
+  coordinates.own = fits ? next : origin
+  if (!fits) samples.splice(0, samples.length, ...noSamples())
+  return fits
+}
+
+function noSamples(): number[] {
+  return Array.from({ length: adjustmentWindow }, () => 0)
+}
