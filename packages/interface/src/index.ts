@@ -62,6 +62,7 @@ export type {
 export { fieldPath, schemaProblems, showValue } from './problems.ts'
 export type { SchemaIssue } from './problems.ts'
 export { createRandom } from './random.ts'
+export { releaseBytes } from './release.ts'
 export type {
   HelloMessage,
   PullFork,

@@ -32,7 +32,7 @@ export type Command =
   | { readonly kind: 'retract'; readonly name: string }
 
 export type Input =
-  /** One datagram; the core may keep slices of `bytes`. */
+  /** One datagram. The core copies what it keeps, because the runtime frees `bytes` afterwards. */
   | { readonly kind: 'packet'; readonly from: Address; readonly bytes: Uint8Array }
   /** A datagram to this address came back refused, or failed to leave. */
   | { readonly kind: 'sendFailed'; readonly to: Address }

@@ -2,6 +2,7 @@
  * Runs the core: one input after another, one timer, outputs in order. Whatever an output sets off
  * comes back as an input of its own and waits its turn, so that the core is never entered twice.
  */
+import { releaseBytes } from '@kith/interface'
 import type { CancelTimer, Clock } from '@kith/interface'
 import { nextDeadline, step } from '../core/index.ts'
 import type { Input, Output, State } from '../core/index.ts'
@@ -48,7 +49,10 @@ export function createEngine({ state, clock, execute, broken }: EngineOptions): 
     // Read by index: an output of one input may append the next.
     for (let index = 0; index < inputs.length; index += 1) {
       const input = inputs[index]
-      if (input !== undefined) for (const output of step(state, input, clock.now())) execute(output)
+      if (input === undefined) continue
+      for (const output of step(state, input, clock.now())) execute(output)
+      // The core keeps copies of what it needs, so a flood leaves nothing to collect but objects.
+      if (input.kind === 'packet') releaseBytes(input.bytes)
     }
     inputs.length = 0
   }

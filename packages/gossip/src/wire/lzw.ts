@@ -2,6 +2,7 @@
  * LZW as Go's compress/lzw writes it: least significant bit first, literal width 8, clear 256,
  * end 257, widths 9 to 12. Compressed bytes are equal to Go's; decompression has a bound.
  */
+import { releaseBytes } from '@kith/interface'
 
 const clearCode = 256
 const endCode = 257
@@ -114,9 +115,14 @@ function hash(key: number): number {
 
 export type LzwState = 'more' | 'done' | 'malformed'
 
+const codes = codeMax + 1
+/** Prefixes of 16 bits, suffixes, and one string. */
+const tableBytes = codes * 4
+
 /**
  * Decompresses in pieces: `read` fills a block of the caller's and can be called until `state`
- * leaves `more`. Memory is the code table alone, whatever the input claims to hold.
+ * leaves `more`. Memory is the code table alone, whatever the input claims to hold; `close` frees
+ * it, and nothing is read afterwards.
  */
 export class LzwReader {
   readonly #input: Uint8Array
@@ -127,10 +133,11 @@ export class LzwReader {
   #last = noCode
   #high = endCode
   #state: LzwState = 'more'
-  readonly #prefix = new Uint16Array(codeMax + 1)
-  readonly #suffix = new Uint8Array(codeMax + 1)
+  readonly #tables = new Uint8Array(tableBytes)
+  readonly #prefix = new Uint16Array(this.#tables.buffer, 0, codes)
+  readonly #suffix = new Uint8Array(this.#tables.buffer, codes * 2, codes)
   /** One decoded string, backwards; what did not fit into the last block waits here. */
-  readonly #string = new Uint8Array(codeMax + 1)
+  readonly #string = new Uint8Array(this.#tables.buffer, codes * 3, codes)
   #stringLength = 0
 
   constructor(input: Uint8Array) {
@@ -153,6 +160,10 @@ export class LzwReader {
       if (filled === block.length || this.#state !== 'more') return filled
       this.#decode(this.#nextCode())
     }
+  }
+
+  close(): void {
+    releaseBytes(this.#tables)
   }
 
   #nextCode(): number {
@@ -220,19 +231,43 @@ export class LzwReader {
 
 export type LzwResult = Uint8Array | 'malformed' | 'tooLarge'
 
-/** Everything at once, for packets. Input that ends without an end code is malformed. */
+/**
+ * Everything at once, for packets; the result is a buffer of its own. Input that ends without an
+ * end code is malformed.
+ */
 export function decompressLzw(input: Uint8Array, bytesMax: number): LzwResult {
   const reader = new LzwReader(input)
-  let bytes = new Uint8Array(Math.min(bytesMax + 1, 64 + input.length * 4))
+  const scratch = new Scratch(Math.min(bytesMax + 1, 64 + input.length * 4))
+  const result = readAll(reader, scratch, bytesMax)
+  reader.close()
+  releaseBytes(scratch.bytes)
+  return result
+}
+
+class Scratch {
+  bytes: Uint8Array
+
+  constructor(length: number) {
+    this.bytes = new Uint8Array(length)
+  }
+
+  grow(length: number): void {
+    const old = this.bytes
+    this.bytes = new Uint8Array(length)
+    this.bytes.set(old)
+    releaseBytes(old)
+  }
+}
+
+function readAll(reader: LzwReader, scratch: Scratch, bytesMax: number): LzwResult {
   let length = 0
   for (;;) {
-    length += reader.read(bytes.subarray(length))
+    length += reader.read(scratch.bytes.subarray(length))
     if (length > bytesMax) return 'tooLarge'
     if (reader.state === 'malformed') return 'malformed'
     // A block that is exactly full may have its end still unread.
-    if (reader.state === 'done' && length < bytes.length) return bytes.subarray(0, length)
-    const larger = new Uint8Array(Math.min(bytesMax + 1, bytes.length * 2))
-    larger.set(bytes.subarray(0, length))
-    bytes = larger
+    const full = length === scratch.bytes.length
+    if (reader.state === 'done' && !full) return scratch.bytes.slice(0, length)
+    scratch.grow(Math.min(bytesMax + 1, scratch.bytes.length * 2))
   }
 }

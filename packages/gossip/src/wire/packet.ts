@@ -2,7 +2,7 @@
  * The layers of a datagram: checksum outermost, then compression, then a compound of messages.
  * Whatever arrives, reading ends within a bound of work and memory and reports what it dropped.
  */
-import { invariant } from '@kith/interface'
+import { invariant, releaseBytes } from '@kith/interface'
 import type { Digests } from '@kith/interface'
 import { compressLzw, decompressLzw } from './lzw.ts'
 import { decodeMessage, messageType, verdict } from './memberlist.ts'
@@ -83,11 +83,14 @@ function readCompressed(reading: Reading, bytes: Uint8Array, depth: number): voi
   const body = decodeCompressed(bytes)
   if (typeof body === 'string') return report(reading, body)
   const plain = decompressLzw(body, reading.decompressedLeft)
+  releaseBytes(body)
   if (plain === 'tooLarge') return report(reading, 'compressTooLarge')
   if (plain === 'malformed') return report(reading, 'compressMalformed')
   if (plain.length === 0) return report(reading, 'compressEmpty')
   reading.decompressedLeft -= plain.length
   readLayer(reading, plain, depth + 1)
+  // Every field was copied out of it.
+  releaseBytes(plain)
 }
 
 function decodeCompressed(bytes: Uint8Array): Uint8Array | DecodeProblemKind {
