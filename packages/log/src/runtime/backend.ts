@@ -67,8 +67,17 @@ export function placeBatches(
   }))
 }
 
-/** Runs the store on this thread. */
-export function openInline(store: LogStore, handlers: BackendHandlers): OpenBackend {
+const nothingBeside = {
+  afterCommit(): void {},
+  beforeClose: (): Promise<void> => Promise.resolve(),
+}
+
+/** Runs the store on this thread; `afterCommit` and `beforeClose` are for what goes on beside it. */
+export function openInline(
+  store: LogStore,
+  handlers: BackendHandlers,
+  beside: { afterCommit(): void; beforeClose(): Promise<void> } = nothingBeside,
+): OpenBackend {
   const state = store.open()
   const reader = store.reader()
   const backend: Backend = {
@@ -85,15 +94,16 @@ export function openInline(store: LogStore, handlers: BackendHandlers): OpenBack
         handlers.failed(cause)
         return
       }
+      beside.afterCommit()
       handlers.done(buffers)
     },
     // On one thread nothing is under way behind a failure.
     reset() {},
     inspect: () => Promise.resolve(store.inspect()),
-    close() {
+    async close() {
       reader.close()
+      await beside.beforeClose()
       store.close()
-      return Promise.resolve()
     },
   }
   return { backend, state }

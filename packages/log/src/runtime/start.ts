@@ -28,6 +28,7 @@ import { memoryStore } from '../store/memory.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
 import { openInline } from './backend.ts'
 import type { BackendHandlers, OpenBackend } from './backend.ts'
+import { createCheckpoints } from './checkpoints.ts'
 import { setOrigin } from './parts.ts'
 import type { LogEvents, LogParts } from './parts.ts'
 import { BatchReads } from './reads.ts'
@@ -98,7 +99,28 @@ async function openBackend(
   const { directory, store = memoryStore(), writer } = options
   if (directory === undefined) return openInline(store(), handlers)
   if (writer === 'worker') return await openWorker(directory, digests, handlers)
-  return openInline(createSqliteStore({ directory, digests }), handlers)
+  return openInlineSqlite(directory, digests, handlers)
+}
+
+/** The store on this thread, its write-ahead log copied by another. */
+function openInlineSqlite(
+  directory: string,
+  digests: Digests,
+  handlers: BackendHandlers,
+): OpenBackend {
+  const store = createSqliteStore({ directory, digests, checkpoints: 'managed' })
+  const checkpoints = createCheckpoints(directory, () => {
+    try {
+      store.restartWal()
+    } catch {
+      // Everything committed stays in the write-ahead log; the next commit meets what is wrong.
+    }
+    checkpoints.restarted()
+  })
+  return openInline(store, handlers, {
+    afterCommit: () => checkpoints.grown(store.walBytes),
+    beforeClose: () => checkpoints.close(),
+  })
 }
 
 function sixteenBytes(random: Random | undefined): Uint8Array {

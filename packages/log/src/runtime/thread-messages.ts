@@ -31,7 +31,7 @@ export type FromWriter =
     }
   | { readonly kind: 'failed'; readonly epoch: number; readonly error: PlainError }
   | { readonly kind: 'inspected'; readonly damage: readonly StoreDamage[] }
-  | { readonly kind: 'restarted'; readonly walBytes: number }
+  | { readonly kind: 'restarted' }
   | { readonly kind: 'closed' }
 
 export type ToCheckpointer = { readonly kind: 'run' } | { readonly kind: 'close' }

@@ -1,32 +1,14 @@
-/**
- * Runs the SQLite store in a thread of its own, and checkpoints in another: the first copies what
- * it can in the background, then the writer starts its write-ahead log over (LOG-28).
- */
-import { Worker } from 'node:worker_threads'
+/** Runs the SQLite store in a thread of its own, so that no flush stops the caller's loop. */
+import type { Worker } from 'node:worker_threads'
 import type { Digests, LogStoreReader, StoreDamage, StoreState } from '@kith/interface'
 import { LogError } from '../errors.ts'
 import { openSqliteReader } from '../store/sqlite/reader.ts'
 import { databasePath } from '../store/sqlite/store.ts'
 import type { Backend, BackendHandlers, BackendTransaction, OpenBackend } from './backend.ts'
-import { revivedError, threadEntry } from './thread-messages.ts'
-import type {
-  FromCheckpointer,
-  FromWriter,
-  ThreadData,
-  ToCheckpointer,
-  ToWriter,
-} from './thread-messages.ts'
-
-const mebibyte = 1024 * 1024
-/** The background checkpoint begins here: small logs never start its thread. */
-const backgroundBytes = 8 * mebibyte
-/**
- * Past this the writer starts its write-ahead log over, once the background checkpoint came
- * round.
- */
-const restartBytes = 32 * mebibyte
-/** Past this it does so at once, whatever the background is doing. */
-const walBytesMax = 128 * mebibyte
+import { createCheckpoints, endThread, exited, startThread } from './checkpoints.ts'
+import type { Checkpoints } from './checkpoints.ts'
+import { revivedError } from './thread-messages.ts'
+import type { FromWriter, ToWriter } from './thread-messages.ts'
 
 export async function openWorker(
   directory: string,
@@ -44,12 +26,6 @@ export async function openWorker(
     throw cause
   }
   return { backend: new WorkerBackend(directory, writer, reader, handlers), state }
-}
-
-function startThread(name: string, directory: string): Worker {
-  const { url, execArgv } = threadEntry(name)
-  const workerData: ThreadData = { directory }
-  return new Worker(url, { execArgv, workerData, name: `kith-log ${name}` })
 }
 
 function opened(writer: Worker): Promise<StoreState> {
@@ -70,8 +46,12 @@ function opened(writer: Worker): Promise<StoreState> {
   })
 }
 
-function exited(worker: Worker): Promise<void> {
-  return new Promise((resolve) => worker.once('exit', () => resolve()))
+/** Most transactions change two tables of eight; the empty rest need not be copied over. */
+function withoutEmpty(changes: BackendTransaction['changes']): BackendTransaction['changes'] {
+  const filled = Object.entries(changes).filter(
+    ([, rows]: [string, unknown]) => !Array.isArray(rows) || rows.length > 0,
+  )
+  return Object.fromEntries(filled)
 }
 
 class WorkerBackend implements Backend {
@@ -80,14 +60,10 @@ class WorkerBackend implements Backend {
   readonly depth = 2
   readonly keepsBytes = false
   readonly reader: LogStoreReader
-  private readonly directory: string
   private readonly writer: Worker
   private readonly handlers: BackendHandlers
-  private checkpointer: Worker | undefined
-  private checkpointing = false
-  private restarting = false
+  private readonly checkpoints: Checkpoints
   private epoch = 0
-  private walBytes = 0
   private dead: Error | undefined
   private readonly inspections: ((damage: readonly StoreDamage[]) => void)[] = []
 
@@ -97,10 +73,12 @@ class WorkerBackend implements Backend {
     reader: LogStoreReader,
     handlers: BackendHandlers,
   ) {
-    this.directory = directory
     this.writer = writer
     this.reader = reader
     this.handlers = handlers
+    this.checkpoints = createCheckpoints(directory, () => {
+      if (this.dead === undefined) writer.postMessage({ kind: 'restartWal' } satisfies ToWriter)
+    })
     writer.on('message', (message: FromWriter) => this.receive(message))
     writer.on('error', (cause) => this.die(cause))
     writer.on('exit', () => this.die(new Error('the writer thread ended')))
@@ -115,7 +93,12 @@ class WorkerBackend implements Backend {
       this.handlers.failed(this.dead)
       return
     }
-    const message: ToWriter = { kind: 'commit', epoch: this.epoch, transaction }
+    const changes = withoutEmpty(transaction.changes)
+    const message: ToWriter = {
+      kind: 'commit',
+      epoch: this.epoch,
+      transaction: { ...transaction, changes },
+    }
     this.writer.postMessage(message, [...transaction.buffers])
   }
 
@@ -126,8 +109,7 @@ class WorkerBackend implements Backend {
   private receive(message: FromWriter): void {
     switch (message.kind) {
       case 'done':
-        this.walBytes = message.walBytes
-        this.checkpoint()
+        this.checkpoints.grown(message.walBytes)
         if (message.epoch === this.epoch) this.handlers.done(message.buffers)
         break
       case 'failed':
@@ -137,8 +119,7 @@ class WorkerBackend implements Backend {
         this.inspections.shift()?.(message.damage)
         break
       case 'restarted':
-        this.restarting = false
-        this.walBytes = message.walBytes
+        this.checkpoints.restarted()
         break
       default:
         break
@@ -154,34 +135,6 @@ class WorkerBackend implements Backend {
     this.handlers.failed(this.dead)
   }
 
-  private checkpoint(): void {
-    if (this.walBytes >= walBytesMax) this.restartWal()
-    if (this.walBytes < backgroundBytes || this.checkpointing || this.restarting) return
-    this.checkpointing = true
-    this.checkpointer ??= this.startCheckpointer()
-    this.checkpointer.postMessage({ kind: 'run' } satisfies ToCheckpointer)
-  }
-
-  private startCheckpointer(): Worker {
-    const thread = startThread('checkpoint-thread', this.directory)
-    thread.on('message', ({ kind }: FromCheckpointer) => {
-      if (kind !== 'ran') return
-      this.checkpointing = false
-      if (this.walBytes >= restartBytes) this.restartWal()
-    })
-    // Without it the writer still bounds its write-ahead log, only on the commit path.
-    thread.on('error', () => {
-      this.checkpointer = undefined
-    })
-    return thread
-  }
-
-  private restartWal(): void {
-    if (this.restarting || this.dead !== undefined) return
-    this.restarting = true
-    this.writer.postMessage({ kind: 'restartWal' } satisfies ToWriter)
-  }
-
   inspect(): Promise<readonly StoreDamage[]> {
     if (this.dead !== undefined) return Promise.reject(this.dead)
     return new Promise((resolve) => {
@@ -192,25 +145,9 @@ class WorkerBackend implements Backend {
 
   async close(): Promise<void> {
     this.reader.close()
-    await endThread(this.checkpointer)
+    await this.checkpoints.close()
     if (this.dead !== undefined) return
     this.dead = new LogError('ERR_LOG_CLOSED', 'the log is stopped')
     await endThread(this.writer)
   }
 }
-
-/** Asks a thread to end, and ends it where it does not within its time. */
-async function endThread(thread: Worker | undefined): Promise<void> {
-  if (thread === undefined || thread.threadId === -1) return
-  const gone = exited(thread)
-  thread.postMessage({ kind: 'close' })
-  const timer = setTimeout(() => void thread.terminate(), closeMsMax)
-  await gone
-  clearTimeout(timer)
-}
-
-/**
- * A last checkpoint of a large write-ahead log takes its time; a stuck disk must not hold up a
- * stop.
- */
-const closeMsMax = 10_000

@@ -39,7 +39,7 @@ function restartWal(): void {
   } catch {
     // Everything committed stays in the write-ahead log; the next commit meets what is wrong.
   }
-  answer({ kind: 'restarted', walBytes: store.walBytes })
+  answer({ kind: 'restarted' })
 }
 
 function close(): void {

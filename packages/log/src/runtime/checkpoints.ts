@@ -1,0 +1,114 @@
+/**
+ * When the write-ahead log is copied into the file, and started over (LOG-28). A thread of its own
+ * copies while commits go on, rarely and then much at once: the pages that every commit writes
+ * again are then copied once, and its flushes meet few of the commits'. A second pass takes what
+ * came during the first, so that little is left for the writer, whose commits wait meanwhile.
+ */
+import { Worker } from 'node:worker_threads'
+import { threadEntry } from './thread-messages.ts'
+import type { FromCheckpointer, ThreadData, ToCheckpointer } from './thread-messages.ts'
+
+const mebibyte = 1024 * 1024
+/** The copying begins here: small logs never start its thread. */
+const backgroundBytes = 40 * mebibyte
+/** Past this the log is started over at once, whatever the background is doing. */
+const walBytesMax = 128 * mebibyte
+const passes = 2
+
+export interface Checkpoints {
+  /** Says how long the write-ahead log has become; called after each commit. */
+  grown(walBytes: number): void
+  /** The writer started its write-ahead log over, or could not. */
+  restarted(): void
+  close(): Promise<void>
+}
+
+/** `restart` asks the writer to start its write-ahead log over; it answers with `restarted`. */
+export function createCheckpoints(directory: string, restart: () => void): Checkpoints {
+  return new BackgroundCheckpoints(directory, restart)
+}
+
+class BackgroundCheckpoints implements Checkpoints {
+  readonly #directory: string
+  readonly #restart: () => void
+  #thread: Worker | undefined
+  #passesLeft = 0
+  #restarting = false
+  #broken = false
+  #closed = false
+
+  constructor(directory: string, restart: () => void) {
+    this.#directory = directory
+    this.#restart = restart
+  }
+
+  grown(walBytes: number): void {
+    if (this.#restarting || this.#closed || walBytes < backgroundBytes) return
+    if (walBytes >= walBytesMax) this.#startOver()
+    else if (this.#passesLeft === 0 && !this.#broken) this.#run(passes)
+  }
+
+  restarted(): void {
+    this.#restarting = false
+  }
+
+  #run(times: number): void {
+    this.#passesLeft = times
+    this.#thread ??= this.#startThread()
+    this.#thread.postMessage({ kind: 'run' } satisfies ToCheckpointer)
+  }
+
+  #startThread(): Worker {
+    const thread = startThread('checkpoint-thread', this.#directory)
+    thread.on('message', ({ kind }: FromCheckpointer) => {
+      if (kind !== 'ran' || this.#closed) return
+      if (this.#passesLeft > 1) return this.#run(this.#passesLeft - 1)
+      this.#passesLeft = 0
+      this.#startOver()
+    })
+    // Without it the writer still bounds its write-ahead log, only on the commit path.
+    thread.on('error', () => {
+      this.#thread = undefined
+      this.#passesLeft = 0
+      this.#broken = true
+    })
+    return thread
+  }
+
+  #startOver(): void {
+    if (this.#restarting) return
+    this.#restarting = true
+    this.#restart()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await endThread(this.#thread)
+  }
+}
+
+export function startThread(name: string, directory: string): Worker {
+  const { url, execArgv } = threadEntry(name)
+  const workerData: ThreadData = { directory }
+  return new Worker(url, { execArgv, workerData, name: `kith-log ${name}` })
+}
+
+export function exited(worker: Worker): Promise<void> {
+  return new Promise((resolve) => worker.once('exit', () => resolve()))
+}
+
+/**
+ * A last checkpoint of a large write-ahead log takes its time; a stuck disk must not hold up a
+ * stop.
+ */
+const closeMsMax = 10_000
+
+/** Asks a thread to end, and ends it where it does not within its time. */
+export async function endThread(thread: Worker | undefined): Promise<void> {
+  if (thread === undefined || thread.threadId === -1) return
+  const gone = exited(thread)
+  thread.postMessage({ kind: 'close' })
+  const timer = setTimeout(() => void thread.terminate(), closeMsMax)
+  await gone
+  clearTimeout(timer)
+}
