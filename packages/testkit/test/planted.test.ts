@@ -37,6 +37,7 @@ const packetFaults: Readonly<Record<PacketFault, string>> = {
 }
 
 const streamFaults: Readonly<Record<StreamFault, string>> = {
+  'port of start is ignored': 'TRA-20',
   'starts twice': 'TRA-21',
   'ignores the signal': 'TRA-22',
   'mixes bytes up': 'TRA-23',
@@ -57,6 +58,8 @@ const streamFaults: Readonly<Record<StreamFault, string>> = {
   'writes after the end': 'TRA-38',
   'never stops': 'TRA-39',
   'stop leaves streams open': 'TRA-40',
+  'stop leaves connects hanging': 'TRA-41',
+  'accepts after stop': 'TRA-41',
   'keeps its address': 'TRA-42',
 }
 
@@ -95,5 +98,10 @@ describe('a stream transport that', () => {
   it.concurrent.each(Object.entries(streamFaults))('"%s" fails %s', async (fault, id) => {
     const open = () => openTinyStreams(fault as StreamFault)
     expect(await caught(runCase(theCase(streamTransportCases, id), open))).toBe(true)
+  })
+
+  it('has a fault planted for every case', () => {
+    const ids = streamTransportCases.map((one) => one.id)
+    expect(ids.filter((id) => !Object.values(streamFaults).includes(id))).toEqual([])
   })
 })

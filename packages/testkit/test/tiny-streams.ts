@@ -13,6 +13,7 @@ import { systemClock } from '@kith/interface/node'
 import type { StreamTransportSubject } from '../src/index.ts'
 
 export type StreamFault =
+  | 'port of start is ignored'
   | 'starts twice'
   | 'ignores the signal'
   | 'mixes bytes up'
@@ -33,6 +34,8 @@ export type StreamFault =
   | 'writes after the end'
   | 'never stops'
   | 'stop leaves streams open'
+  | 'stop leaves connects hanging'
+  | 'accepts after stop'
   | 'keeps its address'
 
 const failure = (reason: TransportFailure, address?: Address): KithError =>
@@ -162,7 +165,8 @@ class TinyStreams implements StreamTransport {
     if (used && this.#fault !== 'starts twice') throw failure('misuse')
     this.#handlers = handlers
     if (this.#fault !== 'ignores the signal') options.signal?.throwIfAborted()
-    const port = this.#port || (options.port ?? 0) || this.#bus.nextPort++
+    const asked = this.#fault === 'port of start is ignored' ? 0 : (options.port ?? 0)
+    const port = this.#port || asked || this.#bus.nextPort++
     if (this.#bus.members.has(port)) throw failure('address')
     this.#bus.members.set(port, this)
     this.#address = { host: '127.0.0.1', port }
@@ -185,6 +189,7 @@ class TinyStreams implements StreamTransport {
     if (silent && this.#fault === 'waits for the silent') await new Promise(() => {})
     if (silent) throw failure('timeout', to)
     const target = this.#bus.members.get(to.port)
+    if (this.#stopped && this.#fault === 'stop leaves connects hanging') await new Promise(() => {})
     if (this.#stopped) throw failure('stopped', to)
     const here = this.#address ?? { host: '127.0.0.1', port: 1 }
     const remote = this.#fault === 'wrong remote' ? here : to
@@ -200,7 +205,8 @@ class TinyStreams implements StreamTransport {
   async stop(): Promise<void> {
     this.#stopped = true
     if (this.#fault === 'never stops') await new Promise(() => {})
-    const free = this.#address !== undefined && this.#fault !== 'keeps its address'
+    const kept = this.#fault === 'keeps its address' || this.#fault === 'accepts after stop'
+    const free = this.#address !== undefined && !kept
     if (free) this.#bus.members.delete(this.#address?.port ?? 0)
     if (this.#fault !== 'stop leaves streams open') for (const one of this.#streams) one.destroy()
   }
