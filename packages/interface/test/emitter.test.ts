@@ -29,6 +29,19 @@ describe('createEmitter', () => {
     expect(seen).toEqual(['a'])
   })
 
+  it('reports a listener that rejects later, and nobody waits for it', async () => {
+    const broken = new Error('broken')
+    const reported = new Promise((resolve) => {
+      const emitter = createEmitter<Events>(resolve)
+      emitter.on('said', async () => {
+        await Promise.resolve()
+        throw broken
+      })
+      emitter.emit('said', 'a')
+    })
+    expect(await reported).toBe(broken)
+  })
+
   it('takes one function twice, and takes each subscription back once', () => {
     const seen: string[] = []
     const emitter = createEmitter<Events>(() => {})
