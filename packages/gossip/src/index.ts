@@ -3,15 +3,27 @@
  * @packageDocumentation
  */
 export type { CoreStats, GossipEvent, JoinOutcome, ProbeReport } from './core/index.ts'
+export type { QueryReceived, QuerySummary, UserEvent } from './core/index.ts'
 export { GossipError } from './errors.ts'
 export type { GossipErrorCode, GossipErrorDetails } from './errors.ts'
 export { profiles, resolveOptions } from './options.ts'
 export type { GossipTimings, Profile } from './options.ts'
 export { createGossip } from './runtime/gossip.ts'
 export type {
+  EmitOptions,
+  EventsOptions,
+  Query,
+  QueryOptions,
+  QueryResponse,
+  ReceivedQuery,
+  StreamedEvent,
+} from './runtime/talk-types.ts'
+export type {
   Gossip,
   GossipEvents,
   GossipOptions,
   GossipStats,
   GossipWarning,
+  JoinOptions,
+  MergeVeto,
 } from './runtime/types.ts'

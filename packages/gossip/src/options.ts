@@ -68,16 +68,38 @@ export interface GossipTimings {
   readonly recentIntentsMax: number
   /** Probes made for other members at one time; further requests are ignored and counted. */
   readonly helperProbesMax: number
+  /**
+   * A user event of ours in bytes, name and payload and once more when encoded. Serf's is 512. What
+   * fits no packet, from about 1,390 on, reaches others only with their next exchange of state.
+   */
+  readonly userEventBytesMax: number
+  /** A query in bytes, encoded. Serf's is 1,024; all members should have the same. */
+  readonly queryBytesMax: number
+  /** An answer to a query in bytes, encoded, up to which it goes by packet. Serf's is 1,024. */
+  readonly queryResponseBytesMax: number
+  /** An answer to a query in bytes, encoded; above the limit of packets it goes over a stream. */
+  readonly queryStreamBytesMax: number
+  /** Own queries at one time; one more is refused. */
+  readonly queriesRunningMax: number
+  /** Queries of others that wait for an answer; one more is neither shown nor acknowledged. */
+  readonly queriesPendingMax: number
+  /**
+   * Milliseconds for which events that allow it are held back, so that only the latest of each name
+   * is delivered. 0 delivers all at once; Serf's agent has 3,000.
+   */
+  readonly eventCoalesceMs: number
+  /** Milliseconds without a new one after which events held back are delivered early. */
+  readonly eventQuietMs: number
 }
 
 /** Member meta on the wire; memberlist's limit. */
 export const metaBytesMax = 512
 /** Own names; names of other members may be any 1 to 128 bytes without control characters. */
 export const nameBytesMax = 128
-/** An encoded query, Serf's limit; broadcasts of extensions travel as queries. */
-export const queryBytesMax = 1024
-/** An encoded query response, Serf's limit. */
-export const queryResponseBytesMax = 1024
+/** Name and payload of a user event; Serf's own hard limit, for those of others too. */
+export const userEventBytesHardMax = 9216
+/** An encoded broadcast of an extension; it travels as a query, and this is Serf's limit. */
+export const extensionBytesMax = 1024
 /** Anti-entropy state of one extension. */
 export const extensionStateBytesMax = 65_536
 
@@ -109,6 +131,14 @@ const lan: GossipTimings = Object.freeze({
   membersMax: 16_384,
   recentIntentsMax: 4096,
   helperProbesMax: 1024,
+  userEventBytesMax: 512,
+  queryBytesMax: 1024,
+  queryResponseBytesMax: 1024,
+  queryStreamBytesMax: 1_048_576,
+  queriesRunningMax: 256,
+  queriesPendingMax: 1024,
+  eventCoalesceMs: 0,
+  eventQuietMs: 1000,
 })
 
 const wan: GossipTimings = Object.freeze({
@@ -166,6 +196,14 @@ const ranges: Readonly<Record<Exclude<keyof GossipTimings, 'streamProbe'>, [numb
   membersMax: [2, 1_048_576],
   recentIntentsMax: [16, 1_048_576],
   helperProbesMax: [1, 1_048_576],
+  userEventBytesMax: [1, userEventBytesHardMax],
+  queryBytesMax: [128, 1300],
+  queryResponseBytesMax: [128, 1300],
+  queryStreamBytesMax: [1300, 4_194_304],
+  queriesRunningMax: [1, 65_536],
+  queriesPendingMax: [1, 65_536],
+  eventCoalesceMs: [0, 3_600_000],
+  eventQuietMs: [1, 3_600_000],
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Handling alive(incarnation, member, ...): memberlist-behaviour section 2. */
-import { addressText, isUnicast, sameBytes } from '../wire/codec.ts'
+import type { Address } from '@kith/interface'
+import { addressBytes, addressText, isUnicast, sameBytes } from '../wire/codec.ts'
 import type { AliveMessage, Versions } from '../wire/message.ts'
 import { metaBytesMax, nameBytesMax } from '../options.ts'
 import { broadcastSwim } from './broadcasts.ts'
@@ -7,6 +8,7 @@ import { absurdAlive, refute } from './refute.ts'
 import { count, emitEvent, ownVersions, setEntryState } from './state.ts'
 import type { Entry, State } from './state.ts'
 import { cancelSuspicion } from './suspicion.ts'
+import { aliveVetoed } from './veto.ts'
 import { memberJoined, memberRefreshed, memberUpdated } from './view.ts'
 
 /** `ticket` marks our own announcements, which are not to be refuted, and are waited for. */
@@ -24,6 +26,7 @@ export function handleAlive(state: State, received: AliveMessage, ticket?: numbe
   if (known === undefined && state.entries.size >= state.timings.membersMax) {
     return count(state, 'membersFull')
   }
+  if (!isSelf && (refusesBytes(state, message, known) || aliveVetoed(state, message, known))) return
   const entry = known ?? createEntry(state, message)
   let moves = false
   if (!sameBytes(entry.addressBytes, message.address) || entry.address.port !== message.port) {
@@ -145,8 +148,23 @@ function reportConflict(state: State, entry: Entry, message: AliveMessage): void
   const label = `${other.host} ${other.port}`
   if (entry.conflict === label) return
   entry.conflict = label
+  if (entry.name === state.name) state.talk.voteDue = true
   const { name, address: existing } = entry
   emitEvent(state, { kind: 'conflict', name, existing, other })
+}
+
+/** An address that is new to us must lie in the networks that the owner of this member allows. */
+function refusesBytes(state: State, message: AliveMessage, known: Entry | undefined): boolean {
+  if (known !== undefined && sameBytes(known.addressBytes, message.address)) return false
+  if (state.policy.allows?.(message.address) ?? true) return false
+  count(state, 'addressNotAllowed')
+  return true
+}
+
+/** The same before we ask somebody to let us join. */
+export function refusesAddress(state: State, { host }: Address): boolean {
+  const bytes = addressBytes(host)
+  return bytes !== undefined && state.policy.allows?.(bytes) === false
 }
 
 function setAddress(entry: Entry, message: AliveMessage): void {

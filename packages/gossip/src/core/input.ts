@@ -4,12 +4,19 @@
  */
 import type { Address, MemberEvent } from '@kith/interface'
 import type { StreamMessage } from '../wire/message.ts'
+import type { Question, QueryReceived, QuerySummary, Refusal, UserEvent } from './talk.ts'
 
 export type Command =
   /** First of all inputs, once: announces this member to itself and starts every schedule. */
   | { readonly kind: 'start' }
   /** Exchanges state with each address, already resolved to literals. Answered by `done`. */
-  | { readonly kind: 'join'; readonly id: number; readonly addresses: readonly Address[] }
+  | {
+      readonly kind: 'join'
+      readonly id: number
+      readonly addresses: readonly Address[]
+      /** Events from before the join are not delivered. Default false. */
+      readonly ignoreOld?: boolean
+    }
   /** Says good-bye in order and answers `done` when others had time to hear it. Idempotent. */
   | { readonly kind: 'leave'; readonly id: number }
   /** Turns a failed member into one that left; `prune` forgets it at once. */
@@ -30,6 +37,25 @@ export type Command =
   /** An extension was registered: its broadcasts and states are delivered from now on. */
   | { readonly kind: 'extend'; readonly name: string }
   | { readonly kind: 'retract'; readonly name: string }
+  /** An event for everybody, this member included. Answered by `done` with the event. */
+  | {
+      readonly kind: 'emit'
+      readonly id: number
+      readonly name: string
+      readonly payload: Uint8Array
+      readonly coalesce: boolean
+    }
+  /** Answered by `done`, then by any number of `answer` and one `answersEnd`. */
+  | { readonly kind: 'query'; readonly id: number; readonly question: Question }
+  /** Ends a query of ours before its time. */
+  | { readonly kind: 'cancelQuery'; readonly id: number }
+  /** The answer to the query event `queryId`. Answered by `done`. */
+  | {
+      readonly kind: 'respond'
+      readonly id: number
+      readonly queryId: number
+      readonly payload: Uint8Array
+    }
 
 export type Input =
   /** One datagram. The core copies what it keeps, because the runtime frees `bytes` afterwards. */
@@ -83,6 +109,8 @@ export interface ProbeReport {
 export type GossipEvent =
   /** join, leave, fail, update, reap. */
   | MemberEvent
+  | UserEvent
+  | QueryReceived
   /** `probe` is present where the suspicion is our own. */
   | {
       readonly kind: 'suspect'
@@ -107,6 +135,16 @@ export type GossipEvent =
       readonly name: string
       readonly existing: Address
       readonly other: Address
+    }
+  /**
+   * Most of those who answered say that our name belongs to another address. Serf would shut down
+   * without a leave, which would be a leave of the other.
+   */
+  | {
+      readonly kind: 'conflictLost'
+      readonly name: string
+      readonly answers: number
+      readonly matching: number
     }
   /** A member answered only over a stream: its packets are filtered somewhere. */
   | { readonly kind: 'packetsBlocked'; readonly name: string }
@@ -152,5 +190,20 @@ export type Output =
       readonly from: string
       readonly bytes: Uint8Array
     }
-  /** The command with this id is finished; `join` says how it went. */
-  | { readonly kind: 'done'; readonly id: number; readonly join?: JoinOutcome }
+  /** To a query of ours: an ack, or an answer with its payload. */
+  | {
+      readonly kind: 'answer'
+      readonly id: number
+      readonly from: string
+      readonly payload: Uint8Array | undefined
+    }
+  /** No answer to that query follows. */
+  | { readonly kind: 'answersEnd'; readonly id: number; readonly summary: QuerySummary }
+  /** The command with this id is finished; the rest says how it went. */
+  | {
+      readonly kind: 'done'
+      readonly id: number
+      readonly join?: JoinOutcome
+      readonly event?: UserEvent
+      readonly refused?: Refusal
+    }

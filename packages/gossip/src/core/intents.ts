@@ -11,7 +11,7 @@ import { failedBecameLeft, reap, setStatus } from './view.ts'
 /** True where the intent was news and should be passed on. */
 export function handleLeaveIntent(state: State, message: LeaveIntent): boolean {
   const { lamportTime, node, prune } = message
-  if (!witness(state.clock, lamportTime)) return refuseTime(state)
+  if (!witness(state.clock, lamportTime, state.now)) return refuseTime(state)
   const row = state.members.get(node)
   if (row === undefined) return rememberIntent(state, 'leave', node, lamportTime)
   if (lamportTime <= row.statusTime) return false
@@ -29,7 +29,7 @@ export function handleLeaveIntent(state: State, message: LeaveIntent): boolean {
 
 export function handleJoinIntent(state: State, message: JoinIntent): boolean {
   const { lamportTime, node } = message
-  if (!witness(state.clock, lamportTime)) return refuseTime(state)
+  if (!witness(state.clock, lamportTime, state.now)) return refuseTime(state)
   const row = state.members.get(node)
   if (row === undefined) return rememberIntent(state, 'join', node, lamportTime)
   if (lamportTime <= row.statusTime) return false

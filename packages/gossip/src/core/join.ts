@@ -8,8 +8,12 @@ import type { JoinJob, State } from './state.ts'
 /** Exchanges of one join that run at one time: dead seeds must not hold up the living ones. */
 export const joinParallelMax = 8
 
-export function createJob(id: number | undefined, addresses: readonly Address[]): JoinJob {
-  return { id, waiting: [...addresses].reverse(), failures: [], running: 0, joined: 0 }
+export function createJob(
+  id: number | undefined,
+  addresses: readonly Address[],
+  ignoreOld = false,
+): JoinJob {
+  return { id, waiting: [...addresses].reverse(), failures: [], ignoreOld, running: 0, joined: 0 }
 }
 
 /** The next addresses to start with now; the caller starts them. */

@@ -5,11 +5,12 @@ import { handleDead } from './dead.ts'
 import { count } from './state.ts'
 import type { State } from './state.ts'
 import { handleSuspect } from './suspect.ts'
+import { rowsVetoed } from './veto.ts'
 
 /** Undefined where the rows were merged; else why none of them was. */
 export function mergeRows(state: State, rows: readonly PushPullRow[]): string | undefined {
   if (rows.length > state.timings.membersMax) return `${rows.length} rows are too many`
-  const reason = versionProblem(state, rows)
+  const reason = versionProblem(state, rows) ?? rowsVetoed(state, rows)
   if (reason !== undefined) return reason
   for (const row of rows) mergeRow(state, row)
   return undefined

@@ -1,16 +1,20 @@
 /**
- * Answering Serf's question who owns a name. A Serf that finds its name taken asks everybody, and
- * shuts down unless most of the answers name its own address: silence from us would count against
- * it.
+ * Who owns a name. A Serf that finds its name taken asks everybody, and shuts down unless most of
+ * the answers name its own address; so do we, and we answer when others ask: silence from us would
+ * count against them.
  */
-import { encodeConflictResponse } from '../wire/codec.ts'
+import { addressText, decodeConflictResponse, encodeConflictResponse } from '../wire/codec.ts'
 import type { ConflictMember } from '../wire/message.ts'
 import type { MemberStatus } from '@kith/interface'
 import { decodeText } from '../wire/text.ts'
+import { count, emitEvent } from './state.ts'
 import type { State } from './state.ts'
+import type { QueryPurpose } from './talk.ts'
 
 /** The name of the query. */
 export const conflictQuery = '_serf_conflict'
+
+type Vote = QueryPurpose & { readonly kind: 'conflict' }
 
 const statusNumbers: Readonly<Record<MemberStatus, number>> = {
   alive: 1,
@@ -38,4 +42,27 @@ function memberFor(state: State, name: string): ConflictMember | undefined {
     status: statusNumbers[row.snapshot.status],
     versions: entry.versions,
   }
+}
+
+/**
+ * One voice in the vote about our own name. Serf counts whoever answers, and whoever knows nobody
+ * of that name against the asker; here only living members have a voice, and only about an address.
+ */
+export function countVote(state: State, vote: Vote, from: string, payload: Uint8Array): void {
+  const owner = decodeConflictResponse(payload)
+  const swimState = state.entries.get(from)?.state
+  const hasVoice = from !== state.name && (swimState === 'alive' || swimState === 'suspect')
+  if (!hasVoice || owner === undefined || owner === 'nobody') return count(state, 'votesUnfit')
+  vote.answers += 1
+  const { host, port } = state.address
+  if (addressText(owner.address) === host && owner.port === port) vote.matching += 1
+}
+
+/** Where most name another address the name is lost; what follows from it the runtime decides. */
+export function voteEnded(state: State, { answers, matching }: Vote): void {
+  // Serf takes no answer for a lost vote: of two members with one name, alone, both would go.
+  if (answers === 0) return count(state, 'votesUndecided')
+  if (matching >= Math.floor(answers / 2) + 1) return count(state, 'votesWon')
+  count(state, 'votesLost')
+  emitEvent(state, { kind: 'conflictLost', name: state.name, answers, matching })
 }

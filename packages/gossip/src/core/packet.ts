@@ -8,6 +8,7 @@ import { handleDead } from './dead.ts'
 import { handleIndirectPing, handlePing, helperAcked } from './helper.ts'
 import { handleJoinIntent, handleLeaveIntent } from './intents.ts'
 import { probeAcked, probeNacked } from './probe.ts'
+import { handleQueryResponse } from './collecting.ts'
 import { handleQuery, handleRelay } from './queries.ts'
 import { count } from './state.ts'
 import type { State } from './state.ts'
@@ -62,8 +63,7 @@ export function handleUser(state: State, user: UserMessage): void {
     case 'query':
       return handleQuery(state, message, bytes)
     case 'queryResponse':
-      // Nothing of ours asks for answers yet.
-      return count(state, 'queryResponseUnasked')
+      return handleQueryResponse(state, message)
     case 'relay':
       return handleRelay(state, message)
   }

@@ -5,6 +5,7 @@
 import type { Address } from '@kith/interface'
 import { encodeStream } from '../wire/codec.ts'
 import type { PushPullMessage, PushPullRow, StreamMessage } from '../wire/message.ts'
+import { refusesAddress } from './alive.ts'
 import { schedule } from './deadlines.ts'
 import { joinEnded } from './join.ts'
 import { mergeRows } from './merge.ts'
@@ -16,7 +17,7 @@ import type { JoinJob, PendingRequest, State } from './state.ts'
 /** Up to this size the interval is not scaled. */
 const scaleFrom = 32
 /** Exchanges of ours that run at one time. */
-const requestsMax = 128
+export const requestsMax = 128
 
 /**
  * The interval grows with the logarithm of the cluster, so that its whole cost does not explode.
@@ -36,6 +37,9 @@ export function pushPullTick(state: State): void {
 
 /** With a job it is a join. Extensions are asked for their states first, where there are any. */
 export function startExchange(state: State, to: Address, job: JoinJob | undefined): void {
+  if (job !== undefined && refusesAddress(state, to)) {
+    return joinEnded(state, job, to, 'outside of the allowed networks')
+  }
   if (state.requests.size + state.collects.size >= requestsMax) {
     count(state, 'requestsFull')
     if (job !== undefined) joinEnded(state, job, to, 'too many exchanges at one time')
@@ -89,7 +93,7 @@ function respondAndMerge(
 ): void {
   const bytes = encodeStream(localState(state, message.join, states))
   emit(state, { kind: 'respond', id: streamId, bytes })
-  merge(state, message)
+  merge(state, message, false)
 }
 
 /** The answer to an exchange of ours. */
@@ -99,7 +103,7 @@ export function exchangeReplied(
   message: StreamMessage,
 ): void {
   const { job, to } = request
-  const failure = replyProblem(state, message)
+  const failure = replyProblem(state, message, job?.ignoreOld ?? false)
   if (failure !== undefined) count(state, 'pushPullsFailed')
   if (job !== undefined) joinEnded(state, job, to, failure)
 }
@@ -113,21 +117,25 @@ export function exchangeFailed(
   if (request.job !== undefined) joinEnded(state, request.job, request.to, reason)
 }
 
-function replyProblem(state: State, message: StreamMessage): string | undefined {
+function replyProblem(
+  state: State,
+  message: StreamMessage,
+  ignoreOld: boolean,
+): string | undefined {
   if (message.kind === 'error') return `refused: ${message.text.slice(0, 200)}`
   if (message.kind !== 'pushPull') return `answered with ${message.kind}`
-  return merge(state, message)
+  return merge(state, message, ignoreOld)
 }
 
 /** All or nothing as to members; undefined where it was accepted, else the reason. */
-function merge(state: State, message: PushPullMessage): string | undefined {
+function merge(state: State, message: PushPullMessage, ignoreOld: boolean): string | undefined {
   const reason = mergeRows(state, message.rows)
   if (reason !== undefined) {
     count(state, 'mergesRefused')
     emitEvent(state, { kind: 'mergeRefused', reason })
     return reason
   }
-  mergeUserState(state, message.userState)
+  mergeUserState(state, message.userState, ignoreOld)
   return undefined
 }
 

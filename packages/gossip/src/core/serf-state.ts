@@ -34,7 +34,8 @@ export function localUserState(state: State, states: ReadonlyMap<string, Uint8Ar
   })
 }
 
-export function mergeUserState(state: State, bytes: Uint8Array): void {
+/** With `ignoreOld` events from before the other side's present are not delivered, now or later. */
+export function mergeUserState(state: State, bytes: Uint8Array, ignoreOld: boolean): void {
   if (bytes.length === 0) return count(state, 'userStateEmpty')
   const remote = decodeState(bytes)
   if (remote === undefined) return count(state, 'userStateMalformed')
@@ -50,8 +51,15 @@ export function mergeUserState(state: State, bytes: Uint8Array): void {
   for (const [node, lamportTime] of remote.statusTimes) {
     if (!left.has(node)) handleJoinIntent(state, { kind: 'joinIntent', lamportTime, node })
   }
+  if (ignoreOld) forgetEvents(state, remote.eventLamportTime)
   mergeEvents(state, remote.events)
   deliverStates(state, remote.extensions)
+}
+
+/** A time that our clock did not follow is no time of this cluster, and forgets nothing. */
+function forgetEvents(state: State, time: bigint): void {
+  if (time > state.eventClock.time) return
+  if (time > state.talk.eventTimeMin) state.talk.eventTimeMin = time
 }
 
 /**
@@ -67,7 +75,7 @@ function isBack(state: State, node: string): boolean {
 }
 
 function follow(state: State, clock: LamportClock, time: bigint): void {
-  if (time > 0n && !witness(clock, time - 1n)) count(state, 'lamportTimeAbsurd')
+  if (time > 0n && !witness(clock, time - 1n, state.now)) count(state, 'lamportTimeAbsurd')
 }
 
 function deliverStates(state: State, states: ReadonlyMap<string, Uint8Array>): void {

@@ -18,6 +18,8 @@ import type { Deadlines, Timer } from './deadlines.ts'
 import type { GossipEvent, Output } from './input.ts'
 import { createQueue } from './queue.ts'
 import type { TransmitQueue } from './queue.ts'
+import { createTalk } from './talk.ts'
+import type { TalkState } from './talk.ts'
 
 /** What waits for its time. */
 export type Task =
@@ -34,6 +36,9 @@ export type Task =
   | { readonly kind: 'waitEnd'; readonly ticket: number }
   | { readonly kind: 'leaveEnd' }
   | { readonly kind: 'prune'; readonly name: string }
+  | { readonly kind: 'coalesceEnd' }
+  | { readonly kind: 'askedEnd'; readonly id: number }
+  | { readonly kind: 'queryEnd'; readonly lamportTime: bigint }
 
 export interface Suspicion {
   readonly startedAt: number
@@ -112,6 +117,8 @@ export interface JoinJob {
   /** Not yet contacted, last first. */
   readonly waiting: Address[]
   readonly failures: string[]
+  /** Events from before the join are not delivered. */
+  readonly ignoreOld: boolean
   running: number
   joined: number
 }
@@ -120,6 +127,8 @@ export interface JoinJob {
 export type PendingRequest =
   | { readonly kind: 'pushPull'; readonly job: JoinJob | undefined; readonly to: Address }
   | { readonly kind: 'probe'; readonly sequenceNumber: number }
+  /** A large answer to a query; the command to tell, where there is one. */
+  | { readonly kind: 'answer'; readonly commandId: number | undefined }
 
 /** A push/pull that waits for the states of extensions. */
 export type PendingCollect =
@@ -197,6 +206,19 @@ export interface State {
   readonly extensions: Set<string>
   readonly coordinates: Coordinates
   readonly counters: Map<string, number>
+  /** Events and queries. */
+  readonly talk: TalkState<Task>
+  readonly policy: Policy
+}
+
+/** Who may be a member, as the owner of this one sees it. Nothing here changes a byte. */
+export interface Policy {
+  /** Whether a member may have this address; absent: any may. */
+  readonly allows?: ((address: Uint8Array) => boolean) | undefined
+  /** Why these members may not come in; undefined where they may. Absent: all may. */
+  readonly veto?: ((members: readonly Member[]) => string | undefined) | undefined
+  /** A vote is held when somebody else is seen under our name. Default true. */
+  readonly votes?: boolean | undefined
 }
 
 export interface CoreOptions {
@@ -207,6 +229,7 @@ export interface CoreOptions {
   readonly tags: Readonly<Record<string, string>>
   readonly timings: GossipTimings
   readonly digests: Digests
+  readonly policy?: Policy
 }
 
 /** Spoken by this member: memberlist 1 to 5 as 2, Serf 2 to 5 as 5. */
@@ -264,6 +287,8 @@ export function createState(options: CoreOptions, random: Random): State {
     extensions: new Set(),
     coordinates: createCoordinates(name, digests),
     counters: new Map(),
+    talk: createTalk(),
+    policy: options.policy ?? {},
   }
 }
 

@@ -2,8 +2,13 @@
  * The one door of the core. Same options, same seed and same inputs give the same outputs, in an
  * order that the runtime keeps.
  */
+import { askedEnded, respondToQuery } from './answers.ts'
+import { ask } from './asking.ts'
 import { applyAwareness } from './awareness.ts'
+import { flushHeld } from './coalesce.ts'
+import { cancelQuery, queryTimeEnded } from './collecting.ts'
 import { forceLeave, leave, leaveEnded, setTags, start, waitEnded } from './commands.ts'
+import { voteOnName } from './conflict-vote.ts'
 import { earliest, postpone, takeDue } from './deadlines.ts'
 import { suspicionEnded } from './dead.ts'
 import { gossipTick } from './gossip.ts'
@@ -20,7 +25,8 @@ import { reapTick } from './reap.ts'
 import { reconnectTick } from './reconnect.ts'
 import { count, emitEvent } from './state.ts'
 import type { State, Task } from './state.ts'
-import { handleReply, handleRequestFailed, handleStream } from './streams.ts'
+import { handleReply, handleRequestFailed, handleRequestSent, handleStream } from './streams.ts'
+import { emitUserEvent } from './user-events.ts'
 
 /** `now` is monotonic milliseconds and never goes back. */
 export function step(state: State, input: Input, now: number): readonly Output[] {
@@ -52,8 +58,7 @@ function handle(state: State, input: Input): void {
     case 'requestFailed':
       return handleRequestFailed(state, input.id, input.reason)
     case 'requestSent':
-      // Every request of the core asks for a reply so far.
-      return count(state, 'replyUnknown')
+      return handleRequestSent(state, input.id)
     case 'collected':
       return collected(state, input.id, input.states)
     case 'command':
@@ -66,7 +71,7 @@ function command(state: State, asked: Command): void {
     case 'start':
       return start(state)
     case 'join':
-      state.joinsToContinue.add(createJob(asked.id, asked.addresses))
+      state.joinsToContinue.add(createJob(asked.id, asked.addresses, asked.ignoreOld))
       return
     case 'leave':
       return leave(state, asked.id)
@@ -82,6 +87,14 @@ function command(state: State, asked: Command): void {
     case 'retract':
       state.extensions.delete(asked.name)
       return
+    case 'emit':
+      return emitUserEvent(state, asked.id, asked)
+    case 'query':
+      return ask(state, asked.id, asked.question)
+    case 'cancelQuery':
+      return cancelQuery(state, asked.id)
+    case 'respond':
+      return respondToQuery(state, asked.id, asked.queryId, asked.payload)
   }
 }
 
@@ -147,11 +160,18 @@ function runTask(state: State, task: Task, dueAt: number): void {
       return leaveEnded(state)
     case 'prune':
       return pruneEnded(state, task.name)
+    case 'coalesceEnd':
+      return flushHeld(state)
+    case 'askedEnd':
+      return askedEnded(state, task.id)
+    case 'queryEnd':
+      return queryTimeEnded(state, task.lamportTime)
   }
 }
 
 /** What this step set going: broadcasts that left their queue, joins that go on or are done. */
 function settle(state: State): void {
+  voteOnName(state)
   for (const queue of [state.broadcasts, state.intents, state.queries, state.events]) {
     for (const ticket of takeFinished(queue)) waitEnded(state, ticket)
   }

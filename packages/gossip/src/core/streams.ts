@@ -1,6 +1,7 @@
 /** Whole messages that came over streams: those opened to us, and answers to ours. */
 import { encodeStream } from '../wire/codec.ts'
 import type { StreamMessage } from '../wire/message.ts'
+import { answerStreamed } from './answers.ts'
 import { handleUser } from './packet.ts'
 import { streamProbeEnded } from './probe.ts'
 import { answerPushPull, exchangeFailed, exchangeReplied } from './push-pull.ts'
@@ -25,9 +26,18 @@ export function handleReply(state: State, id: number, message: StreamMessage): v
   if (request === undefined) return count(state, 'replyUnknown')
   state.requests.delete(id)
   if (request.kind === 'pushPull') return exchangeReplied(state, request, message)
+  if (request.kind === 'answer') return answerStreamed(state, request)
   const { sequenceNumber } = request
   const acked = message.kind === 'ack' && message.sequenceNumber === sequenceNumber
   streamProbeEnded(state, sequenceNumber, acked)
+}
+
+/** All that an answer over a stream wants is to be written. */
+export function handleRequestSent(state: State, id: number): void {
+  const request = state.requests.get(id)
+  if (request?.kind !== 'answer') return count(state, 'replyUnknown')
+  state.requests.delete(id)
+  answerStreamed(state, request)
 }
 
 export function handleRequestFailed(state: State, id: number, reason: string): void {
@@ -35,5 +45,6 @@ export function handleRequestFailed(state: State, id: number, reason: string): v
   if (request === undefined) return count(state, 'replyUnknown')
   state.requests.delete(id)
   if (request.kind === 'pushPull') return exchangeFailed(state, request, reason)
+  if (request.kind === 'answer') return answerStreamed(state, request, reason)
   streamProbeEnded(state, request.sequenceNumber, false)
 }

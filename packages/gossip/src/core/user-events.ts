@@ -1,34 +1,97 @@
 /**
- * User events of others: recognised once, passed on, and kept for push/pull, as Serf does. Nothing
- * here shows them to anybody yet.
+ * User events: those of others are recognised once, passed on, delivered, and kept for push/pull;
+ * our own go the same way without the recognising, because nobody may talk us out of them.
  */
 import type { BufferedEvents, UserEventMessage } from '../wire/message.ts'
-import { sameBytes } from '../wire/codec.ts'
-import { witness } from './clocks.ts'
-import { count } from './state.ts'
+import { encodeSerf, sameBytes } from '../wire/codec.ts'
+import { encodeText } from '../wire/text.ts'
+import { userEventBytesHardMax } from '../options.ts'
+import { broadcastSerf } from './broadcasts.ts'
+import { stamp, witness } from './clocks.ts'
+import { deliverEvent } from './coalesce.ts'
+import { count, emit } from './state.ts'
 import type { EventSlot, State } from './state.ts'
+import type { Refusal, UserEvent } from './talk.ts'
 
 /** Different events of one Lamport time; a cluster makes one or two. */
 export const eventsPerTimeMax = 64
-/** Name and payload of one event; Serf's own hard limit. */
-const eventBytesMax = 9216
 /** Names and payloads of all events of one Lamport time: with 512 slots at most 8 MiB are kept. */
 const eventBytesPerTimeMax = 16_384
 
-/** True where the event was new and should be passed on. */
+/** An event of our own; `done` says that it was delivered here and queued for everybody. */
+export function emitUserEvent(
+  state: State,
+  id: number,
+  { name, payload, coalesce }: Pick<UserEvent, 'name' | 'payload' | 'coalesce'>,
+): void {
+  const { time } = state.eventClock
+  const message = { kind: 'userEvent', lamportTime: time, name, payload, coalesce } as const
+  const encoded = encodeSerf(message)
+  const refused = sizeRefusal(state, message, encoded) ?? queueRefusal(state)
+  if (refused !== undefined) return emit(state, { kind: 'done', id, refused })
+  stamp(state.eventClock)
+  keepEvent(state, message)
+  const event = eventOf(message)
+  deliverEvent(state, event)
+  broadcastSerf(state, state.events, encoded)
+  emit(state, { kind: 'done', id, event })
+}
+
+/** Serf's own checks, in Serf's words: some programs read them. */
+function sizeRefusal(
+  state: State,
+  { name, payload }: UserEventMessage,
+  encoded: Uint8Array,
+): Refusal | undefined {
+  const code = 'ERR_GOSSIP_EVENT_TOO_LARGE'
+  const limit = state.timings.userEventBytesMax
+  const bytes = encodeText(name).length + payload.length
+  if (bytes > limit) {
+    const message = `user event exceeds configured limit of ${limit} bytes before encoding`
+    return { code, message }
+  }
+  if (encoded.length <= limit) return undefined
+  const message = `encoded user event exceeds configured limit of ${limit} bytes after encoding`
+  return { code, message }
+}
+
+/** What is queued now would push out what was queued before and never sent. */
+function queueRefusal(state: State): Refusal | undefined {
+  if (state.phase !== 'active') {
+    return { code: 'ERR_GOSSIP_LEFT', message: 'this member has left the cluster' }
+  }
+  if (state.events.size < state.events.depthMax) return undefined
+  const message = `${state.events.size} events wait to be sent already`
+  return { code: 'ERR_GOSSIP_OVERLOADED', message }
+}
+
+function eventOf({ name, payload, lamportTime, coalesce }: UserEventMessage): UserEvent {
+  return Object.freeze({ kind: 'event', name, payload, lamportTime, coalesce })
+}
+
+/** True where the event was new: it was delivered, and should be passed on. */
 export function handleUserEvent(state: State, message: UserEventMessage): boolean {
+  const { lamportTime } = message
+  if (eventBytes(message) > userEventBytesHardMax) return dropped(state, 'eventTooLarge')
+  if (!witness(state.eventClock, lamportTime, state.now)) {
+    return dropped(state, 'lamportTimeAbsurd')
+  }
+  if (lamportTime < state.talk.eventTimeMin) return dropped(state, 'eventsBeforeJoin')
+  if (tooOld(state, lamportTime)) return dropped(state, 'eventsTooOld')
+  if (!keepEvent(state, message)) return false
+  deliverEvent(state, eventOf(message))
+  return true
+}
+
+function dropped(state: State, kind: string): false {
+  count(state, kind)
+  return false
+}
+
+/** Keeps the event for push/pull; false where it is known or there is no room. */
+function keepEvent(state: State, message: UserEventMessage): boolean {
   const { lamportTime, name, payload } = message
-  if (eventBytes(message) > eventBytesMax) {
-    count(state, 'eventTooLarge')
-    return false
-  }
-  if (!witness(state.eventClock, lamportTime)) {
-    count(state, 'lamportTimeAbsurd')
-    return false
-  }
-  const slots = state.timings.eventBufferMax
-  if (tooOld(state, lamportTime)) return false
-  const place = Number(lamportTime % BigInt(slots))
+  const place = Number(lamportTime % BigInt(state.timings.eventBufferMax))
   const slot = state.eventSlots[place]
   if (slot?.lamportTime !== lamportTime) {
     state.eventSlots[place] = { lamportTime, events: [{ name, payload }] }
@@ -37,11 +100,10 @@ export function handleUserEvent(state: State, message: UserEventMessage): boolea
   const known = slot.events.some((event) => {
     return event.name === name && sameBytes(event.payload, payload)
   })
-  if (known) return false
+  if (known) return dropped(state, 'eventsKnown')
   const held = slot.events.reduce((bytes, event) => bytes + eventBytes(event), eventBytes(message))
   if (slot.events.length >= eventsPerTimeMax || held > eventBytesPerTimeMax) {
-    count(state, 'eventsFull')
-    return false
+    return dropped(state, 'eventsFull')
   }
   slot.events.push({ name, payload })
   return true
@@ -51,7 +113,7 @@ function eventBytes({ name, payload }: Pick<UserEventMessage, 'name' | 'payload'
   return name.length + payload.length
 }
 
-/** The events of another member's buffer; they are kept, not passed on. */
+/** The events of another member's buffer; they are delivered and kept, not passed on. */
 export function mergeEvents(state: State, buffered: readonly (BufferedEvents | undefined)[]): void {
   for (const slot of buffered) {
     for (const event of slot?.events ?? []) {

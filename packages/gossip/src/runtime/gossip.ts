@@ -1,5 +1,5 @@
 /** One member of a cluster, running: the core, its two transports, and everybody who listens. */
-import { formatAddress } from '@kith/interface'
+import { formatAddress, invariant } from '@kith/interface'
 import type {
   Address,
   GossipExtension,
@@ -18,7 +18,7 @@ import {
   rttMs,
   tagsProblem,
 } from '../core/index.ts'
-import type { Command, JoinOutcome, Output, State } from '../core/index.ts'
+import type { Command, JoinOutcome, Output, State, UserEvent } from '../core/index.ts'
 import { GossipError, optionsError } from '../errors.ts'
 import { encodeStream } from '../wire/codec.ts'
 import type { AnyStreamMessage } from '../wire/codec.ts'
@@ -38,9 +38,21 @@ import { createNews } from './news.ts'
 import type { News } from './news.ts'
 import { isWildcard, resolveGossipOptions, seedProblems } from './options.ts'
 import type { ResolvedGossipOptions } from './options.ts'
+import { createPending } from './pending.ts'
+import type { Done } from './pending.ts'
+import { createQueries } from './queries.ts'
+import type { Queries } from './queries.ts'
 import { resolveSeeds } from './resolve.ts'
 import { keepJoining } from './seeds.ts'
-import type { Gossip, GossipEvents, GossipOptions, GossipStats } from './types.ts'
+import { checkEvent, checkStream, questionOf } from './talk.ts'
+import type {
+  EmitOptions,
+  EventsOptions,
+  Query,
+  QueryOptions,
+  StreamedEvent,
+} from './talk-types.ts'
+import type { Gossip, GossipEvents, GossipOptions, GossipStats, JoinOptions } from './types.ts'
 
 /** A member, not started yet. Throws `ERR_GOSSIP_OPTIONS` or `ERR_GOSSIP_TRANSPORT_MISSING`. */
 export function createGossip(options: GossipOptions = {}): Gossip {
@@ -48,7 +60,6 @@ export function createGossip(options: GossipOptions = {}): Gossip {
 }
 
 const fetchTimeoutMsDefault = 10_000
-type Settle = (outcome: JoinOutcome | undefined, error?: GossipError) => void
 
 /** What exists from `start` on. */
 interface Running {
@@ -63,21 +74,36 @@ class RunningGossip implements Gossip {
   readonly #options: ResolvedGossipOptions
   readonly #news: News
   readonly #extensions: Extensions
+  readonly #queries: Queries
   readonly #incoming: Incoming
   readonly #counters = new Map<string, number>()
-  readonly #pending = new Map<number, Settle>()
+  readonly #pending = createPending()
   readonly #abort = new AbortController()
-  #nextId = 1
   #phase: 'new' | 'starting' | 'running' | 'left' | 'stopped' = 'new'
   #running: Running | undefined
   #known: Set<string> | undefined
   #stopped: Promise<void> | undefined
+  /** Why the member ended by itself. */
+  #lost: GossipError | undefined
   #stopSeeds: () => void = () => {}
 
   constructor(options: ResolvedGossipOptions) {
     this.#options = options
     const { clock, logger } = options.context
-    this.#news = createNews({ logger, count: (kind) => this.#count(kind) })
+    this.#news = createNews({
+      logger,
+      count: (kind) => this.#count(kind),
+      respond: (queryId, payload) =>
+        this.#settled((id) => this.#command({ kind: 'respond', id, queryId, payload })),
+    })
+    this.#queries = createQueries({
+      takeId: () => this.#pending.takeId(),
+      begin: (id, question) =>
+        this.#settled(() => this.#command({ kind: 'query', id, question }), id),
+      cancel: (id) => this.#command({ kind: 'cancelQuery', id }),
+      count: (kind) => this.#count(kind),
+      behind: (query) => this.#news.warn({ kind: 'responsesDropped', query }),
+    })
     this.#extensions = createExtensions({
       added: (name) => this.#command({ kind: 'extend', name }),
       removed: (name) => this.#command({ kind: 'retract', name }),
@@ -117,7 +143,7 @@ class RunningGossip implements Gossip {
 
   on<Kind extends keyof GossipEvents>(
     kind: Kind,
-    listener: (event: GossipEvents[Kind]) => void,
+    listener: (event: GossipEvents[Kind]) => void | Promise<void>,
   ): Unsubscribe {
     return this.#news.on(kind, listener)
   }
@@ -165,12 +191,13 @@ class RunningGossip implements Gossip {
   }
 
   #launch(bound: Bound): void {
-    const { name, advertise, tags, timings, seeds, context } = this.#options
+    const { name, advertise, tags, timings, policy, seeds, context } = this.#options
     const { clock, random } = context
     const port =
       advertise === undefined || advertise.port === 0 ? bound.address.port : advertise.port
     const address = { host: advertise?.host ?? bound.address.host, port }
-    const state = createState({ name, address, tags, timings, digests: nodeDigests }, random)
+    const core = { name, address, tags, timings, policy, digests: nodeDigests }
+    const state = createState(core, random)
     const engine = createEngine({
       state,
       clock,
@@ -197,14 +224,20 @@ class RunningGossip implements Gossip {
   }
 
   #keepJoining(): () => void {
-    const { seeds, context } = this.#options
+    const { seeds, replayOnJoin, context } = this.#options
     const { clock, random } = context
-    const join = (): Promise<number> =>
-      this.join(seeds).catch((cause: unknown) => {
+    let ignoreOld = !replayOnJoin
+    const join = async (): Promise<void> => {
+      try {
+        await this.join(seeds, { ignoreOld })
+        // Whoever was a member before wants what it missed.
+        ignoreOld = false
+      } catch (cause) {
         const failures = cause instanceof GossipError ? (cause.details?.failures ?? []) : []
         if (this.#phase === 'running') this.#news.warn({ kind: 'seedsUnreachable', failures })
         throw cause
-      })
+      }
+    }
     const alone = (): boolean =>
       !this.members().some(({ name, status }) => status === 'alive' && name !== this.#options.name)
     return keepJoining({ clock, random, join, alone })
@@ -220,8 +253,10 @@ class RunningGossip implements Gossip {
     this.#abort.abort(notRunning('was stopped'))
     this.#stopSeeds()
     this.#running?.engine.stop()
-    for (const settle of this.#pending.values()) settle(undefined, notRunning('was stopped'))
-    this.#pending.clear()
+    const stopped = this.#lost ?? notRunning('was stopped')
+    this.#pending.close(stopped)
+    this.#queries.close(stopped)
+    this.#news.close(this.#lost)
     this.#running?.exchanges.close()
     const bound = this.#running?.bound
     await Promise.all([bound?.packets.stop(), bound?.streams.stop()])
@@ -231,23 +266,28 @@ class RunningGossip implements Gossip {
     await this.stop()
   }
 
-  async join(addresses: readonly string[]): Promise<number> {
+  async join(addresses: readonly string[], options: JoinOptions = {}): Promise<number> {
     const { state } = this.#requireActive()
+    const { ignoreOld = !this.#options.replayOnJoin } = options
     const error = optionsError(seedProblems(addresses))
     if (error !== undefined) throw error
     if (addresses.length === 0) return 0
     const found = await resolveSeeds(addresses, state.address.port)
-    const none: JoinOutcome = { joined: 0, failures: [] }
     const outcome =
       found.addresses.length === 0
-        ? none
-        : ((await this.#ask((id) => ({ kind: 'join', id, addresses: found.addresses }))) ?? none)
+        ? { joined: 0, failures: [] }
+        : await this.#join(found.addresses, ignoreOld)
     if (outcome.joined > 0) return outcome.joined
     const failures = [...found.failures, ...outcome.failures]
     const message = `none of ${addresses.length} addresses could be joined: ${failures.join('; ')}`
     throw new GossipError('ERR_GOSSIP_JOIN_FAILED', message.slice(0, 2000), {
       details: { failures },
     })
+  }
+
+  async #join(addresses: readonly Address[], ignoreOld: boolean): Promise<JoinOutcome> {
+    const { join } = await this.#ask((id) => ({ kind: 'join', id, addresses, ignoreOld }))
+    return join ?? { joined: 0, failures: [] }
   }
 
   async setTags(tags: Readonly<Record<string, string>>): Promise<void> {
@@ -267,6 +307,27 @@ class RunningGossip implements Gossip {
   async forceLeave(name: string, options: { readonly prune?: boolean } = {}): Promise<void> {
     const prune = options.prune ?? false
     await this.#ask((id) => ({ kind: 'forceLeave', id, name, prune }))
+  }
+
+  async emit(
+    name: string,
+    payload: Uint8Array = new Uint8Array(0),
+    { coalesce = false }: EmitOptions = {},
+  ): Promise<UserEvent> {
+    checkEvent(name, payload, coalesce)
+    const { event } = await this.#ask((id) => ({ kind: 'emit', id, name, payload, coalesce }))
+    invariant(event !== undefined, 'an emit that is done brings its event')
+    return event
+  }
+
+  query(name: string, payload: Uint8Array = new Uint8Array(0), options: QueryOptions = {}): Query {
+    const { state } = this.#requireActive()
+    return this.#queries.ask(questionOf(state, name, payload, options), options)
+  }
+
+  events(options: EventsOptions = {}): AsyncIterableIterator<StreamedEvent, undefined> {
+    checkStream(options)
+    return this.#news.events(options)
   }
 
   extend(name: string, extension: GossipExtension): Unsubscribe {
@@ -340,7 +401,7 @@ class RunningGossip implements Gossip {
     if (this.#phase === 'left') {
       throw new GossipError('ERR_GOSSIP_LEFT', 'this member has left the cluster')
     }
-    if (this.#phase !== 'running') throw notRunning(`is ${this.#phase}`)
+    if (this.#phase !== 'running') throw this.#lost ?? notRunning(`is ${this.#phase}`)
     return this.#require()
   }
 
@@ -349,28 +410,14 @@ class RunningGossip implements Gossip {
   }
 
   /** Runs a command of this member while it is in the cluster, until the core says it is done. */
-  #ask(command: (id: number) => Command): Promise<JoinOutcome | undefined> {
+  #ask(command: (id: number) => Command): Promise<Done> {
     const { engine } = this.#requireActive()
     return this.#settled((id) => engine.run({ kind: 'command', command: command(id) }))
   }
 
-  #settled(begin: (id: number) => void): Promise<JoinOutcome | undefined> {
-    if (this.#phase === 'stopped') throw notRunning('is stopped')
-    const id = this.#takeId()
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, (outcome, error) => {
-        this.#pending.delete(id)
-        if (error === undefined) resolve(outcome)
-        else reject(error)
-      })
-      begin(id)
-    })
-  }
-
-  #takeId(): number {
-    const id = this.#nextId
-    this.#nextId += 1
-    return id
+  async #settled(begin: (id: number) => void, id?: number): Promise<Done> {
+    if (this.#phase === 'stopped') throw this.#lost ?? notRunning('is stopped')
+    return this.#pending.run(begin, id)
   }
 
   #packet(from: Address, bytes: Uint8Array): void {
@@ -400,14 +447,20 @@ class RunningGossip implements Gossip {
         return this.#running?.engine.run({ kind: 'collected', id: output.id, states })
       }
       case 'event':
-        this.#known = undefined
-        return this.#news.tell(output.event)
+        if ('member' in output.event) this.#known = undefined
+        this.#news.tell(output.event)
+        if (output.event.kind === 'conflictLost') this.#nameLost()
+        return
       case 'extensionMessage':
         return this.#extensions.deliver(output.name, output.bytes, output.from)
       case 'extensionState':
         return this.#extensions.merge(output.name, output.bytes, output.from)
+      case 'answer':
+        return this.#queries.answer(output)
+      case 'answersEnd':
+        return this.#queries.end(output.id, output.summary)
       case 'done':
-        return this.#pending.get(output.id)?.(output.join)
+        return this.#pending.settle(output)
     }
   }
 
@@ -423,6 +476,14 @@ class RunningGossip implements Gossip {
     }
     this.#count('stream.typeMisplaced')
     return undefined
+  }
+
+  /** Without a leave: that would be a leave of the member whose name it is. */
+  #nameLost(): void {
+    if (this.#options.nameConflict !== 'stop') return
+    const message = `the name ${this.#options.name} belongs to another member; this one has stopped`
+    this.#lost = new GossipError('ERR_GOSSIP_CONFLICT_LOST', message)
+    void this.stop()
   }
 
   #count(kind: string, by = 1): void {

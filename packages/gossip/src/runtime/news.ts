@@ -8,20 +8,28 @@ import type {
   Unsubscribe,
 } from '@kith/interface'
 import type { GossipEvent } from '../core/index.ts'
+import { createEventStreams } from './event-streams.ts'
+import type { EventStreams } from './event-streams.ts'
+import { receivedQuery } from './queries.ts'
 import type { GossipEvents, GossipWarning } from './types.ts'
 
 export interface News extends EventSource<GossipEvents> {
   subscribe(handler: MembershipHandler): Unsubscribe
   tell(event: GossipEvent): void
   warn(warning: GossipWarning): void
+  readonly events: EventStreams['open']
+  /** Ends all that `events` opened. */
+  readonly close: EventStreams['close']
 }
 
 export interface NewsOptions {
   readonly logger: Logger
   readonly count: (kind: string) => void
+  /** Sends a listener's answer to a query. */
+  readonly respond: (queryId: number, payload: Uint8Array) => Promise<unknown>
 }
 
-export function createNews({ logger, count }: NewsOptions): News {
+export function createNews({ logger, count, respond }: NewsOptions): News {
   const handlers = new Set<MembershipHandler>()
   const emitter = createEmitter<GossipEvents>((cause) => {
     logger.error({ err: cause }, 'a listener of gossip threw')
@@ -31,6 +39,7 @@ export function createNews({ logger, count }: NewsOptions): News {
     logger.warn(warning, `gossip: ${warning.kind}`)
     emitter.emit('warning', warning)
   }
+  const streams = createEventStreams({ behind: () => warn({ kind: 'eventsDropped' }), count })
   const tellMember = (event: MemberEvent): void => {
     const { name, address, status } = event.member
     // Names come from the network: quoted, so that they can forge no line of a log.
@@ -43,6 +52,7 @@ export function createNews({ logger, count }: NewsOptions): News {
         logger.error({ err: cause }, 'a membership handler threw')
       }
     }
+    streams.push(event)
     emitter.emit(event.kind, event)
   }
   return {
@@ -54,8 +64,15 @@ export function createNews({ logger, count }: NewsOptions): News {
       return () => void handlers.delete(entry)
     },
     warn,
+    events: streams.open,
+    close: streams.close,
     tell(event) {
       switch (event.kind) {
+        case 'event':
+          streams.push(event)
+          return emitter.emit('event', event)
+        case 'query':
+          return emitter.emit('query', receivedQuery(event, respond))
         case 'suspect':
           logger.info(event, `${JSON.stringify(event.name)} does not answer`)
           return emitter.emit('suspect', event)
@@ -63,6 +80,7 @@ export function createNews({ logger, count }: NewsOptions): News {
           logger.info(event, 'others doubted this member, which is alive')
           return emitter.emit('refute', event)
         case 'conflict':
+        case 'conflictLost':
         case 'packetsBlocked':
         case 'mergeRefused':
         case 'paused':

@@ -15,6 +15,8 @@ import { tagsProblem } from '../core/index.ts'
 import { GossipError, optionsError } from '../errors.ts'
 import { nameProblem, resolveOptions } from '../options.ts'
 import type { GossipTimings } from '../options.ts'
+import type { Policy } from '../core/index.ts'
+import { resolvePolicy } from './policy.ts'
 import type { GossipOptions } from './types.ts'
 
 /** Seeds one member may be configured with. */
@@ -28,6 +30,9 @@ export interface ResolvedGossipOptions {
   readonly seeds: readonly string[]
   readonly tags: Readonly<Record<string, string>>
   readonly timings: GossipTimings
+  readonly policy: Policy
+  readonly nameConflict: 'stop' | 'warn' | 'ignore'
+  readonly replayOnJoin: boolean
   readonly context: PluginContext
 }
 
@@ -40,6 +45,10 @@ const optionNames: ReadonlySet<string> = new Set([
   'tags',
   'profile',
   'overrides',
+  'replayOnJoin',
+  'nameConflict',
+  'mergeVeto',
+  'allowedNetworks',
   'context',
 ])
 
@@ -52,12 +61,20 @@ export function resolveGossipOptions(options: GossipOptions): ResolvedGossipOpti
   const name = options.name ?? defaultName(random)
   const found = [nameProblem(name), tagsProblem(tags), advertiseProblem(advertise)]
   problems.push(...found.filter((problem) => problem !== undefined), ...seedProblems(join))
+  const { nameConflict = 'stop', replayOnJoin = false } = options
+  const policy = resolvePolicy(options, problems)
   const error = optionsError(problems)
   if (error !== undefined) throw error
   const { packets, streams } = requireTransports(options)
   const seeds = Object.freeze([...join])
-  const resolved = { name, packets, streams, advertise, seeds, timings }
-  return { ...resolved, tags: { ...tags }, context: { ...context, random } }
+  const resolved = { name, packets, streams, advertise, seeds, timings, policy }
+  return {
+    ...resolved,
+    nameConflict,
+    replayOnJoin,
+    tags: { ...tags },
+    context: { ...context, random },
+  }
 }
 
 function unknownOptions(options: GossipOptions): OptionProblem[] {

@@ -10,8 +10,16 @@ import type {
   PluginContext,
   StreamTransportFactory,
 } from '@kith/interface'
-import type { CoreStats, GossipEvent } from '../core/index.ts'
+import type { CoreStats, GossipEvent, UserEvent } from '../core/index.ts'
 import type { GossipTimings, Profile } from '../options.ts'
+import type {
+  EmitOptions,
+  EventsOptions,
+  Query,
+  QueryOptions,
+  ReceivedQuery,
+  StreamedEvent,
+} from './talk-types.ts'
 
 export interface GossipOptions {
   /**
@@ -39,12 +47,52 @@ export interface GossipOptions {
   readonly profile?: Profile
   /** Changes to the profile. */
   readonly overrides?: Partial<GossipTimings>
+  /**
+   * Delivers the user events that others still remember from before this member joined. Default
+   * false: it hears of what happens from then on. A member that was alone for a while gets what it
+   * missed in any case.
+   */
+  readonly replayOnJoin?: boolean
+  /**
+   * What happens when another member is seen under this one's name. `stop`, the default, asks all
+   * members whose name it is, as Serf does, and stops without a leave where most name the other;
+   * `warn` asks and only tells; `ignore` does not ask.
+   */
+  readonly nameConflict?: 'stop' | 'warn' | 'ignore'
+  /** Asked before members are taken in; see `MergeVeto`. Default: all may come. */
+  readonly mergeVeto?: MergeVeto
+  /**
+   * Networks in CIDR form, IPv4 and IPv6, in which members must have their address; any other is
+   * neither taken in nor joined. Default: all addresses.
+   */
+  readonly allowedNetworks?: readonly string[]
   /** Default: the system's clock and entropy, and no logging. */
   readonly context?: Partial<PluginContext>
 }
 
+/**
+ * Either tags that every other member must match, as regular expressions like those of a query; or
+ * a function that answers at once why these members may not come in, and undefined where they may.
+ * It is asked with all members of an exchange of state before anything of it is taken in, and with
+ * each member that is new or has new tags. One that throws refuses.
+ */
+export type MergeVeto =
+  | { readonly tags: Readonly<Record<string, string>> }
+  | ((members: readonly Member[]) => string | undefined)
+
+export interface JoinOptions {
+  /** User events from before the join are not delivered. Default: unless `replayOnJoin` is set. */
+  readonly ignoreOld?: boolean
+}
+
 export type GossipWarning =
-  | (GossipEvent & { readonly kind: 'conflict' | 'packetsBlocked' | 'mergeRefused' | 'paused' })
+  | (GossipEvent & {
+      readonly kind: 'conflict' | 'conflictLost' | 'packetsBlocked' | 'mergeRefused' | 'paused'
+    })
+  /** A reader of `events()` is too slow: what finds no room in its buffer is dropped. */
+  | { readonly kind: 'eventsDropped' }
+  /** The reader of this query is too slow: answers that find no room are dropped. */
+  | { readonly kind: 'responsesDropped'; readonly query: string }
   /** No seed could be joined; tried again with back-off. */
   | { readonly kind: 'seedsUnreachable'; readonly failures: readonly string[] }
   /** A callback of this extension threw. */
@@ -60,6 +108,10 @@ export interface GossipEvents {
   readonly suspect: GossipEvent & { readonly kind: 'suspect' }
   /** Others doubted this member; it answered with `incarnation`. */
   readonly refute: GossipEvent & { readonly kind: 'refute' }
+  /** Somebody, this member included, told everybody something. */
+  readonly event: UserEvent
+  /** Somebody, this member included, asks; `respond` answers. A listener may do so any time. */
+  readonly query: ReceivedQuery
   readonly warning: GossipWarning
 }
 
@@ -89,7 +141,7 @@ export interface Gossip
    * succeeded. Rejects with `ERR_GOSSIP_JOIN_FAILED` where none did; `details.failures` has a line
    * for each.
    */
-  join(addresses: readonly string[]): Promise<number>
+  join(addresses: readonly string[], options?: JoinOptions): Promise<number>
   /** Replaces all tags and resolves when the others could have heard of it. */
   setTags(tags: Readonly<Record<string, string>>): Promise<void>
   /**
@@ -99,6 +151,26 @@ export interface Gossip
   leave(): Promise<void>
   /** Declares a failed member left; with `prune` all members forget it at once. */
   forceLeave(name: string, options?: { readonly prune?: boolean }): Promise<void>
+  /**
+   * Tells everybody, this member included, and resolves with the event once it is delivered here
+   * and on its way. Name and payload together, and encoded once more, have at most 512 bytes
+   * (`overrides.userEventBytesMax`). Rejects with `ERR_GOSSIP_EVENT_TOO_LARGE`, or
+   * `ERR_GOSSIP_OVERLOADED` where too many events wait to be sent.
+   */
+  emit(name: string, payload?: Uint8Array, options?: EmitOptions): Promise<UserEvent>
+  /**
+   * Asks all members, or those that the options name. Throws before anything is sent:
+   * `ERR_GOSSIP_QUERY_TOO_LARGE` above 1,024 bytes encoded (`overrides.queryBytesMax`),
+   * `ERR_GOSSIP_QUERY_NAME`, `ERR_GOSSIP_QUERY_FILTER`, `ERR_GOSSIP_OVERLOADED`, or
+   * `ERR_GOSSIP_OPTIONS`.
+   */
+  query(name: string, payload?: Uint8Array, options?: QueryOptions): Query
+  /**
+   * Members that come, go and change, and user events, in order, from now on. Never slows down this
+   * member: what a reader leaves behind beyond its buffer is dropped and said. Ends with the
+   * signal, and when this member stops; throws where it stopped because it lost its name.
+   */
+  events(options?: EventsOptions): AsyncIterableIterator<StreamedEvent, undefined>
   stats(): GossipStats
   /**
    * Estimated round trip between two members in milliseconds, from their network coordinates; the

@@ -4,9 +4,10 @@
  */
 export { addressBytes, addressText, isUnicast, sameBytes } from './address.ts'
 export { decodeCoordinate, encodeCoordinate } from './coordinate.ts'
-export { matchFilters } from './filter.ts'
+export { filterFor, isPattern, matchFilters } from './filter.ts'
 export { addLabel, stripLabel } from './label.ts'
 export { encodeMessage } from './memberlist.ts'
+export { inNetwork, parseNetwork } from './network.ts'
 export type { Dialect } from './msgpack.ts'
 export {
   broadcastCost,

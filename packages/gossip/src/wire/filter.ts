@@ -54,24 +54,44 @@ export function encodeFilter(filter: QueryFilter): Uint8Array {
 export function matchFilters(
   filters: readonly QueryFilter[],
   name: string,
-  tags: Readonly<Record<string, string>>,
-): 'match' | 'mismatch' | 'unknown' {
-  let verdict: 'match' | 'mismatch' = 'match'
-  for (const filter of filters) {
-    const matches = matchFilter(filter, name, tags)
-    if (matches === undefined) return 'unknown'
-    if (!matches) verdict = 'mismatch'
-  }
-  return verdict
+  tags: Tags,
+): FilterVerdict {
+  return filterFor(filters)(name, tags)
 }
 
-function matchFilter(
-  filter: QueryFilter,
-  name: string,
-  tags: Readonly<Record<string, string>>,
-): boolean | undefined {
-  if (filter.kind === 'unknown') return undefined
-  if (filter.kind === 'names') return filter.names.includes(name)
-  const value = Object.hasOwn(tags, filter.tag) ? (tags[filter.tag] ?? '') : ''
-  return value.length > tagValueMax ? undefined : compilePattern(filter.expression)?.test(value)
+export type FilterVerdict = 'match' | 'mismatch' | 'unknown'
+type Tags = Readonly<Record<string, string>>
+
+/** The same for many members: what can be prepared once is. */
+export function filterFor(
+  filters: readonly QueryFilter[],
+): (name: string, tags: Tags) => FilterVerdict {
+  const tests = filters.map(testFor)
+  return (name, tags) => {
+    let verdict: FilterVerdict = 'match'
+    for (const test of tests) {
+      const matches = test(name, tags)
+      if (matches === undefined) return 'unknown'
+      if (!matches) verdict = 'mismatch'
+    }
+    return verdict
+  }
+}
+
+function testFor(filter: QueryFilter): (name: string, tags: Tags) => boolean | undefined {
+  if (filter.kind === 'unknown') return () => undefined
+  if (filter.kind === 'names') {
+    const names = new Set(filter.names)
+    return (name) => names.has(name)
+  }
+  const pattern = compilePattern(filter.expression)
+  return (_name, tags) => {
+    const value = Object.hasOwn(tags, filter.tag) ? (tags[filter.tag] ?? '') : ''
+    return value.length > tagValueMax ? undefined : pattern?.test(value)
+  }
+}
+
+/** Whether an expression is understood here; Go understands more. */
+export function isPattern(expression: string): boolean {
+  return compilePattern(expression) !== undefined
 }

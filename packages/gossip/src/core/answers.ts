@@ -1,0 +1,178 @@
+/**
+ * Acks and answers to queries: straight to who asked, in a packet where they fit, else over a
+ * stream, which every Serf takes; and the queries that a user may still answer.
+ */
+import { addressText, encodeMessage, encodeSerf, encodeStream, sameBytes } from '../wire/codec.ts'
+import type { QueryMessage, QueryResponseMessage } from '../wire/message.ts'
+import { sendBare } from './broadcasts.ts'
+import { handleQueryResponse, isAck } from './collecting.ts'
+import { cancel, schedule } from './deadlines.ts'
+import { requestsMax } from './push-pull.ts'
+import { pickEntries } from './selection.ts'
+import { count, emit, emitEvent, takeId } from './state.ts'
+import type { PendingRequest, State } from './state.ts'
+import type { Refusal } from './talk.ts'
+import type { Address } from '@kith/interface'
+
+/** Members that one query may have its answer relayed through. */
+const relaysMax = 16
+/** Only members that understand the checksum layer understand relays. */
+const relayVersion = 5
+/** A query of others is remembered for this long at the most, whatever it says. */
+const timeoutMsMax = 3_600_000
+
+/** Shows a query of others, or our own, to the user, who may answer it until its time is over. */
+export function deliverQuery(state: State, message: QueryMessage): void {
+  const { asked } = state.talk
+  const { name, payload, lamportTime, sourceNode: from } = message
+  const timeoutMs = Math.min(timeoutMsMax, Math.max(0, Number(message.timeoutNs / 1_000_000n)))
+  const id = takeId(state)
+  const timer = schedule(state.deadlines, state.now + timeoutMs, { kind: 'askedEnd', id })
+  asked.set(id, { message, timer })
+  emitEvent(state, { kind: 'query', id, name, payload, from, lamportTime, timeoutMs })
+}
+
+/** False where more queries wait for the user than may: this one is not taken up. */
+export function roomForQuery(state: State): boolean {
+  if (state.talk.asked.size < state.timings.queriesPendingMax) return true
+  count(state, 'queriesPendingFull')
+  return false
+}
+
+export function askedEnded(state: State, id: number): void {
+  state.talk.asked.delete(id)
+}
+
+/** The user's answer to the query `queryId`; `done` when it is on its way, or why it is not. */
+export function respondToQuery(
+  state: State,
+  id: number,
+  queryId: number,
+  payload: Uint8Array,
+): void {
+  const asked = state.talk.asked.get(queryId)
+  if (asked === undefined) {
+    const refused = { code: 'ERR_GOSSIP_QUERY_LATE', message: 'response is past the deadline' }
+    return emit(state, { kind: 'done', id, refused: refused as Refusal })
+  }
+  const sent = answer(state, asked.message, 0, payload, id)
+  if (typeof sent !== 'object') {
+    state.talk.asked.delete(queryId)
+    cancel(state.deadlines, asked.timer)
+  }
+  if (sent === 'streamed') return
+  emit(state, { kind: 'done', id, ...(sent === 'sent' ? {} : { refused: sent }) })
+}
+
+export function acknowledge(state: State, query: QueryMessage): void {
+  answer(state, query, isAck, new Uint8Array(0))
+}
+
+/**
+ * Sends an ack or an answer. `streamed`: the command `commandId` is done when the stream is; the
+ * query may be answered again where it was refused.
+ */
+export function answer(
+  state: State,
+  query: QueryMessage,
+  flags: number,
+  payload: Uint8Array,
+  commandId?: number,
+): 'sent' | 'streamed' | Refusal {
+  const { lamportTime, id } = query
+  const from = state.name
+  const response = { kind: 'queryResponse', lamportTime, id, from, flags, payload } as const
+  const body = encodeSerf(response)
+  const { queryResponseBytesMax, queryStreamBytesMax } = state.timings
+  if (body.length > queryStreamBytesMax) return tooLarge(state, queryStreamBytesMax)
+  if (isOwn(state, query)) return answerSelf(state, response)
+  const host = addressText(query.address)
+  if (host === undefined || query.port === 0) {
+    count(state, 'queryAddressUnfit')
+    return { code: 'ERR_GOSSIP_RESPONSE_FAILED', message: 'the query names no usable address' }
+  }
+  const to = { host, port: query.port }
+  if (body.length > queryResponseBytesMax) return stream(state, query, to, body, commandId)
+  sendUser(state, to, body)
+  relay(state, query, body)
+  return 'sent'
+}
+
+function tooLarge(state: State, limit: number): Refusal {
+  count(state, 'queryResponseTooLarge')
+  const message = `response exceeds limit of ${limit} bytes`
+  return { code: 'ERR_GOSSIP_RESPONSE_TOO_LARGE', message }
+}
+
+function isOwn(state: State, { sourceNode, address, port }: QueryMessage): boolean {
+  if (sourceNode !== state.name || port !== state.address.port) return false
+  return sameBytes(address, state.addressBytes)
+}
+
+function answerSelf(state: State, response: QueryResponseMessage): 'sent' {
+  handleQueryResponse(state, response)
+  return 'sent'
+}
+
+/**
+ * Only to members at their known address: a question that anybody can put in another's name must
+ * not make us connect to a stranger and send it a megabyte.
+ */
+function stream(
+  state: State,
+  query: QueryMessage,
+  to: Address,
+  body: Uint8Array,
+  commandId: number | undefined,
+): 'streamed' | Refusal {
+  if (!isKnown(state, query)) return tooLarge(state, state.timings.queryResponseBytesMax)
+  if (state.requests.size + state.collects.size >= requestsMax) {
+    count(state, 'requestsFull')
+    return { code: 'ERR_GOSSIP_OVERLOADED', message: 'too many streams are open already' }
+  }
+  const id = takeId(state)
+  state.requests.set(id, { kind: 'answer', commandId })
+  count(state, 'queryResponsesStreamed')
+  const bytes = encodeStream({ kind: 'user', message: undefined, bytes: body })
+  const deadline = state.now + state.timings.streamTimeoutMs
+  emit(state, { kind: 'request', id, to, bytes, expectReply: false, deadline })
+  return 'streamed'
+}
+
+function isKnown(state: State, { sourceNode, address, port }: QueryMessage): boolean {
+  const entry = state.entries.get(sourceNode)
+  return (
+    entry !== undefined && entry.address.port === port && sameBytes(entry.addressBytes, address)
+  )
+}
+
+/** The stream of an answer is done with, well or not. */
+export function answerStreamed(
+  state: State,
+  { commandId }: PendingRequest & { kind: 'answer' },
+  failure?: string,
+): void {
+  if (failure !== undefined) count(state, 'queryResponsesFailed')
+  if (commandId === undefined) return
+  const code = 'ERR_GOSSIP_RESPONSE_FAILED'
+  const refused = failure === undefined ? {} : { refused: { code, message: failure } as const }
+  emit(state, { kind: 'done', id: commandId, ...refused })
+}
+
+/** Where it was asked for, and where it fits, the answer goes through other members as well. */
+function relay(state: State, query: QueryMessage, body: Uint8Array): void {
+  const relays = Math.min(query.relayFactor, relaysMax)
+  if (relays === 0 || state.members.size < relays + 1) return
+  const { address, port, sourceNode: node } = query
+  const wrapped = encodeSerf({ kind: 'relay', address, port, zone: '', node, body })
+  if (wrapped.length > state.timings.queryResponseBytesMax) return
+  const through = pickEntries(state, relays, (entry) => {
+    return entry.name !== state.name && entry.state === 'alive' && entry.versions[1] >= relayVersion
+  })
+  for (const entry of through) sendUser(state, entry.address, wrapped)
+}
+
+/** Serf's answers travel alone: no checksum, nothing beside them. */
+export function sendUser(state: State, to: Address, serfBytes: Uint8Array): void {
+  sendBare(state, to, [encodeMessage({ kind: 'user', message: undefined, bytes: serfBytes })])
+}
