@@ -8,10 +8,7 @@ export interface EventSource<Events extends object> {
    * Calls `listener` synchronously for each event, in order of subscription. Nobody waits for one
    * that is asynchronous.
    */
-  on<Kind extends keyof Events>(
-    kind: Kind,
-    listener: (event: Events[Kind]) => void | Promise<void>,
-  ): Unsubscribe
+  on<Kind extends keyof Events>(kind: Kind, listener: (event: Events[Kind]) => unknown): Unsubscribe
 }
 
 export interface Emitter<Events extends object> extends EventSource<Events> {
