@@ -143,7 +143,7 @@ class RunningGossip implements Gossip {
 
   on<Kind extends keyof GossipEvents>(
     kind: Kind,
-    listener: (event: GossipEvents[Kind]) => void | Promise<void>,
+    listener: (event: GossipEvents[Kind]) => unknown,
   ): Unsubscribe {
     return this.#news.on(kind, listener)
   }
