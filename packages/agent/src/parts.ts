@@ -91,6 +91,7 @@ async function assemble(
     membership: gossip,
     extensions: gossip,
     member: name,
+    rtt: (from, to) => gossip.rtt(from, to),
     logger,
     ...(options.data === undefined ? {} : { directory: options.data }),
   })

@@ -27,5 +27,6 @@ export type {
   RegistryOptions,
   RegistryStats,
   ResolveOptions,
+  ServiceLease,
   WatchOptions,
 } from './runtime/types.ts'

@@ -188,6 +188,22 @@ describe('one registry', () => {
       Array.from({ length: 60 }, () => registry.pick('web', { strategy: 'random' })?.id),
     )
     expect(drawn).toEqual(new Set(['w1', 'w2', 'w3']))
+    using lease = registry.lease('web', { strategy: 'least-loaded' })
+    expect(['w1', 'w2', 'w3']).toContain(lease?.instance.id)
+    expect(registry.lease('nothing')).toBeUndefined()
+  })
+
+  it('REG-25: resolve and pick go by the round trips that they are given', async () => {
+    const clock = createVirtualClock()
+    const cluster = new MemoryCluster(clock)
+    const far: Record<string, number> = { b: 30, c: 10 }
+    const { registry } = await party(cluster, clock, 'a', { rtt: (_, to) => far[to] })
+    const others = [await party(cluster, clock, 'b'), await party(cluster, clock, 'c')]
+    for (const each of others) await each.registry.register({ service: 'web', port: 1 })
+    await clock.run({ until: 5_000 })
+    expect(idsOf(registry.resolve('web', { near: 'a' }))).toEqual(['c/web', 'b/web'])
+    expect(idsOf(registry.resolve('web'))).toEqual(['b/web', 'c/web'])
+    expect(registry.pick('web', { strategy: 'nearest' })?.member).toBe('c')
   })
 
   it('REG-16: watch gives the current state first, then the latest, and ends when told', async () => {

@@ -28,6 +28,7 @@ import { isKindName, isMemberName, outputWireBytesMax } from '../wire/limits.ts'
 import { type BoundCheck, checkDefinition, type ServiceDefinition } from './definition.ts'
 import { epochFile, type EpochStore } from './epoch-file.ts'
 import { CoreLoop } from './loop.ts'
+import { Picker } from './picker.ts'
 import { CheckRuns } from './runs.ts'
 import type {
   PickOptions,
@@ -36,6 +37,7 @@ import type {
   RegistryOptions,
   RegistryStats,
   ResolveOptions,
+  ServiceLease,
   WatchOptions,
 } from './types.ts'
 import { ChangeHub, follow } from './watch.ts'
@@ -61,7 +63,7 @@ class RunningRegistry implements Registry {
   readonly #epochs: EpochStore | undefined
   readonly #runs: CheckRuns
   readonly #hub = new ChangeHub()
-  readonly #cursors = new Map<string, number>()
+  readonly #picker: Picker
   readonly #abort = new AbortController()
   #loop: CoreLoop | undefined
   #phase: 'new' | 'starting' | 'running' | 'stopped' = 'new'
@@ -77,6 +79,11 @@ class RunningRegistry implements Registry {
     this.#logger = options.logger ?? silentLogger
     const random = options.random ?? systemRandom()
     this.#context = { clock: this.#clock, random, logger: this.#logger }
+    this.#picker = new Picker({
+      random,
+      rtt: options.rtt ?? ((): undefined => undefined),
+      self: () => options.member ?? options.membership.self.name,
+    })
     this.#epochs = options.directory === undefined ? undefined : epochFile(options.directory)
     this.#runs = new CheckRuns(this.#context, (id, run, result) => {
       this.#loop?.input({ kind: 'checked', id, run, result })
@@ -253,15 +260,20 @@ class RunningRegistry implements Registry {
   }
 
   resolve(service: string, options: ResolveOptions = {}): readonly ServiceInstance[] {
+    const { limit, near } = options
+    let found = this.#found(service, options)
+    if (near !== undefined) found = this.#picker.byDistance(found, near)
+    return limit !== undefined && limit < found.length ? found.slice(0, Math.max(0, limit)) : found
+  }
+
+  #found(service: string, options: ResolveOptions): readonly ServiceInstance[] {
     const state = this.#loop?.state
     if (state === undefined) return []
     const lists = lookUp(state, service)
-    const { passing = true, tags, limit } = options
-    let found = passing ? lists.passing : lists.all
-    if (tags !== undefined && tags.length > 0) {
-      found = found.filter((instance) => tags.every((tag) => instance.tags.includes(tag)))
-    }
-    return limit !== undefined && limit < found.length ? found.slice(0, Math.max(0, limit)) : found
+    const { passing = true, tags } = options
+    const found = passing ? lists.passing : lists.all
+    if (tags === undefined || tags.length === 0) return found
+    return found.filter((instance) => tags.every((tag) => instance.tags.includes(tag)))
   }
 
   watch(service: string, options: WatchOptions = {}): AsyncIterable<readonly ServiceInstance[]> {
@@ -270,13 +282,12 @@ class RunningRegistry implements Registry {
   }
 
   pick(service: string, options: PickOptions = {}): ServiceInstance | undefined {
-    const found = this.resolve(service, options)
-    if (found.length === 0) return undefined
-    if (options.strategy === 'random') return found[this.#context.random.below(found.length)]
-    const turn = this.#cursors.get(service) ?? 0
-    // Only names that resolve have a turn, so that asking for many names takes no memory.
-    this.#cursors.set(service, (turn + 1) % 0x4000_0000)
-    return found[turn % found.length]
+    return this.#picker.choose(service, this.#found(service, options), options)
+  }
+
+  lease(service: string, options: PickOptions = {}): ServiceLease | undefined {
+    const instance = this.pick(service, options)
+    return instance === undefined ? undefined : this.#picker.lease(instance)
   }
 
   stats(): RegistryStats {
@@ -326,7 +337,7 @@ class RunningRegistry implements Registry {
         break
       case 'changed':
         if (this.#loop?.state.services.has(output.service) !== true) {
-          this.#cursors.delete(output.service)
+          this.#picker.forget(output.service)
         }
         this.#hub.notify(output.service)
         this.#emitter.emit('change', { service: output.service })
@@ -403,6 +414,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof RegistryOptions>([
   'member',
   'directory',
   'checkKinds',
+  'rtt',
   'settings',
   'clock',
   'random',

@@ -28,6 +28,11 @@ export interface RegistryOptions {
   readonly directory?: string
   /** Check kinds beside `tcp`, `http`, `ttl` and `function`; one of the same name replaces it. */
   readonly checkKinds?: readonly CheckKind[]
+  /**
+   * Milliseconds between two members, for `near` and `nearest`: `gossip.rtt` fits. Default: nobody
+   * knows, and all are equally far.
+   */
+  readonly rtt?: (from: string, to: string) => number | undefined
   /** Bounds and pace; see `RegistrySettings`. */
   readonly settings?: Partial<RegistrySettings>
   readonly clock?: Clock
@@ -58,6 +63,8 @@ export interface ResolveOptions {
   readonly tags?: readonly string[]
   /** At most so many; default all. */
   readonly limit?: number
+  /** The name of a member: instances come by their distance from it, not by member and id. */
+  readonly near?: string
 }
 
 export interface WatchOptions extends ResolveOptions {
@@ -65,11 +72,28 @@ export interface WatchOptions extends ResolveOptions {
   readonly signal?: AbortSignal
 }
 
-export type PickStrategy = 'round-robin' | 'random'
+/**
+ * `round-robin`: each call the next, by member and id. `random`: any. `least-loaded`: the one of two
+ * drawn at random with fewer leases of this process under way. `rendezvous`: by `key`, the same at
+ * every member, and others' keys stay where they are when an instance comes or goes. `nearest`: at
+ * the member with the least round trip, in turn where several are as near.
+ */
+export type PickStrategy = 'round-robin' | 'random' | 'least-loaded' | 'rendezvous' | 'nearest'
 
 export interface PickOptions extends Omit<ResolveOptions, 'limit'> {
-  /** Default `round-robin`: each call the next instance, by member and id. */
+  /** Default `round-robin`. */
   readonly strategy?: PickStrategy
+  /** What `rendezvous` goes by, and needs: a user, a session, a shard. */
+  readonly key?: string
+  /** Rather instances like this: with `meta.zone` and all these tags. Any where there are none. */
+  readonly prefer?: { readonly zone?: string; readonly tags?: readonly string[] }
+}
+
+/** The use of an instance, counted for `least-loaded` until it is given back. */
+export interface ServiceLease extends Disposable {
+  readonly instance: ServiceInstance
+  /** Idempotent; `using` calls it too. */
+  release(): void
 }
 
 /** Flat figures; all only grow except `members`, `instances` and `wanted`. */
@@ -111,7 +135,12 @@ export interface Registry extends AsyncDisposable, EventSource<RegistryEvents> {
    * The current instances, then each change; what comes while the consumer is busy is one change.
    */
   watch(service: string, options?: WatchOptions): AsyncIterable<readonly ServiceInstance[]>
-  /** One instance; undefined where none fits. */
+  /**
+   * One instance; undefined where none fits. Throws `ERR_REGISTRY_OPTIONS` for an unknown strategy
+   * and for `rendezvous` without a key.
+   */
   pick(service: string, options?: PickOptions): ServiceInstance | undefined
+  /** As `pick`, and counts the instance as in use until the lease is released. */
+  lease(service: string, options?: PickOptions): ServiceLease | undefined
   stats(): RegistryStats
 }
