@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { resolve as resolvePath } from 'node:path'
 import {
   type Address,
+  type CheckKind,
   describeProblems,
   type Logger,
   type OptionProblem,
@@ -43,6 +44,11 @@ export interface AgentOptions {
   readonly insecurePlaintext?: boolean
   /** Registered at the start. */
   readonly services?: readonly ServiceDefinition[]
+  /**
+   * Kinds of checks beside the built-in ones, for instance `scriptCheck()` of `@kith/registry`:
+   * with it, whoever may register a service over HTTP runs programs on this host.
+   */
+  readonly checkKinds?: readonly CheckKind[]
   /** Members of another cluster id are refused as sources of records. Default `kith`. */
   readonly clusterId?: string
   readonly plugins?: readonly AgentPlugin[]
@@ -60,6 +66,7 @@ export interface ResolvedAgentOptions {
   readonly tags: Readonly<Record<string, string>>
   readonly profile: AgentProfile
   readonly services: readonly ServiceDefinition[]
+  readonly checkKinds: readonly CheckKind[]
   readonly clusterId: string
   readonly plugins: readonly AgentPlugin[]
   readonly logger: Logger
@@ -78,6 +85,7 @@ const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
   'profile',
   'insecurePlaintext',
   'services',
+  'checkKinds',
   'clusterId',
   'plugins',
   'logger',
@@ -91,7 +99,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     problems.push({ field, got, want: 'absent (the name is not known here)' })
   }
   const anyPort = { host: '127.0.0.1', port: 0 }
-  const listed = <Item>(field: 'join' | 'services' | 'plugins'): readonly Item[] =>
+  const listed = <Item>(field: 'join' | 'services' | 'checkKinds' | 'plugins'): readonly Item[] =>
     readList(field, options[field] as readonly Item[] | undefined, problems)
   const read = (field: AddressField, anyPortFits: boolean): Address | undefined =>
     readAddress(field, options[field], anyPortFits, problems)
@@ -106,6 +114,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     tags: readTags(options.tags, problems),
     profile: options.profile ?? 'lan',
     services: listed('services'),
+    checkKinds: listed('checkKinds'),
     clusterId: options.clusterId ?? 'kith',
     plugins: listed('plugins'),
     logger: options.logger ?? silentLogger,
@@ -191,6 +200,19 @@ function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): v
   }
 }
 
+/** Services can only be judged by kinds that are kinds. */
+function kindsFit({ checkKinds }: ResolvedAgentOptions, problems: OptionProblem[]): boolean {
+  const before = problems.length
+  for (const [at, kind] of checkKinds.entries()) {
+    const { kind: name, parse, run } = (kind ?? {}) as Partial<CheckKind>
+    const named = typeof name === 'string' && /^[a-z][a-z0-9-]{0,31}$/.test(name)
+    if (named && typeof parse === 'function' && typeof run === 'function') continue
+    const want = '{ kind, parse(options, target), run(options, signal, context) }'
+    problems.push({ field: `checkKinds[${at}]`, got: showValue(kind), want })
+  }
+  return problems.length === before
+}
+
 function checkLists(options: ResolvedAgentOptions, problems: OptionProblem[]): void {
   for (const [at, seed] of options.join.entries()) {
     const address =
@@ -212,8 +234,9 @@ function checkLists(options: ResolvedAgentOptions, problems: OptionProblem[]): v
       problems.push({ field, got: showValue(value), want: 'text' })
     }
   }
+  if (!kindsFit(options, problems)) return
   for (const [at, service] of options.services.entries()) {
-    for (const problem of serviceProblems(service)) {
+    for (const problem of serviceProblems(service, options.checkKinds)) {
       problems.push({ ...problem, field: `services[${at}].${problem.field}` })
     }
   }

@@ -91,6 +91,7 @@ async function assemble(
     membership: gossip,
     extensions: gossip,
     member: name,
+    checkKinds: options.checkKinds,
     rtt: (from, to) => gossip.rtt(from, to),
     logger,
     ...(options.data === undefined ? {} : { directory: options.data }),

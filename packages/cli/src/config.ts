@@ -35,6 +35,7 @@ export interface AgentConfig {
   readonly insecurePlaintext?: boolean | undefined
   readonly profile?: Profile | undefined
   readonly services?: ServiceConfig[] | undefined
+  readonly scriptChecks?: boolean | undefined
   readonly logLevel?: LogLevel | undefined
   readonly logFormat?: LogFormat | undefined
 }
@@ -109,6 +110,7 @@ const schema = z.strictObject(
     insecurePlaintext: z.boolean({ error: 'true or false' }).optional(),
     profile: oneOf(profiles).optional(),
     services: z.array(service, { error: 'a list of services' }).optional(),
+    scriptChecks: z.boolean({ error: 'true or false' }).optional(),
     logLevel: oneOf(logLevels).optional(),
     logFormat: oneOf(logFormats).optional(),
   },

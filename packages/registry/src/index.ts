@@ -2,10 +2,16 @@
  * Services, their addresses and their health: registered at one member, resolved by name at all.
  * @packageDocumentation
  */
+export { eventLoopCheck } from './checks/event-loop.ts'
+export type { EventLoopCheckOptions } from './checks/event-loop.ts'
 export { functionCheck } from './checks/function.ts'
 export type { CheckFunction, FunctionCheckOptions } from './checks/function.ts'
+export { grpcCheck } from './checks/grpc.ts'
+export type { GrpcCheckOptions } from './checks/grpc.ts'
 export { httpCheck } from './checks/http.ts'
-export type { HttpCheckOptions } from './checks/http.ts'
+export type { HttpCheckOptions, HttpCheckTls } from './checks/http.ts'
+export { scriptCheck } from './checks/script.ts'
+export type { ScriptCheckOptions } from './checks/script.ts'
 export { tcpCheck } from './checks/tcp.ts'
 export type { TcpCheckOptions } from './checks/tcp.ts'
 export { ttlCheck } from './checks/ttl.ts'

@@ -1,11 +1,18 @@
-/** The four kinds of checks against the suite for all kinds. */
+/** The kinds of checks against the suite for all kinds. */
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net'
 import type { CheckKind, CheckTarget } from '@kith/interface'
 import { systemClock } from '@kith/interface/node'
 import { checkKindCases, type CheckKindSubject, failingCases, runConformance } from '@kith/testkit'
 import { describe, expect, it } from 'vitest'
-import { functionCheck, httpCheck, tcpCheck, ttlCheck } from '../src/index.ts'
+import {
+  eventLoopCheck,
+  functionCheck,
+  httpCheck,
+  scriptCheck,
+  tcpCheck,
+  ttlCheck,
+} from '../src/index.ts'
 
 const runner = { describe, it }
 
@@ -106,6 +113,8 @@ runConformance(
         { options: { status: 99 }, field: 'status' },
         { options: { bodyIncludes: '' }, field: 'bodyIncludes' },
         { options: { uri: 'x' }, field: 'uri' },
+        { options: { tls: { ca: 'x' } }, field: 'tls' },
+        { options: { tls: { insecure: true } }, field: 'tls' },
       ],
       {
         healthy: (s) => s.serve((_, response) => response.end('fine')),
@@ -149,6 +158,46 @@ runConformance('function', checkKindCases, runner, () => {
           signal.addEventListener('abort', () => reject(new Error('told'))),
         ),
     }),
+  })
+})
+
+runConformance('script', checkKindCases, runner, () => {
+  const bad = [
+    { options: {}, field: 'command' },
+    { options: { command: 'true' }, field: 'command' },
+    { options: { command: [''] }, field: 'command' },
+    { options: { command: ['a\0b'] }, field: 'command' },
+    { options: { command: ['true'], environment: { 'A B': 'x' } }, field: 'environment' },
+    { options: { command: ['true'], shell: true }, field: 'shell' },
+  ]
+  const node = (code: string): unknown => ({ command: [process.execPath, '-e', code] })
+  return new Subject(scriptCheck() as CheckKind<never>, bad, {
+    healthy: () => node('console.log("well")'),
+    sick: () => node('process.exit(3)'),
+    waiting: () => node('setInterval(() => {}, 1000)'),
+  })
+})
+
+runConformance('event-loop', checkKindCases, runner, () => {
+  const bad = [
+    { options: { warningMs: 0 }, field: 'warningMs' },
+    { options: { criticalMs: '1s' }, field: 'criticalMs' },
+    { options: { warningMs: 200, criticalMs: 100 }, field: 'criticalMs' },
+    { options: { windowMs: 700_000 }, field: 'windowMs' },
+  ]
+  const block = (): void => {
+    const end = performance.now() + 60
+    while (performance.now() < end);
+  }
+  return new Subject(eventLoopCheck() as CheckKind<never>, bad, {
+    healthy: () => ({ windowMs: 50, warningMs: 60_000, criticalMs: 60_000 }),
+    // Late by a whole turn of this loop.
+    sick: () => {
+      const timer = setInterval(block, 1)
+      setTimeout(() => clearInterval(timer), 2_000)
+      return { windowMs: 200, warningMs: 20, criticalMs: 20 }
+    },
+    waiting: () => ({ windowMs: 60_000 }),
   })
 })
 

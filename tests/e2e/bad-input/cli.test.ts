@@ -106,6 +106,7 @@ describe('flags', () => {
   it.each([
     [['agent', '--rpc=127.0.0.1:1'], '--rpc'],
     [['agent', '--insecure-plaintext=yes'], '--insecure-plaintext'],
+    [['agent', '--script-checks=yes'], '--script-checks'],
     [['agent', 'extra'], 'extra'],
     [['agent', '--node'], '--node'],
     [['resolve'], 'service'],
@@ -139,6 +140,7 @@ describe('the configuration file', () => {
     data: ['', 7],
     tags: [[], { role: 5 }, { 'kith.v': '2' }, 'a=b'],
     insecurePlaintext: ['yes', 1],
+    scriptChecks: ['yes', 1],
     profile: ['fast', 1],
     services: [
       {},

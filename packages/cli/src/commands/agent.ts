@@ -35,6 +35,7 @@ interface AgentFlags {
   readonly insecurePlaintext?: true
   readonly profile?: Profile
   readonly service?: ServiceFlag[]
+  readonly scriptChecks?: true
   readonly config?: string
   readonly logLevel?: LogLevel
   readonly logFormat?: LogFormat
@@ -58,6 +59,7 @@ export function agentCommand(io: Io, done: (code: number) => void): Command {
     .option('--insecure-plaintext', 'allow addresses other than loopback; nothing is encrypted')
     .addOption(new Option('--profile <profile>', 'pace; default lan').choices(profiles))
     .option('--service <name:port>', 'register a service (again for more)', addService)
+    .option('--script-checks', 'let checks run programs: whoever may register a service may, too')
     .option('--config <file>', 'JSON with the same settings; flags win over it')
     .addOption(new Option('--log-level <level>', 'default info').choices(logLevels))
     .addOption(new Option('--log-format <format>', 'default pretty').choices(logFormats))
@@ -65,7 +67,9 @@ export function agentCommand(io: Io, done: (code: number) => void): Command {
       const config = flags.config === undefined ? {} : await loadConfig(flags.config)
       const format = flags.logFormat ?? config.logFormat ?? 'pretty'
       const lines = createAgentLines(io, format, flags.logLevel ?? config.logLevel ?? 'info')
-      done(await runAgent(mergeOptions(flags, config), lines, io))
+      const options = mergeOptions(flags, config)
+      const scripts = flags.scriptChecks ?? config.scriptChecks ?? false
+      done(await runAgent(scripts ? await withScripts(options) : options, lines, io))
     })
 }
 
@@ -73,6 +77,11 @@ export function agentCommand(io: Io, done: (code: number) => void): Command {
 async function loadConfig(path: string): Promise<AgentConfig> {
   const { readConfig } = await import('../config.ts')
   return readConfig(path)
+}
+
+async function withScripts(options: AgentOptions): Promise<AgentOptions> {
+  const { scriptCheck } = await import('@kith/registry')
+  return { ...options, checkKinds: [scriptCheck()] }
 }
 
 /** Flags win over the file, the file over the defaults of the command. */

@@ -17,6 +17,17 @@ export interface HttpCheckOptions {
   readonly status: number | undefined
   /** Text that the first 64 KiB of the body must hold; default: anything. */
   readonly bodyIncludes: string | undefined
+  /** For https: what the certificate is checked against; default: the system's authorities. */
+  readonly tls: HttpCheckTls | undefined
+}
+
+export interface HttpCheckTls {
+  /** Certificates of the authorities to trust instead, in PEM. */
+  readonly ca?: string
+  /** The name that the certificate must bear, where it is not the URL's. */
+  readonly serverName?: string
+  /** False takes any certificate; default true. */
+  readonly verify?: boolean
 }
 
 const bodyBytesMax = 65_536
@@ -38,6 +49,12 @@ export function httpCheck(): CheckKind<HttpCheckOptions> {
           'text of 1 to 2048 characters',
           undefined as never,
         ),
+        tls: reader.field(
+          'tls',
+          isTls,
+          'an object of ca (PEM), serverName and verify (true or false)',
+          undefined as never,
+        ),
       }
       reader.done()
       return Object.freeze(parsed)
@@ -51,12 +68,21 @@ export function httpCheck(): CheckKind<HttpCheckOptions> {
         const send = options.url.startsWith('https:') ? httpsRequest : httpRequest
         const { method, headers } = options
         // A kept connection would only prove that an old one still stands.
-        const request = send(options.url, { method, headers, signal, agent: false }, (response) => {
+        const asked = { method, headers, signal, agent: false, ...tlsOptions(options.tls) }
+        const request = send(options.url, asked, (response) => {
           readBody(response).then((body) => resolve(judge(options, response, body)), fail)
         })
         request.on('error', fail)
         request.end()
       }),
+  }
+}
+
+function tlsOptions({ ca, serverName, verify }: HttpCheckTls = {}): object {
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    ...(verify === undefined ? {} : { rejectUnauthorized: verify }),
   }
 }
 
@@ -102,6 +128,21 @@ function isHeaders(value: unknown): value is Readonly<Record<string, string>> {
     typeof text === 'string' &&
     /^[\t\x20-\x7e\x80-\xff]{0,2048}$/.test(text)
   return pairs.length <= 64 && pairs.every(fits)
+}
+
+function isTls(value: unknown): value is HttpCheckTls {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const { ca, serverName, verify, ...others } = value as Record<string, unknown>
+  return (
+    Object.keys(others).length === 0 &&
+    (ca === undefined || (typeof ca === 'string' && ca.length <= 65_536 && isPem(ca))) &&
+    (serverName === undefined || isText(serverName)) &&
+    (verify === undefined || typeof verify === 'boolean')
+  )
+}
+
+function isPem(text: string): boolean {
+  return text.includes('-----BEGIN CERTIFICATE-----')
 }
 
 function isStatus(value: unknown): value is number | undefined {

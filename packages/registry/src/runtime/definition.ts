@@ -29,7 +29,7 @@ import {
 
 /** One check of a service. */
 export interface CheckDefinition extends CheckTiming {
-  /** `tcp`, `http`, `ttl`, `function`, or the kind of a plugin. */
+  /** `tcp`, `http`, `grpc`, `ttl`, `function`, `event-loop`, or one of `checkKinds`. */
   readonly kind: string
   /** Unique within the instance, 1 to 64 of `[A-Za-z0-9._-]`; default: the kind. */
   readonly name?: string

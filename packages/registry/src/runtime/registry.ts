@@ -423,7 +423,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof RegistryOptions>([
 
 /** The settings and the names of check kinds are checked where they are read. */
 function checkOptions(options: RegistryOptions): void {
-  const { member, directory, checkKinds, membership, extensions } = options
+  const { member, directory, checkKinds, rtt, membership, extensions } = options
   const problems: OptionProblem[] = Object.entries(options)
     .filter(([field]) => !optionNames.has(field))
     .map(([field, value]) => ({ field, got: showValue(value), want: 'absent (not an option)' }))
@@ -441,6 +441,9 @@ function checkOptions(options: RegistryOptions): void {
       got: showValue(directory),
       want: 'the path of a directory',
     })
+  }
+  if (rtt !== undefined && typeof rtt !== 'function') {
+    problems.push({ field: 'rtt', got: showValue(rtt), want: 'a function of two member names' })
   }
   if (checkKinds !== undefined && !Array.isArray(checkKinds)) {
     problems.push({

@@ -26,7 +26,10 @@ export interface RegistryOptions {
    * Where the epoch is kept over restarts; default nowhere: then the wall clock has to go forward.
    */
   readonly directory?: string
-  /** Check kinds beside `tcp`, `http`, `ttl` and `function`; one of the same name replaces it. */
+  /**
+   * Check kinds beside `tcp`, `http`, `grpc`, `ttl`, `function` and `event-loop`, for instance
+   * `scriptCheck()`; one of the same name replaces it.
+   */
   readonly checkKinds?: readonly CheckKind[]
   /**
    * Milliseconds between two members, for `near` and `nearest`: `gossip.rtt` fits. Default: nobody
