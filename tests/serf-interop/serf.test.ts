@@ -6,6 +6,7 @@ import { distance } from './distance.ts'
 import { linkedBySerf } from './link.ts'
 import { kithJoinsSerf, serfsJoinKith } from './membership.ts'
 import { withCrew } from './support/crew.ts'
+import { kithGoesOn, serfGoesOn } from './snapshot.ts'
 import { traffic } from './traffic.ts'
 
 describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
@@ -32,6 +33,14 @@ describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
     },
     atTier(60_000, 180_000),
   )
+
+  it('GOS-146 goes on from the snapshot of a Kith member', async () => {
+    await withCrew(serfGoesOn)
+  }, 150_000)
+
+  it('GOS-146 leaves a snapshot from which a Kith member goes on', async () => {
+    await withCrew(kithGoesOn)
+  }, 90_000)
 
   it('GOS-42 carries a service between Kith members that only it can reach, unheard', async () => {
     await withCrew(linkedBySerf)

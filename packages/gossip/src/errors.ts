@@ -23,6 +23,7 @@ export type GossipErrorCode =
   | 'ERR_GOSSIP_RESPONSE_FAILED'
   | 'ERR_GOSSIP_RESPONSE_TOO_LARGE'
   | 'ERR_GOSSIP_RESPONSE_TWICE'
+  | 'ERR_GOSSIP_SNAPSHOT'
   | 'ERR_GOSSIP_TRANSPORT_MISSING'
 
 export interface GossipErrorDetails {

@@ -11,11 +11,17 @@ export interface SerfOptions {
   readonly name: string
   readonly tags?: Readonly<Record<string, string>>
   readonly join?: string
+  /** A file for `-snapshot`. */
+  readonly snapshot?: string
+  /** `host:port` to listen at; default a free port of loopback. */
+  readonly bind?: string
   /** `filter=script`, as `-event-handler` takes it. */
   readonly handlers?: readonly string[]
 }
 
 export interface SerfParty extends Party {
+  /** Ends it without a leave and lets it write what it has, as SIGTERM does by default. */
+  end(): Promise<void>
   /** `serf <command> -rpc-addr=...`; resolves with what it printed. */
   command(name: string, ...args: readonly string[]): Promise<string>
 }
@@ -29,8 +35,8 @@ interface MembersAnswer {
 }
 
 export async function startSerf(options: SerfOptions, track: Track): Promise<SerfParty> {
-  const { name, tags = {}, handlers = [] } = options
-  const address = `127.0.0.1:${await freePort()}`
+  const { name, tags = {}, handlers = [], snapshot } = options
+  const address = options.bind ?? `127.0.0.1:${await freePort()}`
   const rpc = `127.0.0.1:${await freePort()}`
   const lines: string[] = []
   const args = [
@@ -39,6 +45,7 @@ export async function startSerf(options: SerfOptions, track: Track): Promise<Ser
     `-bind=${address}`,
     `-rpc-addr=${rpc}`,
     ...Object.entries(tags).map(([key, value]) => `-tag=${key}=${value}`),
+    ...(snapshot === undefined ? [] : [`-snapshot=${snapshot}`]),
     ...handlers.map((handler) => `-event-handler=${handler}`),
   ]
   const command = async (verb: string, ...rest: readonly string[]): Promise<string> => {
@@ -68,6 +75,10 @@ export async function startSerf(options: SerfOptions, track: Track): Promise<Ser
     },
     async kill() {
       running.child.kill('SIGKILL')
+      await running.ended
+    },
+    async end() {
+      running.child.kill('SIGTERM')
       await running.ended
     },
     async leave() {

@@ -10,6 +10,19 @@ export interface LamportClock {
   leaptAt: number
 }
 
+/** Times last seen on the three clocks; 0 for none. */
+export interface SeenTimes {
+  readonly clock: bigint
+  readonly eventClock: bigint
+  readonly queryClock: bigint
+}
+
+/** How far a member has come, for its next life to go on from. */
+export interface Progress extends SeenTimes {
+  /** The highest it took: others believe only what is above it. */
+  readonly incarnation: number
+}
+
 /** A jump of more than this is refused: a thousand events a second would need 34 years for it. */
 export const lamportJumpMax: bigint = 1n << 40n
 /** No clock goes past this, whatever it is told. */
@@ -19,8 +32,9 @@ export const lamportLeap: bigint = 1n << 20n
 /** One leap in this time: at one each, the end of the clock is 48 days of leaps away. */
 export const lamportLeapMs = 1000
 
-export function createClock(): LamportClock {
-  return { time: 1n, leaptAt: -Infinity }
+/** Past the time last seen in an earlier life, where there was one. */
+export function createClock(seen = 0n): LamportClock {
+  return { time: seen + 1n, leaptAt: -Infinity }
 }
 
 /** Follows `time` and returns true; false, with the clock unchanged, where the time is absurd. */

@@ -3,6 +3,8 @@
  * @packageDocumentation
  */
 export type { Command, GossipEvent, Input, JoinOutcome, Output, ProbeReport } from './input.ts'
+export type { Progress } from './clocks.ts'
+export { progress } from './progress.ts'
 export { broadcastBytesMax } from './queries.ts'
 export { questionRefusal } from './asking.ts'
 export { createState } from './state.ts'

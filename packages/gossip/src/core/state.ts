@@ -10,7 +10,7 @@ import type { PushPullMessage, SwimState, Versions } from '../wire/message.ts'
 import { metaBytesMax } from '../options.ts'
 import type { GossipTimings } from '../options.ts'
 import { createClock } from './clocks.ts'
-import type { LamportClock } from './clocks.ts'
+import type { LamportClock, Progress } from './clocks.ts'
 import { createCoordinates } from './coordinates.ts'
 import type { Coordinates } from './coordinates.ts'
 import { createDeadlines } from './deadlines.ts'
@@ -230,13 +230,15 @@ export interface CoreOptions {
   readonly timings: GossipTimings
   readonly digests: Digests
   readonly policy?: Policy
+  /** What an earlier life of this member came to. */
+  readonly restored?: Progress | undefined
 }
 
 /** Spoken by this member: memberlist 1 to 5 as 2, Serf 2 to 5 as 5. */
 export const ownVersions: Versions = [1, 5, 2, 2, 5, 5]
 
 export function createState(options: CoreOptions, random: Random): State {
-  const { name, address, timings, digests } = options
+  const { name, address, timings, digests, restored } = options
   const bytes = addressBytes(address.host)
   invariant(bytes !== undefined, `advertised address ${address.host} is an IP literal`)
   return {
@@ -252,7 +254,7 @@ export function createState(options: CoreOptions, random: Random): State {
     started: false,
     phase: 'active',
     leaveIds: [],
-    incarnation: 0,
+    incarnation: restored?.incarnation ?? 0,
     sequenceNumber: 0,
     ring: [],
     entries: new Map(),
@@ -273,9 +275,9 @@ export function createState(options: CoreOptions, random: Random): State {
     failed: new Set(),
     gone: new Set(),
     sorted: undefined,
-    clock: createClock(),
-    eventClock: createClock(),
-    queryClock: createClock(),
+    clock: createClock(restored?.clock),
+    eventClock: createClock(restored?.eventClock),
+    queryClock: createClock(restored?.queryClock),
     recentIntents: new Map(),
     eventSlots: [],
     querySlots: [],
@@ -287,7 +289,7 @@ export function createState(options: CoreOptions, random: Random): State {
     extensions: new Set(),
     coordinates: createCoordinates(name, digests),
     counters: new Map(),
-    talk: createTalk(),
+    talk: createTalk(restored),
     policy: options.policy ?? {},
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { GossipErrorCode } from '../errors.ts'
 import type { QueryMessage } from '../wire/message.ts'
+import type { SeenTimes } from './clocks.ts'
 import type { Timer } from './deadlines.ts'
 
 /** Something that a member told everybody. Immutable; the payload is not to be changed. */
@@ -124,10 +125,11 @@ export interface TalkState<Task> {
   voteDue: boolean
 }
 
-export function createTalk<Task>(): TalkState<Task> {
+/** What an earlier life heard of is not delivered again. */
+export function createTalk<Task>(restored?: SeenTimes): TalkState<Task> {
   return {
-    eventTimeMin: 0n,
-    queryTimeMin: 0n,
+    eventTimeMin: restored === undefined ? 0n : restored.eventClock + 1n,
+    queryTimeMin: restored === undefined ? 0n : restored.queryClock + 1n,
     asked: new Map(),
     running: new Map(),
     held: new Map(),

@@ -15,6 +15,7 @@ import {
   member,
   members,
   nearest,
+  progress,
   rttMs,
   tagsProblem,
 } from '../core/index.ts'
@@ -34,6 +35,8 @@ import { createFetcher } from './fetching.ts'
 import type { Fetcher } from './fetching.ts'
 import { createIncoming } from './incoming.ts'
 import type { Incoming } from './incoming.ts'
+import { openLookout } from './lookout.ts'
+import type { Lookout, LookoutMember } from './lookout.ts'
 import { createNews } from './news.ts'
 import type { News } from './news.ts'
 import { isWildcard, resolveGossipOptions, seedProblems } from './options.ts'
@@ -43,7 +46,6 @@ import type { Done } from './pending.ts'
 import { createQueries } from './queries.ts'
 import type { Queries } from './queries.ts'
 import { resolveSeeds } from './resolve.ts'
-import { keepJoining } from './seeds.ts'
 import { checkEvent, checkStream, questionOf } from './talk.ts'
 import type {
   EmitOptions,
@@ -85,7 +87,7 @@ class RunningGossip implements Gossip {
   #stopped: Promise<void> | undefined
   /** Why the member ended by itself. */
   #lost: GossipError | undefined
-  #stopSeeds: () => void = () => {}
+  #lookout: Lookout | undefined
 
   constructor(options: ResolvedGossipOptions) {
     this.#options = options
@@ -152,14 +154,23 @@ class RunningGossip implements Gossip {
     if (this.#phase !== 'new') throw notRunning(`cannot start, it is ${this.#phase}`)
     signal?.throwIfAborted()
     this.#phase = 'starting'
-    const signals = signal === undefined ? [] : [signal]
+    const both =
+      signal === undefined ? this.#abort.signal : AbortSignal.any([this.#abort.signal, signal])
     try {
-      const bound = await this.#bind(AbortSignal.any([this.#abort.signal, ...signals]))
-      if (this.#phase === 'starting') return this.#launch(bound)
+      const lookout = await openLookout({
+        options: this.#options,
+        count: (kind, by) => this.#count(kind, by),
+        warn: (warning) => this.#news.warn(warning),
+      })
+      this.#lookout = lookout
+      both.throwIfAborted()
+      const bound = await this.#bind(both)
+      if (this.#phase === 'starting') return await this.#launch(bound, lookout, both)
       await Promise.all([bound.packets.stop(), bound.streams.stop()])
       throw notRunning('was stopped while it started')
     } catch (cause) {
-      this.#phase = 'stopped'
+      // Where it was stopped while the snapshot was read, that is still open.
+      await Promise.all([this.stop(), this.#lookout?.close()])
       throw cause
     }
   }
@@ -190,13 +201,14 @@ class RunningGossip implements Gossip {
     throw optionsError([{ field: 'advertise', got: bound.address.host, want }]) ?? new Error(want)
   }
 
-  #launch(bound: Bound): void {
-    const { name, advertise, tags, timings, policy, seeds, context } = this.#options
+  async #launch(bound: Bound, lookout: Lookout, signal: AbortSignal): Promise<void> {
+    const { name, advertise, tags, timings, policy, context } = this.#options
     const { clock, random } = context
     const port =
       advertise === undefined || advertise.port === 0 ? bound.address.port : advertise.port
     const address = { host: advertise?.host ?? bound.address.host, port }
-    const core = { name, address, tags, timings, policy, digests: nodeDigests }
+    const { restored } = lookout
+    const core = { name, address, tags, timings, policy, restored, digests: nodeDigests }
     const state = createState(core, random)
     const engine = createEngine({
       state,
@@ -220,27 +232,16 @@ class RunningGossip implements Gossip {
     this.#command({ kind: 'start' })
     for (const extension of this.#extensions.names)
       this.#command({ kind: 'extend', name: extension })
-    if (seeds.length > 0) this.#stopSeeds = this.#keepJoining()
+    await lookout.begin(this.#lookedOutFor(state), signal)
   }
 
-  #keepJoining(): () => void {
-    const { seeds, replayOnJoin, context } = this.#options
-    const { clock, random } = context
-    let ignoreOld = !replayOnJoin
-    const join = async (): Promise<void> => {
-      try {
-        await this.join(seeds, { ignoreOld })
-        // Whoever was a member before wants what it missed.
-        ignoreOld = false
-      } catch (cause) {
-        const failures = cause instanceof GossipError ? (cause.details?.failures ?? []) : []
-        if (this.#phase === 'running') this.#news.warn({ kind: 'seedsUnreachable', failures })
-        throw cause
-      }
+  #lookedOutFor(state: State): LookoutMember {
+    return {
+      address: state.address,
+      members: () => members(state),
+      now: () => progress(state),
+      join: (addresses, ignoreOld) => this.#join(addresses, ignoreOld),
     }
-    const alone = (): boolean =>
-      !this.members().some(({ name, status }) => status === 'alive' && name !== this.#options.name)
-    return keepJoining({ clock, random, join, alone })
   }
 
   async stop(): Promise<void> {
@@ -251,7 +252,6 @@ class RunningGossip implements Gossip {
   async #stop(): Promise<void> {
     this.#phase = 'stopped'
     this.#abort.abort(notRunning('was stopped'))
-    this.#stopSeeds()
     this.#running?.engine.stop()
     const stopped = this.#lost ?? notRunning('was stopped')
     this.#pending.close(stopped)
@@ -259,7 +259,7 @@ class RunningGossip implements Gossip {
     this.#news.close(this.#lost)
     this.#running?.exchanges.close()
     const bound = this.#running?.bound
-    await Promise.all([bound?.packets.stop(), bound?.streams.stop()])
+    await Promise.all([bound?.packets.stop(), bound?.streams.stop(), this.#lookout?.close()])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -299,8 +299,8 @@ class RunningGossip implements Gossip {
 
   async leave(): Promise<void> {
     const { engine } = this.#require()
-    this.#stopSeeds()
     if (this.#phase === 'running') this.#phase = 'left'
+    await this.#lookout?.leave()
     await this.#settled((id) => engine.run({ kind: 'command', command: { kind: 'leave', id } }))
   }
 
@@ -448,6 +448,7 @@ class RunningGossip implements Gossip {
       }
       case 'event':
         if ('member' in output.event) this.#known = undefined
+        this.#lookout?.tell(output.event)
         this.#news.tell(output.event)
         if (output.event.kind === 'conflictLost') this.#nameLost()
         return

@@ -1,9 +1,10 @@
 /** The options of `createGossip` with their defaults, every problem reported at once. */
 import { hostname } from 'node:os'
 import { isIP } from 'node:net'
-import { parseAddress, silentLogger } from '@kith/interface'
+import { parseAddress, showValue, silentLogger } from '@kith/interface'
 import type {
   Address,
+  DiscoveryFactory,
   OptionProblem,
   PacketTransportFactory,
   PluginContext,
@@ -21,6 +22,8 @@ import type { GossipOptions } from './types.ts'
 
 /** Seeds one member may be configured with. */
 const seedsMax = 1024
+/** Discoveries of one member. */
+const discoveriesMax = 16
 
 export interface ResolvedGossipOptions {
   readonly name: string
@@ -28,6 +31,9 @@ export interface ResolvedGossipOptions {
   readonly streams: StreamTransportFactory
   readonly advertise: Address | undefined
   readonly seeds: readonly string[]
+  readonly discovery: readonly DiscoveryFactory[]
+  readonly snapshot: string | undefined
+  readonly rejoinAfterLeave: boolean
   readonly tags: Readonly<Record<string, string>>
   readonly timings: GossipTimings
   readonly policy: Policy
@@ -42,6 +48,9 @@ const optionNames: ReadonlySet<string> = new Set([
   'streams',
   'advertise',
   'join',
+  'discovery',
+  'snapshot',
+  'rejoinAfterLeave',
   'tags',
   'profile',
   'overrides',
@@ -54,7 +63,8 @@ const optionNames: ReadonlySet<string> = new Set([
 
 export function resolveGossipOptions(options: GossipOptions): ResolvedGossipOptions {
   const problems = unknownOptions(options)
-  const { advertise, join = [], tags = {} } = options
+  const { advertise, join = [], tags = {}, discovery = [] } = options
+  const { snapshot, rejoinAfterLeave = false } = options
   const timings = resolveTimings(options, problems)
   const context = { clock: systemClock, logger: silentLogger, ...options.context }
   const random = context.random ?? systemRandom()
@@ -63,6 +73,7 @@ export function resolveGossipOptions(options: GossipOptions): ResolvedGossipOpti
   problems.push(...found.filter((problem) => problem !== undefined), ...seedProblems(join))
   const { nameConflict = 'stop', replayOnJoin = false } = options
   const policy = resolvePolicy(options, problems)
+  problems.push(...sourceProblems(discovery, snapshot, rejoinAfterLeave))
   const error = optionsError(problems)
   if (error !== undefined) throw error
   const { packets, streams } = requireTransports(options)
@@ -72,6 +83,9 @@ export function resolveGossipOptions(options: GossipOptions): ResolvedGossipOpti
     ...resolved,
     nameConflict,
     replayOnJoin,
+    snapshot,
+    rejoinAfterLeave,
+    discovery: Object.freeze([...discovery]),
     tags: { ...tags },
     context: { ...context, random },
   }
@@ -126,6 +140,27 @@ export function seedProblems(seeds: readonly string[]): OptionProblem[] {
     if (typeof seed === 'string' && parseSeed(seed, 7946) !== undefined) return []
     return [{ field: `join[${index}]`, got: String(seed).slice(0, 60), want: 'host:port' }]
   })
+}
+
+function sourceProblems(
+  discovery: readonly DiscoveryFactory[],
+  snapshot: string | undefined,
+  rejoinAfterLeave: boolean,
+): OptionProblem[] {
+  const problems: OptionProblem[] = []
+  const factories = Array.isArray(discovery) && discovery.every((one) => typeof one === 'function')
+  if (!factories || discovery.length > discoveriesMax) {
+    const want = `a list of at most ${discoveriesMax} discoveries, as dnsDiscovery('kith.internal')`
+    problems.push({ field: 'discovery', got: showValue(discovery), want })
+  }
+  if (snapshot !== undefined && (typeof snapshot !== 'string' || snapshot === '')) {
+    problems.push({ field: 'snapshot', got: showValue(snapshot), want: 'the path of a file' })
+  }
+  if (typeof rejoinAfterLeave !== 'boolean') {
+    const got = showValue(rejoinAfterLeave)
+    problems.push({ field: 'rejoinAfterLeave', got, want: 'true or false' })
+  }
+  return problems
 }
 
 /** An address, which may stand behind `name/` as Serf writes it. */

@@ -1,6 +1,7 @@
 /** What a caller of `createGossip` sees. */
 import type {
   Address,
+  DiscoveryFactory,
   EventSource,
   ExtensionHost,
   Member,
@@ -41,6 +42,18 @@ export interface GossipOptions {
    * again with back-off while this member is alone.
    */
   readonly join?: readonly string[]
+  /**
+   * Further ways to find the others, asked as often as the seeds: `[dnsDiscovery('kith.internal')]`.
+   */
+  readonly discovery?: readonly DiscoveryFactory[]
+  /**
+   * The path of a file in which this member keeps whom it knew and how far it had come, in Serf's
+   * format. A restart then needs no seeds, delivers no event twice, and is believed at once. Its
+   * folder must be there; one file for one member.
+   */
+  readonly snapshot?: string
+  /** Looks for those of the snapshot also after a `leave`. Default false, as Serf. */
+  readonly rejoinAfterLeave?: boolean
   /** Up to 512 bytes encoded; `kith.v` is added. */
   readonly tags?: Readonly<Record<string, string>>
   /** Serf's timings; default `lan`. */
@@ -93,8 +106,12 @@ export type GossipWarning =
   | { readonly kind: 'eventsDropped' }
   /** The reader of this query is too slow: answers that find no room are dropped. */
   | { readonly kind: 'responsesDropped'; readonly query: string }
-  /** No seed could be joined; tried again with back-off. */
+  /** This member is alone and reached nobody it was told of; tried again with back-off. */
   | { readonly kind: 'seedsUnreachable'; readonly failures: readonly string[] }
+  /** A discovery cannot tell where others are; it is asked again, and told once until it can. */
+  | { readonly kind: 'discoveryFailed'; readonly name: string; readonly cause: unknown }
+  /** The snapshot file cannot be written; tried again every 30 s, and told once until it can. */
+  | { readonly kind: 'snapshotFailed'; readonly cause: unknown }
   /** A callback of this extension threw. */
   | { readonly kind: 'extensionFailed'; readonly name: string; readonly cause: unknown }
 
@@ -126,8 +143,9 @@ export interface Gossip
   extends MembershipView, ExtensionHost, EventSource<GossipEvents>, AsyncDisposable {
   /**
    * Binds both transports to one port and announces this member. Resolves before the seeds
-   * answered. Rejects with what a transport rejected with, or `ERR_GOSSIP_OPTIONS` for an address
-   * that others could not use; nothing stays open then. Once only.
+   * answered. Rejects with what a transport or a discovery rejected with, `ERR_GOSSIP_SNAPSHOT`, or
+   * `ERR_GOSSIP_OPTIONS` for an address that others could not use; nothing stays open then. Once
+   * only.
    */
   start(signal?: AbortSignal): Promise<void>
   /**
