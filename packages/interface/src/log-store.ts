@@ -32,6 +32,8 @@ export interface StoredOrigin {
   readonly bytes: number
   /** Records of it this log ever stored: over all origins they add up to the next offset. */
   readonly records: number
+  /** How many of those retention dropped: over all origins they add up to the log's floor. */
+  readonly dropped: number
   /** Why the status is what it is; empty for a live origin. */
   readonly why: string
   readonly changedAt: number
@@ -65,6 +67,8 @@ export interface StoredProducer {
 /** What another log last acknowledged, encoded by the log. */
 export interface StoredReplica {
   readonly logId: LogId
+  /** The member that spoke for it; empty where it is not known. */
+  readonly member: string
   readonly acked: Uint8Array
   readonly seenAt: number
 }
@@ -80,6 +84,8 @@ export interface StoredMeta {
   readonly rotatedAt: number
   /** Why a rotation is due that the rate did not allow yet; empty for none. */
   readonly rotationOwed: string
+  /** Offset of the first record that retention left; the next offset where it left none. */
+  readonly floor: number
 }
 
 /** Values SQLite takes for a parameter. */

@@ -171,7 +171,10 @@ export interface ReplicaLog {
   rotate(why: string): Promise<OriginId>
   /** Lets appends begin: called after the first hello, or when nobody is expected. Idempotent. */
   openGate(): void
-  /** A member's durable vector, for `append({ replicas })` and for retention. */
-  acknowledged(logId: LogId, vector: ReadonlyMap<OriginId, number>): void
+  /**
+   * What another log durably holds, for `append({ replicas })` and for retention. `member` speaks
+   * for one log: with a new one, what its former log acknowledged counts no more.
+   */
+  acknowledged(logId: LogId, vector: ReadonlyMap<OriginId, number>, member?: string): void
   onCommit(listener: (commit: LogCommit) => void): Unsubscribe
 }

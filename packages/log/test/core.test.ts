@@ -149,11 +149,27 @@ describe('replicas', () => {
       ['cd'.repeat(16), 1],
     ])
     expect(decodeVector(encodeVector(vector))).toEqual(vector)
-    const tracker = createReplicaTracker([['01'.repeat(16), encodeVector(vector)]])
+    const tracker = createReplicaTracker([
+      { logId: '01'.repeat(16), member: '', acked: encodeVector(vector) },
+    ])
     expect(tracker.ackedBy(origin, 5)).toBe(1)
     let called = false
     tracker.wait(origin, 2 ** 41, 1, () => (called = true))()
     tracker.acknowledge('01'.repeat(16), new Map([[origin, 2 ** 42]]))
     expect(called).toBe(false)
+  })
+
+  it('LOG-41 counts one log a member: what a replaced one acknowledged is gone with it', () => {
+    const tracker = createReplicaTracker([
+      { logId: logs[0] ?? '', member: 'a', acked: encodeVector(new Map([[origin, 9]])) },
+    ])
+    expect(tracker.acknowledge(logs[1] ?? '', new Map([[origin, 9]]), 'b')).toBe(true)
+    expect(tracker.ackedBy(origin, 9)).toBe(2)
+    expect(tracker.acknowledge(logs[2] ?? '', new Map([[origin, 1]]), 'a')).toBe(true)
+    expect(tracker.ackedBy(origin, 9)).toBe(1)
+    expect(tracker.rowOf(logs[0] ?? '', 5)).toBe(undefined)
+    // A log that does not say whose it is stays what it was.
+    expect(tracker.acknowledge(logs[2] ?? '', new Map([[origin, 1]]))).toBe(false)
+    expect(tracker.rowOf(logs[2] ?? '', 5)).toMatchObject({ member: 'a', seenAt: 5 })
   })
 })

@@ -29,6 +29,7 @@ const meta: StoredMeta = {
   createdAt: 1_700_000_000_000,
   rotatedAt: 0,
   rotationOwed: '',
+  floor: 0,
 }
 
 function originRow(index: 0 | 1, next: number, change: Partial<StoredOrigin> = {}): StoredOrigin {
@@ -41,6 +42,7 @@ function originRow(index: 0 | 1, next: number, change: Partial<StoredOrigin> = {
     status: 'live',
     bytes: (next - 1) * 100,
     records: next - 1,
+    dropped: 0,
     why: '',
     changedAt: 1_700_000_000_001,
     ...change,
@@ -128,7 +130,7 @@ const life: readonly ConformanceCase<LogStoreSubject>[] = [
       const rows = {
         cursors: [{ name: 'c', next: 4, revision: 2, changedAt: 5 }],
         producers: [{ id: 'p', answers: Uint8Array.of(1, 2, 3), usedAt: 6 }],
-        replicas: [{ logId: '02'.repeat(16), acked: Uint8Array.of(9), seenAt: 7 }],
+        replicas: [{ logId: '02'.repeat(16), member: 'm', acked: Uint8Array.of(9), seenAt: 7 }],
         holes: [{ origin: origins[1], from: 2, to: 4, chain: chain(4), why: 'lost', at: 8 }],
       }
       withStore(subject, (store) => {
@@ -178,7 +180,7 @@ const life: readonly ConformanceCase<LogStoreSubject>[] = [
     title: 'replaces a row with the same key and forgets a removed one',
     run(subject) {
       const producer = { id: 'p', answers: Uint8Array.of(1), usedAt: 1 }
-      const replica = { logId: '03'.repeat(16), acked: Uint8Array.of(1), seenAt: 1 }
+      const replica = { logId: '03'.repeat(16), member: '', acked: Uint8Array.of(1), seenAt: 1 }
       withStore(subject, (store) => {
         store.commit(
           { meta, origins: [originRow(0, 1)], producers: [producer], replicas: [replica] },

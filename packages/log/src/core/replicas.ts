@@ -3,7 +3,7 @@
  * vectors.
  */
 import { fromHex, invariant, toHex } from '@kith/interface'
-import type { LogId, OriginId } from '@kith/interface'
+import type { LogId, OriginId, StoredReplica } from '@kith/interface'
 import { readU48, writeU48 } from '../wire/bytes.ts'
 
 /** Origin 16 bytes, next u48. */
@@ -42,41 +42,62 @@ interface Waiter {
 }
 
 export interface ReplicaTracker {
-  /** Returns true where anything moved. Acknowledgements only ever grow. */
-  acknowledge(logId: LogId, vector: ReadonlyMap<OriginId, number>): boolean
+  /**
+   * Returns true where anything moved. What one log acknowledged only ever grows; a log whose
+   * member speaks for another one now is gone, and what it acknowledged counts no more (LOG-41).
+   */
+  acknowledge(logId: LogId, vector: ReadonlyMap<OriginId, number>, member?: string): boolean
   /** How many other logs hold everything of `origin` below `next`. */
   ackedBy(origin: OriginId, next: number): number
   /** Calls `done` once `needed` logs acknowledged; returns the removal of the wait. */
   wait(origin: OriginId, next: number, needed: number, done: (acked: number) => void): () => void
-  vectorOf(logId: LogId): ReadonlyMap<OriginId, number> | undefined
+  /** Its row as it should stand; undefined where the log is not known, or not any more. */
+  rowOf(logId: LogId, now: number): StoredReplica | undefined
+}
+
+interface Replica {
+  readonly member: string
+  readonly vector: Map<OriginId, number>
 }
 
 export function createReplicaTracker(
-  stored: Iterable<readonly [LogId, Uint8Array]>,
+  stored: Iterable<Pick<StoredReplica, 'logId' | 'member' | 'acked'>>,
 ): ReplicaTracker {
-  const vectors = new Map<LogId, Map<OriginId, number>>()
-  for (const [logId, acked] of stored) vectors.set(logId, decodeVector(acked))
+  /** The one silent the longest first. */
+  const replicas = new Map<LogId, Replica>()
+  for (const { logId, member, acked } of stored) {
+    replicas.set(logId, { member, vector: decodeVector(acked) })
+  }
   const waiters = new Set<Waiter>()
   const ackedBy = (origin: OriginId, next: number): number => {
     let acked = 0
-    for (const vector of vectors.values()) if ((vector.get(origin) ?? 0) >= next) acked += 1
+    for (const { vector } of replicas.values()) if ((vector.get(origin) ?? 0) >= next) acked += 1
     return acked
   }
   return {
     ackedBy,
-    vectorOf: (logId) => vectors.get(logId),
-    acknowledge(logId, vector) {
-      const known = vectors.get(logId) ?? new Map<OriginId, number>()
-      let moved = !vectors.has(logId)
+    rowOf(logId, now) {
+      const replica = replicas.get(logId)
+      if (replica === undefined) return undefined
+      return { logId, member: replica.member, acked: encodeVector(replica.vector), seenAt: now }
+    },
+    acknowledge(logId, vector, member = '') {
+      const before = replicas.get(logId)
+      const known = before?.vector ?? new Map<OriginId, number>()
+      const name = member === '' ? (before?.member ?? '') : member
+      let moved = before?.member !== name
       for (const [origin, next] of vector) {
         if (next <= (known.get(origin) ?? 0)) continue
         known.set(origin, next)
         moved = true
       }
-      vectors.delete(logId)
-      vectors.set(logId, known)
-      const oldest = vectors.keys().next().value
-      if (vectors.size > REPLICAS_MAX && oldest !== undefined) vectors.delete(oldest)
+      replicas.delete(logId)
+      replicas.set(logId, { member: name, vector: known })
+      for (const [other, replica] of replicas) {
+        if (name !== '' && other !== logId && replica.member === name) replicas.delete(other)
+      }
+      const oldest = replicas.keys().next().value
+      if (replicas.size > REPLICAS_MAX && oldest !== undefined) replicas.delete(oldest)
       if (moved) settle(waiters, ackedBy)
       return moved
     },

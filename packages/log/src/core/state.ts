@@ -87,6 +87,7 @@ export function newOrigin(
     status: 'live',
     bytes: 0,
     records: 0,
+    dropped: 0,
     why: '',
     changedAt: now,
   }

@@ -17,7 +17,6 @@ import type {
 import { nodeDigests, systemClock } from '@kith/interface/node'
 import { stepGate } from '../core/gate.ts'
 import type { GateInput } from '../core/gate.ts'
-import { encodeVector } from '../core/replicas.ts'
 import { copyState, vectorOf } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import { resolveOptions } from '../options.ts'
@@ -307,10 +306,10 @@ class RunningLog implements Log {
     this.moveGate({ kind: 'open' })
   }
 
-  acknowledged(logId: LogId, vector: ReadonlyMap<OriginId, number>): void {
+  acknowledged(logId: LogId, vector: ReadonlyMap<OriginId, number>, member?: string): void {
     const { parts } = this
     if (parts.stopped || logId === this.logId) return
-    if (!parts.replicas.acknowledge(logId, vector)) return
+    if (!parts.replicas.acknowledge(logId, vector, member)) return
     this.dirtyReplicas.add(logId)
     this.replicaTimer ??= parts.clock.after(replicaWriteDelayMs, () => {
       this.replicaTimer = undefined
@@ -323,13 +322,13 @@ class RunningLog implements Log {
     if (this.dirtyReplicas.size === 0 || writer.poisoned !== undefined || damage.length > 0) return
     const transaction = writer.current(0)
     for (const logId of this.dirtyReplicas) {
-      const vector = replicas.vectorOf(logId)
-      if (vector === undefined) continue
-      transaction.replicas.push({ logId, acked: encodeVector(vector), seenAt: clock.wallNow() })
+      const row = replicas.rowOf(logId, clock.wallNow())
+      if (row !== undefined) transaction.replicas.push(row)
     }
     this.dirtyReplicas.clear()
     for (const logId of writer.head.replicas.keys()) {
-      if (replicas.vectorOf(logId) === undefined) transaction.replicasRemoved.push(logId)
+      const gone = replicas.rowOf(logId, 0) === undefined
+      if (gone) transaction.replicasRemoved.push(logId)
     }
     writer.join().catch(() => {})
   }

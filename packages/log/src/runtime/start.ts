@@ -76,10 +76,9 @@ export async function startParts(options: ResolvedOptions, ports: StartPorts): P
     const own = initial.origins.get(initial.meta.origin)
     const history = own !== undefined && own.next > 1
     const gate = startGate(options, history, initial.meta.clean, clock.now())
-    const stored = state.replicas.map(({ logId, acked }) => [logId, acked] as const)
     const parts: LogParts = {
       ...{ options, clock, digests, logger, events, backend, reads, writer, newId, damage, gate },
-      replicas: createReplicaTracker(stored),
+      replicas: createReplicaTracker(initial.replicas.values()),
       wakers: new Set(),
       stopped: false,
     }
@@ -142,6 +141,7 @@ function initialState(state: StoreState, now: number, newId: () => OriginId): Lo
     createdAt: now,
     rotatedAt: 0,
     rotationOwed: '',
+    floor: 0,
   }
   const holes = new Map<OriginId, StoredHole[]>()
   for (const hole of state.holes) holes.set(hole.origin, [...(holes.get(hole.origin) ?? []), hole])

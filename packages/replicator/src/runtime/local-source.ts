@@ -46,6 +46,7 @@ export interface LocalSource extends ReplicationSource {
 }
 
 interface Puller {
+  readonly member: string
   readonly durable: boolean
   /** Rotates the order of wants, so that none waits behind a large one for ever. */
   turn: number
@@ -131,7 +132,11 @@ function hello(serving: Serving, message: HelloMessage): HelloMessage {
     throw new ReplicatorError('ERR_REPLICATOR_SELF', 'this is the same log')
   }
   serving.pullers.delete(message.logId)
-  serving.pullers.set(message.logId, { durable: message.durable, turn: 0 })
+  serving.pullers.set(message.logId, {
+    member: message.member,
+    durable: message.durable,
+    turn: 0,
+  })
   for (const oldest of serving.pullers.keys()) {
     if (serving.pullers.size <= pullersMax) break
     serving.pullers.delete(oldest)
@@ -162,7 +167,9 @@ async function pull(
     throw new ReplicatorError('ERR_REPLICATOR_HELLO_NEEDED', 'this log has not said hello')
   }
   // An acknowledgement of a log that forgets at a crash is none.
-  if (puller.durable && request.ack.size > 0) serving.log.acknowledged(request.logId, request.ack)
+  if (puller.durable && request.ack.size > 0) {
+    serving.log.acknowledged(request.logId, request.ack, puller.member)
+  }
   serving.onAck(request.logId, request.ack)
   const { clock } = serving
   const deadline = clock.now() + Math.min(request.maxWaitMs, wireLimits.waitMsMax)

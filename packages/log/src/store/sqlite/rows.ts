@@ -62,13 +62,15 @@ export function originValues(id: number, row: StoredOrigin): readonly Value[] {
     row.status,
     row.bytes,
     row.records,
+    row.dropped,
     row.why,
     row.changedAt,
   ]
 }
 
 export function readOrigin(values: readonly Value[]): StoredOrigin {
-  const [, origin, member, floor, next, chain, status, bytes, records, why, changedAt] = values
+  const [, origin, member, floor, next, chain, status, ...rest] = values
+  const [bytes, records, dropped, why, changedAt] = rest
   return {
     origin: toHex(origin as Uint8Array),
     member: member as string,
@@ -78,6 +80,7 @@ export function readOrigin(values: readonly Value[]): StoredOrigin {
     status: status as OriginStatus,
     bytes: bytes as number,
     records: records as number,
+    dropped: dropped as number,
     why: why as string,
     changedAt: changedAt as number,
   }
@@ -127,13 +130,14 @@ export function readProducer(values: readonly Value[]): StoredProducer {
 }
 
 export function replicaValues(id: number, row: StoredReplica): readonly Value[] {
-  return [id, bytesOf(row.logId), row.acked, row.seenAt]
+  return [id, bytesOf(row.logId), row.member, row.acked, row.seenAt]
 }
 
 export function readReplica(values: readonly Value[]): StoredReplica {
-  const [, logId, acked, seenAt] = values
+  const [, logId, member, acked, seenAt] = values
   return {
     logId: toHex(logId as Uint8Array),
+    member: member as string,
     acked: plainBytes(acked as Uint8Array),
     seenAt: seenAt as number,
   }
@@ -166,6 +170,7 @@ export function metaValues(
     meta.createdAt,
     meta.rotatedAt,
     meta.rotationOwed,
+    meta.floor,
     counts.origin,
     counts.hole,
     counts.cursor,
@@ -175,7 +180,7 @@ export function metaValues(
 }
 
 export function readMeta(values: readonly Value[]): MetaRow {
-  const [, , logId, own, clean, createdAt, rotatedAt, rotationOwed, ...counts] = values
+  const [, , logId, own, clean, createdAt, rotatedAt, rotationOwed, floor, ...counts] = values
   const [origin, hole, cursor, producer, replica] = counts as number[]
   return {
     meta: {
@@ -185,6 +190,7 @@ export function readMeta(values: readonly Value[]): MetaRow {
       createdAt: createdAt as number,
       rotatedAt: rotatedAt as number,
       rotationOwed: rotationOwed as string,
+      floor: floor as number,
     },
     counts: {
       origin: origin ?? 0,

@@ -2,10 +2,12 @@
  * Tables of the SQLite store. Every row ends in a CRC-32 over its table and columns. Small tables
  * have no index: they are read whole at the start, and rows are addressed by `id` from then on.
  */
+import type { Digests } from '@kith/interface'
 import { LogError } from '../../errors.ts'
 import type { Database } from './driver.ts'
+import { migrate } from './migrate.ts'
 
-export const FORMAT = 1
+export const FORMAT = 2
 export const APPLICATION_ID = 0x4b495448
 export const PAGE_BYTES = 16_384
 
@@ -25,10 +27,11 @@ export interface TableShape {
   readonly columns: readonly string[]
 }
 
-const originColumns = 'id origin member floor next chain status bytes records why changed_at'
+const originColumns =
+  'id origin member floor next chain status bytes records dropped why changed_at'
 const metaColumnNames =
-  'id format log_id origin clean created_at rotated_at rotation_owed origins holes cursors ' +
-  'producers replicas'
+  'id format log_id origin clean created_at rotated_at rotation_owed floor origins holes ' +
+  'cursors producers replicas'
 
 function shape(table: string, columns: string): TableShape {
   return { table, columns: columns.split(' ') }
@@ -39,7 +42,7 @@ export const smallTables: Readonly<Record<SmallTable, TableShape>> = {
   hole: shape('kith_hole', 'id origin from_sequence to_sequence chain why at'),
   cursor: shape('kith_cursor', 'id name next revision changed_at'),
   producer: shape('kith_producer', 'id name answers used_at'),
-  replica: shape('kith_replica', 'id log_id acked seen_at'),
+  replica: shape('kith_replica', 'id log_id member acked seen_at'),
 }
 
 export const metaColumns: readonly string[] = metaColumnNames.split(' ')
@@ -52,14 +55,15 @@ CREATE TABLE kith_meta(
   id INTEGER PRIMARY KEY,          -- 1 and 2: two copies of one row
   format INTEGER NOT NULL, log_id BLOB NOT NULL, origin BLOB NOT NULL, clean INTEGER NOT NULL,
   created_at INTEGER NOT NULL, rotated_at INTEGER NOT NULL, rotation_owed TEXT NOT NULL,
+  floor INTEGER NOT NULL,          -- offset of the first record held
   origins INTEGER NOT NULL,        -- how many rows each small table has, so that none can vanish
   holes INTEGER NOT NULL, cursors INTEGER NOT NULL, producers INTEGER NOT NULL,
   replicas INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT;
 CREATE TABLE kith_origin(
   id INTEGER PRIMARY KEY, origin BLOB NOT NULL, member TEXT NOT NULL, floor INTEGER NOT NULL,
   next INTEGER NOT NULL, chain BLOB NOT NULL, status TEXT NOT NULL, bytes INTEGER NOT NULL,
-  records INTEGER NOT NULL, why TEXT NOT NULL, changed_at INTEGER NOT NULL,
-  crc INTEGER NOT NULL) STRICT;
+  records INTEGER NOT NULL, dropped INTEGER NOT NULL, why TEXT NOT NULL,
+  changed_at INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT;
 CREATE TABLE kith_batch(
   offset INTEGER PRIMARY KEY,      -- of the first record; a rowid table keeps blobs out of the tree
   origin INTEGER NOT NULL,         -- kith_origin.id
@@ -77,12 +81,15 @@ CREATE TABLE kith_producer(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, answers BLOB NOT NULL, used_at INTEGER NOT NULL,
   crc INTEGER NOT NULL) STRICT;
 CREATE TABLE kith_replica(
-  id INTEGER PRIMARY KEY, log_id BLOB NOT NULL, acked BLOB NOT NULL, seen_at INTEGER NOT NULL,
-  crc INTEGER NOT NULL) STRICT;
+  id INTEGER PRIMARY KEY, log_id BLOB NOT NULL, member TEXT NOT NULL, acked BLOB NOT NULL,
+  seen_at INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT;
 `
 
-/** Makes the tables of a new file, or refuses one that is not ours or newer than we are. */
-export function prepareSchema(db: Database, path: string): void {
+/**
+ * Makes the tables of a new file, brings an older one forward, or refuses one that is not ours or
+ * newer than we are.
+ */
+export function prepareSchema(db: Database, path: string, digests: Digests): void {
   const version = db.pragma('user_version', { simple: true })
   const id = db.pragma('application_id', { simple: true })
   const objects = db.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number }
@@ -97,9 +104,10 @@ export function prepareSchema(db: Database, path: string): void {
     throw new LogError('ERR_LOG_FORMAT', `${path} is a SQLite file, but not a log of Kith`)
   }
   if (version === FORMAT) return
+  if (version === 1) return migrate(db, digests)
   throw new LogError(
     'ERR_LOG_FORMAT',
-    `${path} has format ${String(version)}; this version of Kith knows format ${FORMAT}: ` +
+    `${path} has format ${String(version)}; this version of Kith knows formats 1 to ${FORMAT}: ` +
       'run the version that wrote it',
     { details: { format: version, known: FORMAT } },
   )

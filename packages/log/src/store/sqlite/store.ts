@@ -167,7 +167,7 @@ function openForWriting(path: string, options: SqliteStoreOptions): Database {
     // Takes effect for a new file only.
     db.pragma(`page_size=${PAGE_BYTES}`)
     db.pragma('cell_size_check=ON')
-    prepareSchemaWithWal(db, path)
+    prepareSchemaWithWal(db, path, options.digests ?? nodeDigests)
     db.pragma('synchronous=FULL')
     // Old row contents are overwritten, so that a damaged pointer cannot bring one back.
     db.pragma('secure_delete=ON')
@@ -186,7 +186,7 @@ function openForWriting(path: string, options: SqliteStoreOptions): Database {
   }
 }
 
-function prepareSchemaWithWal(db: Database, path: string): void {
+function prepareSchemaWithWal(db: Database, path: string, digests: Digests): void {
   const mode = db.pragma('journal_mode=WAL', { simple: true })
   if (mode !== 'wal') {
     throw new LogError(
@@ -196,7 +196,7 @@ function prepareSchemaWithWal(db: Database, path: string): void {
     )
   }
   db.pragma('synchronous=FULL')
-  prepareSchema(db, path)
+  prepareSchema(db, path, digests)
 }
 
 function openError(cause: unknown, path: string): unknown {
