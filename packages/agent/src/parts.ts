@@ -15,7 +15,7 @@ import { createLog, type Log } from '@kith/log'
 import { createRegistry, type Registry } from '@kith/registry'
 import { createReplicator, type Replicator } from '@kith/replicator'
 import { createReplicationHandler, httpSource } from '@kith/replicator/http'
-import { createServer, type Server } from '@kith/server'
+import { createServer, type Server, type ServerParts } from '@kith/server'
 import { AgentError } from './errors.ts'
 import { flatten } from './figures.ts'
 import { isLoopback, isWildcard, type ResolvedAgentOptions } from './options.ts'
@@ -115,7 +115,7 @@ async function assemble(
     version: agentVersion(),
     log,
     membership: gossip,
-    registry,
+    registry: registryPort(registry, options.data !== undefined),
     replication: handler,
     lag: () => replicator.lag(),
     unready: () => unready(gossip, stopping),
@@ -131,6 +131,19 @@ async function assemble(
   for (const service of options.services) await registry.register(service)
   await setUpPlugins(options, parts, stopping, stops)
   return parts
+}
+
+/** What is registered over HTTP stays over restarts, where there is a place to keep it. */
+function registryPort(registry: Registry, persist: boolean): ServerParts['registry'] {
+  return {
+    register: (service) => registry.register(service, { persist }),
+    deregister: (id) => registry.deregister(id),
+    maintain: (reason, id) => registry.maintain(reason, id),
+    resume: (id) => registry.resume(id),
+    setCheck: (id, status, output) => registry.setCheck(id, status, output),
+    services: () => registry.services(),
+    resolve: (service, wanted) => registry.resolve(service, wanted),
+  }
 }
 
 async function startLog(

@@ -28,6 +28,7 @@ export { createRegistry } from './runtime/registry.ts'
 export type {
   PickOptions,
   PickStrategy,
+  RegisterOptions,
   Registry,
   RegistryEvents,
   RegistryOptions,

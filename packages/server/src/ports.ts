@@ -55,8 +55,12 @@ export interface ServiceRegistration {
 }
 
 export interface RegistryPort {
+  /** Who registers over HTTP is another process: the service may live longer than this member. */
   register(service: ServiceRegistration): Promise<ServiceInstance>
   deregister(id: string): Promise<void>
+  /** Holds an instance back, or without an id all of this member, until `resume`. */
+  maintain(reason: string, id?: string): Promise<void>
+  resume(id?: string): Promise<void>
   setCheck(checkId: string, status: CheckStatus, output?: string): void
   /** Instances by service name. */
   services(): ReadonlyMap<string, number>

@@ -196,6 +196,11 @@ export const checkBody: Schema<{ readonly output?: string | undefined }> = z.str
   { error: 'an object { output? }' },
 )
 
+export const maintenanceBody: Schema<{ readonly reason: string }> = z.strictObject(
+  { reason: text(1, 256) },
+  { error: 'an object { reason }' },
+)
+
 export const checkStatus: Schema<CheckStatus> = z.enum(['passing', 'warning', 'critical'], {
   error: '"passing", "warning" or "critical"',
 })

@@ -137,6 +137,15 @@ export function fakeRegistry(): RegistryPort & {
       }
       return Promise.resolve()
     },
+    async maintain(reason, id) {
+      if (id !== undefined && !held.has(id)) {
+        throw new KithError('ERR_REGISTRY_UNKNOWN_INSTANCE', `no instance ${id}`)
+      }
+      checks.push(['maintain', reason, id])
+    },
+    async resume(id) {
+      checks.push(['resume', id])
+    },
     setCheck: (...call) => void checks.push(call),
     services: () => new Map([...held.values()].map(({ service }) => [service, 1])),
     resolve: (service, { tags = [] } = {}) =>

@@ -131,6 +131,29 @@ describe('services and checks', () => {
     expect((await fetch(`${url}/v1/services/web-1`, { method: 'DELETE' })).status).toBe(404)
   })
 
+  it('holds an instance, or all of the member, back and gives it back', async () => {
+    bench = await startServer()
+    const { url } = bench
+    const ask = async (method: string, path: string, body?: object): Promise<number> => {
+      const headers = { 'content-type': 'application/json' }
+      const sent = body === undefined ? {} : { body: JSON.stringify(body), headers }
+      return (await fetch(`${url}${path}`, { method, ...sent })).status
+    }
+    await ask('PUT', '/v1/services/web-1', { service: 'web', port: 8080 })
+    const reason = 'new disk'
+    expect(await ask('PUT', '/v1/services/web-1/maintenance', { reason })).toBe(204)
+    expect(await ask('PUT', '/v1/services/none/maintenance', { reason })).toBe(404)
+    expect(await ask('DELETE', '/v1/services/web-1/maintenance')).toBe(204)
+    expect(await ask('PUT', '/v1/maintenance', { reason })).toBe(204)
+    expect(await ask('DELETE', '/v1/maintenance')).toBe(204)
+    expect(bench.registry.checks).toEqual([
+      ['maintain', reason, 'web-1'],
+      ['resume', 'web-1'],
+      ['maintain', reason, undefined],
+      ['resume', undefined],
+    ])
+  })
+
   it.each([
     [{ service: 'web' }, 'port must be an integer from 1 to 65535, got nothing'],
     [{ service: 'web', port: 70_000 }, 'port must be an integer from 1 to 65535, got 70000'],

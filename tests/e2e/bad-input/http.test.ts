@@ -64,6 +64,17 @@ const check = (changes: object): unknown => ({
   checks: [{ kind: 'tcp', name: 'c', ...changes }],
 })
 
+const maintenance = (path: string): readonly Bad[] => [
+  unknownQuery(path),
+  ...[undefined, {}, { reason: '' }, { reason: 5 }, { reason: 'x'.repeat(257) }].map((body) => ({
+    path,
+    body,
+    status: 400,
+    says: [body === undefined ? 'body' : 'reason', 'must be'],
+  })),
+  { path, body: { reason: 'x', more: 1 }, status: 400, says: ['more', 'must be absent'] },
+]
+
 const rows: Readonly<Record<string, readonly Bad[]>> = {
   'GET /v1/status': [unknownQuery('/v1/status')],
   'GET /v1/members': [unknownQuery('/v1/members')],
@@ -209,6 +220,17 @@ const rows: Readonly<Record<string, readonly Bad[]>> = {
       says: ['65536'],
     },
   ],
+  'PUT /v1/services/:id/maintenance': maintenance('/v1/services/web-1/maintenance'),
+  'DELETE /v1/services/:id/maintenance': [
+    unknownQuery('/v1/services/web/maintenance'),
+    {
+      path: '/v1/services/none/maintenance',
+      status: 404,
+      says: ['ERR_REGISTRY_UNKNOWN_INSTANCE', 'none'],
+    },
+  ],
+  'PUT /v1/maintenance': maintenance('/v1/maintenance'),
+  'DELETE /v1/maintenance': [unknownQuery('/v1/maintenance')],
   'DELETE /v1/services/:id': [
     unknownQuery('/v1/services/web'),
     { path: '/v1/services/none', status: 404, says: ['ERR_REGISTRY_UNKNOWN_INSTANCE', 'none'] },

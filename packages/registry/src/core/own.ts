@@ -4,7 +4,7 @@
  */
 import type { CheckState, ServiceInstance } from '@kith/interface'
 import { worstStatus } from '../wire/instance.ts'
-import { instancesWireMax } from '../wire/limits.ts'
+import { instancesWireMax, maintenanceName } from '../wire/limits.ts'
 import {
   type Delta,
   encodeMessage,
@@ -35,10 +35,12 @@ export function place(
   checks: Map<string, CheckEntry>,
   now: number,
 ): void {
-  const before = state.own.live.get(plan.id)?.current
-  const own: OwnInstance = { plan, checks, current: describe(state, plan, checks) }
-  state.own.live.set(plan.id, own)
-  applyChanges(state, [{ before, after: own.current }])
+  const earlier = state.own.live.get(plan.id)
+  const maintenance = earlier?.maintenance
+  const own = { plan, checks, maintenance }
+  const current = describe(state, own)
+  state.own.live.set(plan.id, { ...own, current })
+  applyChanges(state, [{ before: earlier?.current, after: current }])
   markDirty(state, plan.id, now)
 }
 
@@ -55,18 +57,18 @@ export function refresh(state: State, id: string, now: number): void {
   const own = state.own.live.get(id)
   if (own === undefined) return
   const before = own.current
-  own.current = describe(state, own.plan, own.checks)
+  own.current = describe(state, own)
   applyChanges(state, [{ before, after: own.current }])
   markDirty(state, id, now)
 }
 
-function describe(
-  state: State,
-  plan: InstancePlan,
-  entries: ReadonlyMap<string, CheckEntry>,
-): ServiceInstance {
-  const { service, id, address, port, tags, meta } = plan
-  const checks = Object.freeze([...entries.values()].map((entry) => checkState(entry)))
+/** In maintenance an instance has one check more, so that everybody sees why it is held back. */
+function describe(state: State, own: Omit<OwnInstance, 'current'>): ServiceInstance {
+  const { service, id, address, port, tags, meta } = own.plan
+  const found = [...own.checks.values()].map((entry) => checkState(entry))
+  const reason = own.maintenance ?? state.own.maintenance
+  if (reason !== undefined) found.push(maintenanceCheck(id, reason))
+  const checks = Object.freeze(found)
   const status = worstStatus(checks)
   const { member } = state
   // The version of the flush to come: nothing else takes a version.
@@ -77,6 +79,27 @@ function describe(
 export function checkState(entry: CheckEntry): CheckState {
   const { status, output } = entry
   return Object.freeze({ id: entry.plan.id, kind: entry.plan.kind, status, output })
+}
+
+function maintenanceCheck(id: string, output: string): CheckState {
+  const name = maintenanceName
+  return Object.freeze({ id: `${id}/${name}`, kind: name, status: 'critical', output })
+}
+
+/** Of one instance where an id is given, else of all; over where there is no reason. */
+export function maintain(
+  state: State,
+  id: string | undefined,
+  reason: string | undefined,
+  now: number,
+): void {
+  if (id === undefined) state.own.maintenance = reason
+  for (const each of id === undefined ? state.own.live.keys() : [id]) {
+    const own = state.own.live.get(each)
+    if (own === undefined) continue
+    if (id !== undefined) own.maintenance = reason
+    refresh(state, each, now)
+  }
 }
 
 export function drain(state: State, now: number): void {
@@ -158,7 +181,7 @@ function dirtyEntries(state: State): Entry[] {
     }
     if (live.current.version !== version) {
       const before = live.current
-      live.current = describe(state, live.plan, live.checks)
+      live.current = describe(state, live)
       applyChanges(state, [{ before, after: live.current }])
     }
     entries.push({ kind: 'put', instance: live.current })

@@ -46,6 +46,7 @@ export function createState(options: StateOptions): State {
       dirty: new Set(),
       draining: false,
       drainAnnounced: false,
+      maintenance: undefined,
       tokens: changeBurst,
       tokensAt: now,
       pending: [],

@@ -21,7 +21,7 @@ import {
 } from './exchange.ts'
 import { fetchWanted } from './fetching.ts'
 import { memberGone, memberIs } from './members.ts'
-import { announce, announceParts, drain, flush, place } from './own.ts'
+import { announce, announceParts, drain, flush, maintain, place } from './own.ts'
 import { confirm, dropReplica } from './replicas.ts'
 import type { Input, Output, State } from './types.ts'
 
@@ -56,6 +56,9 @@ function handle(state: State, input: Input, now: number): void {
       break
     case 'drain':
       drain(state, now)
+      break
+    case 'maintain':
+      maintain(state, input.id, input.reason, now)
       break
     case 'setCheck':
       setCheck(state, input.id, input.result, now)

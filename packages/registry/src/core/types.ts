@@ -42,6 +42,12 @@ export type Input =
   | { readonly kind: 'register'; readonly plan: InstancePlan }
   | { readonly kind: 'deregister'; readonly id: string }
   | { readonly kind: 'drain' }
+  /** Holds back one instance, or without an id all of them; without a reason, no longer. */
+  | {
+      readonly kind: 'maintain'
+      readonly id: string | undefined
+      readonly reason: string | undefined
+    }
   /** The word on a passive check. */
   | { readonly kind: 'setCheck'; readonly id: string; readonly result: CheckResult }
   /** The end of run `run`; every `run` output gets exactly one. */
@@ -140,6 +146,8 @@ export interface CheckEntry {
 export interface OwnInstance {
   readonly plan: InstancePlan
   readonly checks: Map<string, CheckEntry>
+  /** Why it is held back for the time being. */
+  maintenance: string | undefined
   current: ServiceInstance
 }
 
@@ -150,6 +158,8 @@ export interface Own {
   readonly dirty: Set<string>
   draining: boolean
   drainAnnounced: boolean
+  /** Why all instances are held back for the time being. */
+  maintenance: string | undefined
   tokens: number
   tokensAt: number
   /** Parts of the announcement under way that are still to be sent. */

@@ -22,6 +22,7 @@ import {
   isMetaValue,
   isServiceName,
   isTag,
+  maintenanceName,
   metaBytesMax,
   metaPairsMax,
   tagsMax,
@@ -31,7 +32,9 @@ import {
 export interface CheckDefinition extends CheckTiming {
   /** `tcp`, `http`, `grpc`, `ttl`, `function`, `event-loop`, or one of `checkKinds`. */
   readonly kind: string
-  /** Unique within the instance, 1 to 64 of `[A-Za-z0-9._-]`; default: the kind. */
+  /**
+   * Unique within the instance, 1 to 64 of `[A-Za-z0-9._-]`, not `maintenance`; default: the kind.
+   */
   readonly name?: string
   /** What the kind takes; `tcp` and `http` ask the instance itself where nothing else is named. */
   readonly options?: unknown
@@ -249,6 +252,8 @@ function checkCheck(
   const name = check['name'] ?? kind.kind
   const named = typeof name === 'string' && isCheckName(name)
   problems.need(named, `${field}.name`, name, '1 to 64 of [A-Za-z0-9._-]')
+  const free = name !== maintenanceName
+  problems.need(free, `${field}.name`, name, "another name: this one is the registry's own")
   const id = `${instanceId}/${name as string}`
   problems.need(!bound.has(id), `${field}.name`, name, 'unique within the instance')
   const whole = (key: string, fallback: number, min: number, max: number): number => {

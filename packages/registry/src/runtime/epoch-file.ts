@@ -1,8 +1,9 @@
 /** The last epoch of this member, kept where a restart finds it: a file replaced whole. */
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RegistryError } from '../errors.ts'
 import { epochMax } from '../wire/limits.ts'
+import { replaceFile } from './replace-file.ts'
 
 export interface EpochStore {
   /** The epoch saved last; undefined where there is none, or none that can be read. */
@@ -32,23 +33,10 @@ export function epochFile(directory: string): EpochStore {
     },
     async save(epoch) {
       try {
-        await mkdir(directory, { recursive: true })
-        await replace(path, `${epoch}\n`)
+        await replaceFile(path, `${epoch}\n`)
       } catch (cause) {
         throw failed(cause)
       }
     },
   }
-}
-
-async function replace(path: string, text: string): Promise<void> {
-  const next = `${path}.next`
-  const file = await open(next, 'w')
-  try {
-    await file.writeFile(text)
-    await file.datasync()
-  } finally {
-    await file.close()
-  }
-  await rename(next, path)
 }

@@ -8,7 +8,6 @@ import {
   type Emitter,
   type Logger,
   type Member,
-  type OptionProblem,
   type PluginContext,
   type ServiceInstance,
   showValue,
@@ -24,14 +23,18 @@ import type { InstancePlan, Output, State } from '../core/types.ts'
 import { problemError, RegistryError } from '../errors.ts'
 import { type RegistrySettings, resolveSettings } from '../options.ts'
 import { encodeInstance } from '../wire/instance.ts'
-import { isKindName, isMemberName, outputWireBytesMax } from '../wire/limits.ts'
+import { outputWireBytesMax } from '../wire/limits.ts'
+import { checkKindName, checkOptions } from './check-options.ts'
 import { type BoundCheck, checkDefinition, type ServiceDefinition } from './definition.ts'
 import { epochFile, type EpochStore } from './epoch-file.ts'
+import { Keeper } from './keeper.ts'
 import { CoreLoop } from './loop.ts'
 import { Picker } from './picker.ts'
 import { CheckRuns } from './runs.ts'
+import { type KeptService, serviceFile } from './service-file.ts'
 import type {
   PickOptions,
+  RegisterOptions,
   Registry,
   RegistryEvents,
   RegistryOptions,
@@ -61,6 +64,7 @@ class RunningRegistry implements Registry {
   readonly #bound = new Map<string, BoundCheck>()
   readonly #emitter: Emitter<RegistryEvents>
   readonly #epochs: EpochStore | undefined
+  readonly #keeper: Keeper
   readonly #runs: CheckRuns
   readonly #hub = new ChangeHub()
   readonly #picker: Picker
@@ -85,6 +89,8 @@ class RunningRegistry implements Registry {
       self: () => options.member ?? options.membership.self.name,
     })
     this.#epochs = options.directory === undefined ? undefined : epochFile(options.directory)
+    const { directory } = options
+    this.#keeper = new Keeper(directory === undefined ? undefined : serviceFile(directory))
     this.#runs = new CheckRuns(this.#context, (id, run, result) => {
       this.#loop?.input({ kind: 'checked', id, run, result })
     })
@@ -114,9 +120,10 @@ class RunningRegistry implements Registry {
       const stored = await this.#epochs?.load()
       const epoch = nextEpoch(stored, this.#clock.wallNow())
       await this.#epochs?.save(epoch)
+      const kept = await this.#keeper.load()
       signal?.throwIfAborted()
       this.#abort.signal.throwIfAborted()
-      this.#open(epoch)
+      this.#open(epoch, kept)
     } catch (cause) {
       // Nothing was said yet: what failed may be put right and tried again.
       if (this.#phase === 'starting') this.#phase = 'new'
@@ -124,7 +131,7 @@ class RunningRegistry implements Registry {
     }
   }
 
-  #open(epoch: number): void {
+  #open(epoch: number, kept: readonly KeptService[]): void {
     const { membership, extensions } = this.#options
     const state = createState({
       member: this.#options.member ?? membership.self.name,
@@ -154,7 +161,21 @@ class RunningRegistry implements Registry {
     this.#keptEpoch = epoch
     this.#phase = 'running'
     for (const member of membership.members()) see(loop, member)
+    for (const service of kept) this.#restore(loop, service)
     loop.input({ kind: 'start' })
+  }
+
+  /** What cannot be registered any more stays in the file, and the rest of the member starts. */
+  #restore(loop: CoreLoop, service: KeptService): void {
+    const { definition, maintenance: reason } = service
+    try {
+      const { id } = this.#place(loop, definition as ServiceDefinition)
+      this.#keeper.keep(id, service)
+      if (reason !== undefined) loop.input({ kind: 'maintain', id, reason })
+    } catch (cause) {
+      this.#keeper.leave(service)
+      this.#logger.error({ err: cause }, 'a service that was kept cannot be registered again')
+    }
   }
 
   async stop(): Promise<void> {
@@ -168,7 +189,8 @@ class RunningRegistry implements Registry {
     const patience = new Promise<void>((resolve) => {
       cancel = this.#clock.after(stopMs, resolve)
     })
-    await Promise.race([Promise.allSettled([this.#runs.stopAll(), this.#saving]), patience])
+    const ending = [this.#runs.stopAll(), this.#saving, this.#keeper.settled()]
+    await Promise.race([Promise.allSettled(ending), patience])
     cancel()
   }
 
@@ -176,8 +198,18 @@ class RunningRegistry implements Registry {
     return this.stop()
   }
 
-  async register(service: ServiceDefinition): Promise<ServiceInstance> {
+  async register(
+    service: ServiceDefinition,
+    { persist = false }: RegisterOptions = {},
+  ): Promise<ServiceInstance> {
     const loop = this.#running()
+    if (persist) this.#keeper.check(service)
+    const instance = this.#place(loop, service)
+    await this.#keeper.set(instance.id, persist ? service : undefined)
+    return instance
+  }
+
+  #place(loop: CoreLoop, service: ServiceDefinition): ServiceInstance {
     const home = this.#options.membership.self.address.host
     const { plan, bound } = checkDefinition(service, this.#kinds, home)
     this.#checkRoom(loop.state, plan)
@@ -208,6 +240,28 @@ class RunningRegistry implements Registry {
     const loop = this.#running()
     if (!loop.state.own.live.has(id)) throw unknownInstance(id)
     loop.input({ kind: 'deregister', id })
+    await this.#keeper.set(id, undefined)
+  }
+
+  async maintain(reason: string, id?: string): Promise<void> {
+    const loop = this.#running()
+    if (typeof reason !== 'string' || reason === '' || reason.length > outputWireBytesMax) {
+      const want = `text of 1 to ${outputWireBytesMax} characters`
+      throw problemError('ERR_REGISTRY_OPTIONS', [
+        { field: 'reason', got: showValue(reason), want },
+      ])
+    }
+    await this.#maintain(loop, id, reason)
+  }
+
+  async resume(id?: string): Promise<void> {
+    await this.#maintain(this.#running(), id, undefined)
+  }
+
+  async #maintain(loop: CoreLoop, id?: string, reason?: string): Promise<void> {
+    if (id !== undefined && !loop.state.own.live.has(id)) throw unknownInstance(id)
+    loop.input({ kind: 'maintain', id, reason })
+    if (id !== undefined) await this.#keeper.maintain(id, reason)
   }
 
   async drain(): Promise<void> {
@@ -333,6 +387,7 @@ class RunningRegistry implements Registry {
       }
       case 'deregistered':
         if (this.#loop?.state.own.live.has(output.id) !== true) this.#unbind(output.id)
+        if (output.reason === 'critical') this.#forget(output.id)
         this.#emitter.emit('deregister', { id: output.id, reason: output.reason })
         break
       case 'changed':
@@ -347,6 +402,12 @@ class RunningRegistry implements Registry {
         // Only `ask` gets these, and takes them out.
         break
     }
+  }
+
+  #forget(id: string): void {
+    this.#keeper.set(id, undefined).catch((cause: unknown) => {
+      this.#logger.error({ err: cause, id }, 'the services were not kept')
+    })
   }
 
   /** The start kept its epoch before it opened; later ones are takeovers. */
@@ -408,61 +469,6 @@ function unknownInstance(id: string): RegistryError {
   return new RegistryError('ERR_REGISTRY_UNKNOWN_INSTANCE', text, { details: { id } })
 }
 
-const optionNames: ReadonlySet<string> = new Set<keyof RegistryOptions>([
-  'membership',
-  'extensions',
-  'member',
-  'directory',
-  'checkKinds',
-  'rtt',
-  'settings',
-  'clock',
-  'random',
-  'logger',
-])
-
-/** The settings and the names of check kinds are checked where they are read. */
-function checkOptions(options: RegistryOptions): void {
-  const { member, directory, checkKinds, rtt, membership, extensions } = options
-  const problems: OptionProblem[] = Object.entries(options)
-    .filter(([field]) => !optionNames.has(field))
-    .map(([field, value]) => ({ field, got: showValue(value), want: 'absent (not an option)' }))
-  for (const [field, port] of Object.entries({ membership, extensions })) {
-    if (typeof port === 'object' && port !== null) continue
-    problems.push({ field, got: showValue(port), want: 'given: createGossip() fits both' })
-  }
-  if (member !== undefined && (typeof member !== 'string' || !isMemberName(member))) {
-    const want = 'text of 1 to 128 bytes without control characters'
-    problems.push({ field: 'member', got: showValue(member), want })
-  }
-  if (directory !== undefined && (typeof directory !== 'string' || directory === '')) {
-    problems.push({
-      field: 'directory',
-      got: showValue(directory),
-      want: 'the path of a directory',
-    })
-  }
-  if (rtt !== undefined && typeof rtt !== 'function') {
-    problems.push({ field: 'rtt', got: showValue(rtt), want: 'a function of two member names' })
-  }
-  if (checkKinds !== undefined && !Array.isArray(checkKinds)) {
-    problems.push({
-      field: 'checkKinds',
-      got: showValue(checkKinds),
-      want: 'a list of check kinds',
-    })
-  }
-  if (problems.length > 0) throw problemError('ERR_REGISTRY_OPTIONS', problems)
-}
-
-function checkKindName(kind: CheckKind): void {
-  if (typeof kind?.kind === 'string' && isKindName(kind.kind)) return
-  const want = 'a check kind named with 1 to 32 of [a-z0-9-], starting with a letter'
-  throw problemError('ERR_REGISTRY_OPTIONS', [
-    { field: 'checkKinds', got: showValue(kind?.kind), want },
-  ])
-}
-
 /** What an instance takes at most in messages, whatever its checks will say. */
 function planBytes(plan: InstancePlan): number {
   const { service, id, address, port, tags, meta } = plan
@@ -484,5 +490,6 @@ function planBytes(plan: InstancePlan): number {
     status: 'passing',
     version: 0,
   }
-  return encodeInstance(instance).length + checks.length * (outputWireBytesMax + 1) + 16
+  // Maintenance is one check more.
+  return encodeInstance(instance).length + (checks.length + 1) * (outputWireBytesMax + 1) + 64
 }

@@ -23,7 +23,8 @@ export interface RegistryOptions {
   /** The own member's name; default `membership.self.name`. */
   readonly member?: string
   /**
-   * Where the epoch is kept over restarts; default nowhere: then the wall clock has to go forward.
+   * Where the epoch and what was registered with `persist` are kept over restarts; default nowhere:
+   * then the wall clock has to go forward.
    */
   readonly directory?: string
   /**
@@ -41,6 +42,15 @@ export interface RegistryOptions {
   readonly clock?: Clock
   readonly random?: Random
   readonly logger?: Logger
+}
+
+export interface RegisterOptions {
+  /**
+   * Kept in `directory`, and registered again by the next start, with its maintenance. For services
+   * that live on when this process does not; those of this process register themselves. Default
+   * false. Needs `directory`, and checks whose options are plain data.
+   */
+  readonly persist?: boolean
 }
 
 export interface RegistryEvents {
@@ -116,10 +126,20 @@ export interface Registry extends AsyncDisposable, EventSource<RegistryEvents> {
   start(signal?: AbortSignal): Promise<void>
   /** Ends within 2 s, also where a check does not stop. Others keep our services until we leave. */
   stop(): Promise<void>
-  /** Puts a service up, or replaces the one with this id; its checks keep their status. */
-  register(service: ServiceDefinition): Promise<ServiceInstance>
+  /**
+   * Puts a service up, or replaces the one with this id; its checks keep their status, and so does
+   * its maintenance.
+   */
+  register(service: ServiceDefinition, options?: RegisterOptions): Promise<ServiceInstance>
   /** Takes an own instance down everywhere. */
   deregister(id: string): Promise<void>
+  /**
+   * Holds an own instance back, or without an id all of this member: they stay registered and are
+   * critical, with the reason as a check of kind `maintenance`, until `resume`.
+   */
+  maintain(reason: string, id?: string): Promise<void>
+  /** Ends the maintenance of an instance, or without an id that of the member. */
+  resume(id?: string): Promise<void>
   /** Takes all own instances out of resolution everywhere; they stay registered. */
   drain(): Promise<void>
   /** The word on an own `ttl` check, `checkId` being `instanceId/checkName`. */

@@ -108,7 +108,8 @@ function readMeta(reader: ByteReader): Readonly<Record<string, string>> {
 function readChecks(reader: ByteReader, instanceId: string): readonly CheckState[] {
   const checks: CheckState[] = []
   const names = new Set<string>()
-  const count = reader.varint(checksMax)
+  // One more than an owner may define: maintenance.
+  const count = reader.varint(checksMax + 1)
   for (let index = 0; index < count && !reader.failed; index += 1) {
     const name = reader.text(checkNameCharactersMax)
     const kind = reader.text(kindCharactersMax)

@@ -16,6 +16,8 @@ export const metaValueBytesMax = 1_024
 /** All keys and values of one instance together. */
 export const metaBytesMax = 4_096
 export const checksMax = 16
+/** The name and kind of the check that an instance in maintenance has beside its own. */
+export const maintenanceName = 'maintenance'
 export const checkNameCharactersMax = 64
 export const kindCharactersMax = 32
 /** What a check's output keeps at its owner. */

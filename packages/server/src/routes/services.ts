@@ -1,5 +1,5 @@
 /** Services of this member are registered here; those of all members are resolved here. */
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { readBody } from '../body.ts'
 import type { RouteContext } from '../context.ts'
 import { ServerError } from '../errors.ts'
@@ -8,6 +8,7 @@ import {
   badRequest,
   checkBody,
   checkStatus,
+  maintenanceBody,
   noQuery,
   parse,
   resolveQuery,
@@ -51,6 +52,8 @@ export function serviceRoutes(app: FastifyInstance, context: RouteContext): void
     return reply.code(204).send()
   })
 
+  maintenanceRoutes(app, context)
+
   app.put<{ Params: { id: string; status: string } }>(
     '/v1/checks/:id/:status',
     async (request, reply) => {
@@ -61,6 +64,30 @@ export function serviceRoutes(app: FastifyInstance, context: RouteContext): void
       registry.setCheck(request.params.id, status, body.output)
       return reply.code(204).send()
     },
+  )
+}
+
+/** Of one instance, and of this member with all it has. */
+function maintenanceRoutes(app: FastifyInstance, context: RouteContext): void {
+  const begin = async (request: FastifyRequest, reply: FastifyReply, id?: string) => {
+    const { registry } = context.parts()
+    parse(noQuery, request.query, 'query')
+    const { reason } = parse(maintenanceBody, await readJson(request, context), 'body')
+    await registry.maintain(reason, id)
+    return reply.code(204).send()
+  }
+  const end = async (request: FastifyRequest, reply: FastifyReply, id?: string) => {
+    parse(noQuery, request.query, 'query')
+    await context.parts().registry.resume(id)
+    return reply.code(204).send()
+  }
+  app.put('/v1/maintenance', (request, reply) => begin(request, reply))
+  app.delete('/v1/maintenance', (request, reply) => end(request, reply))
+  app.put<IdParams>('/v1/services/:id/maintenance', (request, reply) =>
+    begin(request, reply, request.params.id),
+  )
+  app.delete<IdParams>('/v1/services/:id/maintenance', (request, reply) =>
+    end(request, reply, request.params.id),
   )
 }
 
