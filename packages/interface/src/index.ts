@@ -14,6 +14,7 @@ export type { Emitter, EventSource, Unsubscribe } from './emitter.ts'
 export { describeProblems, invariant, isKithError, KithError } from './errors.ts'
 export type { KithErrorOptions, OptionProblem } from './errors.ts'
 export { fromHex, toHex } from './hex.ts'
+export { addressBytes, addressText } from './ip.ts'
 export type {
   AppendOptions,
   AppendRecord,
