@@ -3,7 +3,7 @@
  * go-msgpack accepts, fails without throwing, and never believes a count: a container's
  * elements must fit into the bytes that are there before anything is made of them.
  */
-import { decodeText } from './text.ts'
+import { decodeText, repairText } from './text.ts'
 
 /** `short` may become whole with more bytes; `malformed` never will. */
 export type ReadFailure = 'short' | 'malformed'
@@ -103,6 +103,15 @@ export class MsgpackReader {
     if (head !== 'raw') return (this.#malformed(), '')
     const start = this.#take(this.#number)
     return decodeText(this.#bytes, start, this.#position)
+  }
+
+  /** Text that is only shown: what is not UTF-8 in it is repaired. */
+  shownText(): string {
+    const head = this.#head()
+    if (head === 'nil' || head === 'failed') return ''
+    if (head !== 'raw') return (this.#malformed(), '')
+    const start = this.#take(this.#number)
+    return repairText(this.#bytes, start, this.#position)
   }
 
   /** A copy, so that a small field does not keep a large packet alive. */

@@ -1,4 +1,4 @@
-/** UTF-8, strictly: what is not valid is not a name, and no byte is ever repaired. */
+/** UTF-8, strictly: what is not valid is not a name. Only what is shown to people is repaired. */
 
 // The wire compiles without the platform's types; these two exist on every platform it runs on.
 declare class TextEncoder {
@@ -9,6 +9,7 @@ declare class TextDecoder {
   decode(bytes: Uint8Array): string
 }
 
+const replacing = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const asciiFastMax = 24
@@ -20,6 +21,11 @@ export function encodeText(text: string): Uint8Array {
 /** The text of bytes[start, end), or undefined where that is not UTF-8. */
 export function decodeText(bytes: Uint8Array, start: number, end: number): string | undefined {
   return asciiText(bytes, start, end) ?? strictText(bytes.subarray(start, end))
+}
+
+/** The text of bytes[start, end) with U+FFFD where it is not UTF-8: to be shown, not compared. */
+export function repairText(bytes: Uint8Array, start: number, end: number): string {
+  return asciiText(bytes, start, end) ?? replacing.decode(bytes.subarray(start, end))
 }
 
 // Names and keys are short ASCII nearly always, and a decoder call costs more than this loop.
