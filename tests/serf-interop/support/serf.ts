@@ -17,11 +17,17 @@ export interface SerfOptions {
   readonly bind?: string
   /** `filter=script`, as `-event-handler` takes it. */
   readonly handlers?: readonly string[]
+  /** Further flags of `serf agent`. */
+  readonly flags?: readonly string[]
+  /** What its RPC wants to be shown; the agent must be told by a file among the flags. */
+  readonly rpcAuth?: string
 }
 
 export interface SerfParty extends Party {
   /** Ends it without a leave and lets it write what it has, as SIGTERM does by default. */
   end(): Promise<void>
+  /** `host:port` of its RPC. */
+  readonly rpc: string
   /** `serf <command> -rpc-addr=...`; resolves with what it printed. */
   command(name: string, ...args: readonly string[]): Promise<string>
 }
@@ -41,6 +47,7 @@ export async function startSerf(options: SerfOptions, track: Track): Promise<Ser
   const lines: string[] = []
   const args = [
     'agent',
+    ...(options.flags ?? []),
     `-node=${name}`,
     `-bind=${address}`,
     `-rpc-addr=${rpc}`,
@@ -49,7 +56,8 @@ export async function startSerf(options: SerfOptions, track: Track): Promise<Ser
     ...handlers.map((handler) => `-event-handler=${handler}`),
   ]
   const command = async (verb: string, ...rest: readonly string[]): Promise<string> => {
-    const { stdout } = await execute('serf', [verb, `-rpc-addr=${rpc}`, ...rest])
+    const env = { ...process.env, SERF_RPC_AUTH: options.rpcAuth ?? '' }
+    const { stdout } = await execute('serf', [verb, `-rpc-addr=${rpc}`, ...rest], { env })
     return stdout
   }
   let running: Running
@@ -64,6 +72,7 @@ export async function startSerf(options: SerfOptions, track: Track): Promise<Ser
   return {
     name,
     address,
+    rpc,
     lines,
     command,
     async members() {
