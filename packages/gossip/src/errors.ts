@@ -5,6 +5,7 @@ import type { KithErrorOptions, OptionProblem } from '@kith/interface'
 export type GossipErrorCode =
   | 'ERR_GOSSIP_ABORTED'
   | 'ERR_GOSSIP_BROADCAST_TOO_LARGE'
+  | 'ERR_GOSSIP_DISCOVERY'
   | 'ERR_GOSSIP_CONFLICT_LOST'
   | 'ERR_GOSSIP_EVENT_TOO_LARGE'
   | 'ERR_GOSSIP_EXTENSION_NAME'

@@ -8,6 +8,11 @@ export { GossipError } from './errors.ts'
 export type { GossipErrorCode, GossipErrorDetails } from './errors.ts'
 export { profiles, resolveOptions } from './options.ts'
 export type { GossipTimings, Profile } from './options.ts'
+export { dnsDiscovery } from './runtime/discovery/dns.ts'
+export type { DnsDiscoveryOptions, DnsResolver } from './runtime/discovery/dns.ts'
+export { fileDiscovery } from './runtime/discovery/file.ts'
+export type { FileDiscoveryOptions } from './runtime/discovery/file.ts'
+export { staticDiscovery } from './runtime/discovery/static.ts'
 export { createGossip } from './runtime/gossip.ts'
 export type {
   EmitOptions,

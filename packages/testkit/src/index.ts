@@ -7,6 +7,8 @@ export { checkKindCases } from './check-kind.ts'
 export type { CheckKindSubject } from './check-kind.ts'
 export { failingCases, runCase, runConformance } from './conformance.ts'
 export type { ConformanceCase, ConformanceOptions, TestRunner } from './conformance.ts'
+export { discoveryCases } from './discovery.ts'
+export type { DiscoverySubject } from './discovery.ts'
 export {
   ConformanceFailure,
   expectBytes,

@@ -65,6 +65,7 @@ class OpenLookout implements Lookout {
   #sources: Sources | undefined
   #looking: Looking | undefined
   #gone = false
+  #closed: Promise<void> | undefined
   /** To a cluster, in this life or the one before. */
   #belonged: boolean
 
@@ -130,7 +131,12 @@ class OpenLookout implements Lookout {
     await this.#recorder?.leave()
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
     this.#gone = true
     this.#looking?.stop()
     await Promise.all([this.#sources?.stop(), this.#recorder?.close()])

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Gossip, GossipEvents } from '../../src/index.ts'
-import { alive, at, createPlace, startAll, status, stopAll, text } from './support.ts'
+import { alive, at, createPlace, status, text } from './support.ts'
 import type { Place } from './support.ts'
 
 let folder = ''
@@ -17,12 +17,24 @@ function snapshot(number: number): string {
   return join(folder, `m${number}`)
 }
 
+/**
+ * Virtual time stands still meanwhile: where it ran while the disk works, any amount of it would
+ * pass.
+ */
+async function started(members: readonly Gossip[]): Promise<void> {
+  await Promise.all(members.map((member) => member.start()))
+}
+
+async function stopped(members: readonly Gossip[]): Promise<void> {
+  await Promise.all(members.map((member) => member.stop()))
+}
+
 /** Members with snapshots, joined through the first. */
 async function remembering(place: Place, count: number): Promise<Gossip[]> {
   const members = Array.from({ length: count }, (_, index) =>
     place.gossip(index + 1, { snapshot: snapshot(index + 1) }),
   )
-  await startAll(place, members)
+  await started(members)
   for (const member of members.slice(1)) await place.until(member.join([text(1)]))
   await place.eventually(() => members.every((member) => alive(member) === count))
   return members
@@ -30,7 +42,7 @@ async function remembering(place: Place, count: number): Promise<Gossip[]> {
 
 async function restart(place: Place, number: number, rejoinAfterLeave = false): Promise<Gossip> {
   const member = place.gossip(number, { snapshot: snapshot(number), rejoinAfterLeave })
-  await startAll(place, [member])
+  await started([member])
   return member
 }
 
@@ -39,16 +51,16 @@ describe('a restart with a snapshot', () => {
     const place = createPlace()
     const [first, second, third] = await remembering(place, 3)
     if (!first || !second || !third) throw new Error('three members')
-    await stopAll(place, [third])
+    await stopped([third])
     const again = await restart(place, 3)
     await place.eventually(() => alive(again) === 3 && alive(first) === 3, 10_000)
     expect(again.stats().counters['rejoins']).toBe(1)
     // Not even one of them has to be where it was: one that answers tells of all others.
-    await stopAll(place, [again, second])
+    await stopped([again, second])
     await place.eventually(() => alive(first) === 1)
     const moved = await restart(place, 3)
     await place.eventually(() => alive(moved) === 2 && alive(first) === 2, 10_000)
-    await stopAll(place, [first, moved])
+    await stopped([first, moved])
   })
 
   it('GOS-144 remembers the failed too: two that lost each other find back after both restarted', async () => {
@@ -59,7 +71,7 @@ describe('a restart with a snapshot', () => {
     await place.eventually(
       () => status(first, 'm2') === 'failed' && status(second, 'm1') === 'failed',
     )
-    await stopAll(place, [first, second])
+    await stopped([first, second])
     const lines = await readFile(snapshot(1), 'utf8')
     expect(lines).toMatch(/not-alive: m2\n# kith\.failed: \d+ m2 10\.0\.0\.2:7946\n/)
     const both = [await restart(place, 1), await restart(place, 2)]
@@ -67,7 +79,7 @@ describe('a restart with a snapshot', () => {
     expect(both.map(alive)).toEqual([1, 1])
     heal()
     await place.eventually(() => both.every((member) => alive(member) === 2), 40_000)
-    await stopAll(place, both)
+    await stopped(both)
   })
 
   it('GOS-145 is believed at once, with a new incarnation above all before', async () => {
@@ -77,19 +89,19 @@ describe('a restart with a snapshot', () => {
     await place.until(second.setTags({ round: '1' }))
     await place.until(second.setTags({ round: '2' }))
     const before = second.self.incarnation
-    await stopAll(place, [second])
+    await stopped([second])
     await place.eventually(() => status(first, 'm2') === 'failed')
     const again = place.gossip(2, { snapshot: snapshot(2) })
     const refutes: GossipEvents['refute'][] = []
     again.on('refute', (event) => refutes.push(event))
-    await startAll(place, [again])
+    await started([again])
     expect(again.self.incarnation).toBe(before + 1)
     await place.eventually(() => alive(first) === 2, 10_000)
     expect(refutes).toEqual([])
     expect(first.member('m2')?.incarnation).toBe(before + 1)
     const { lamportTimes } = again.stats()
     expect(lamportTimes.member).toBeGreaterThanOrEqual(2n)
-    await stopAll(place, [first, again])
+    await stopped([first, again])
   })
 
   it('GOS-145 no event comes twice, and none that came meanwhile is missed', async () => {
@@ -100,11 +112,11 @@ describe('a restart with a snapshot', () => {
     second.on('event', ({ name }) => heard.push(name))
     await place.until(Promise.all(['one', 'two'].map((name) => first.emit(name))))
     await place.eventually(() => heard.length === 2)
-    await stopAll(place, [second])
+    await stopped([second])
     await place.until(first.emit('three'))
     const again = place.gossip(2, { snapshot: snapshot(2) })
     again.on('event', ({ name }) => heard.push(name))
-    await startAll(place, [again])
+    await started([again])
     await place.eventually(() => alive(again) === 2)
     await place.advance(60_000)
     expect(heard.toSorted()).toEqual(['one', 'three', 'two'])
@@ -112,9 +124,9 @@ describe('a restart with a snapshot', () => {
     const newcomer = place.gossip(3, { join: [text(1)], replayOnJoin: true })
     const all: string[] = []
     newcomer.on('event', ({ name }) => all.push(name))
-    await startAll(place, [newcomer])
+    await started([newcomer])
     await place.eventually(() => all.length === 3)
-    await stopAll(place, [first, again, newcomer])
+    await stopped([first, again, newcomer])
   })
 
   it('GOS-145 the clocks go on where they were', async () => {
@@ -122,7 +134,7 @@ describe('a restart with a snapshot', () => {
     await writeFile(snapshot(1), 'clock: 40\nevent-clock: 50\nquery-clock: 60\n')
     const member = await restart(place, 1)
     expect(member.stats().lamportTimes).toEqual({ member: 41n, event: 51n, query: 61n })
-    await stopAll(place, [member])
+    await stopped([member])
   })
 
   it('GOS-141 does not rejoin after a leave, unless asked to', async () => {
@@ -130,7 +142,7 @@ describe('a restart with a snapshot', () => {
     const [first, second] = await remembering(place, 2)
     if (!first || !second) throw new Error('two members')
     await place.until(second.leave())
-    await stopAll(place, [second])
+    await stopped([second])
     expect(await readFile(snapshot(2), 'utf8')).toMatch(/leave\n/)
     const again = await restart(place, 2)
     await place.advance(60_000)
@@ -138,16 +150,16 @@ describe('a restart with a snapshot', () => {
     expect(again.stats().counters).not.toHaveProperty('rejoins')
     await place.until(again.join([text(1)]))
     await place.until(again.leave())
-    await stopAll(place, [again])
+    await stopped([again])
     // The file was written by members that did not mean to come back: it holds nobody.
     const willing = await restart(place, 2, true)
     await place.until(willing.join([text(1)]))
     await place.eventually(() => alive(first) === 2)
     await place.until(willing.leave())
-    await stopAll(place, [willing])
+    await stopped([willing])
     const back = await restart(place, 2, true)
     await place.eventually(() => alive(back) === 2 && alive(first) === 2, 10_000)
-    await stopAll(place, [first, back])
+    await stopped([first, back])
   })
 
   it('GOS-144 a long list of the gone is worked through in batches, less and less often', async () => {
@@ -161,10 +173,10 @@ describe('a restart with a snapshot', () => {
     await place.advance(2_000)
     // Eight batches of four an attempt, at 0, 0.5 and 1.5 seconds.
     expect(first.stats().counters['rejoins']).toBeLessThanOrEqual(3 * 8)
-    await startAll(place, [second])
+    await started([second])
     await place.eventually(() => alive(first) === 2)
     expect(alive(second)).toBe(2)
-    await stopAll(place, [first, second])
+    await stopped([first, second])
   })
 
   it('GOS-143 a file that cannot be used stops the start, and nothing is left open', async () => {
@@ -175,8 +187,8 @@ describe('a restart with a snapshot', () => {
     await place.until(member.stop())
     expect(place.clock.pendingTimers).toBe(0)
     const other = place.gossip(1)
-    await startAll(place, [other])
-    await stopAll(place, [other])
+    await started([other])
+    await stopped([other])
   })
 
   it('GOS-143 a stop while the snapshot is read leaves nothing open', async () => {
