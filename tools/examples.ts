@@ -1,4 +1,7 @@
-/** The examples of the READMEs: fenced `ts` blocks that stand below a line `<!-- example -->`. */
+/**
+ * The examples of the READMEs and guides: fenced `ts` blocks that stand below a line
+ * `<!-- example -->`.
+ */
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './support/command.ts'
@@ -30,6 +33,11 @@ export function examplesIn(file: string, text: string): Example[] {
 /** Every README that must have an example. */
 export function readmes(): readonly string[] {
   return ['README.md', ...globSync('packages/*/README.md', { cwd: root }).toSorted()]
+}
+
+/** Guides, each with as many examples as it likes. */
+export function guides(): readonly string[] {
+  return globSync('docs/guides/*.md', { cwd: root }).toSorted()
 }
 
 export function readExamples(file: string): Example[] {

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { type Example, examplesIn, readExamples, readmes } from './examples.ts'
+import { type Example, examplesIn, guides, readExamples, readmes } from './examples.ts'
 import { command, root } from './support/command.ts'
 import { publishedPackages } from './support/packages.ts'
 
@@ -22,8 +22,8 @@ async function perform({ file, line, code }: Example): Promise<{ code: number; o
   return command(process.execPath, args, { timeoutMs: limitMs })
 }
 
-describe('every example of a README runs and ends by itself', () => {
-  const examples = readmes().flatMap((file) => readExamples(file))
+describe('every example of a README or guide runs and ends by itself', () => {
+  const examples = [...readmes(), ...guides()].flatMap((file) => readExamples(file))
   it.each(examples)('$file:$line', { timeout: limitMs + 10_000 }, async (example) => {
     expect(await perform(example)).toMatchObject({ code: 0 })
   })
