@@ -1,5 +1,5 @@
 /**
- * Appends without end until it is killed, and writes one line for each acknowledgement:
+ * Appends until it is killed, and writes one line for each acknowledgement:
  * `<first> <count> <producer sequence>`. Usage: directory, writer, seed, callers.
  */
 import { writeSync } from 'node:fs'
@@ -8,6 +8,9 @@ import { createLog } from '../../src/index.ts'
 
 const [directory = '', writer = 'worker', seed = '1', callers = '6'] = process.argv.slice(2)
 const random = createRandom(Number(seed))
+/** Nobody waits so long; whoever started it may be gone without a word. */
+const lifeMsMax = 120_000
+setTimeout(() => process.exit(3), lifeMsMax).unref()
 const log = createLog({ directory, writer: writer as 'worker' })
 await log.start()
 
