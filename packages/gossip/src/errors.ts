@@ -12,8 +12,16 @@ export type GossipErrorCode =
   | 'ERR_GOSSIP_EXTENSION_TAKEN'
   | 'ERR_GOSSIP_FETCH_FAILED'
   | 'ERR_GOSSIP_JOIN_FAILED'
+  | 'ERR_GOSSIP_KEYRING_FILE'
+  | 'ERR_GOSSIP_KEYS_FULL'
+  | 'ERR_GOSSIP_KEY_INVALID'
+  | 'ERR_GOSSIP_KEY_MISSING'
+  | 'ERR_GOSSIP_KEY_NOT_INSTALLED'
+  | 'ERR_GOSSIP_KEY_PRIMARY'
+  | 'ERR_GOSSIP_KEY_UNKNOWN'
   | 'ERR_GOSSIP_LEFT'
   | 'ERR_GOSSIP_MEMBER_UNKNOWN'
+  | 'ERR_GOSSIP_NOT_ENCRYPTED'
   | 'ERR_GOSSIP_NOT_RUNNING'
   | 'ERR_GOSSIP_OPTIONS'
   | 'ERR_GOSSIP_OVERLOADED'
@@ -30,8 +38,10 @@ export type GossipErrorCode =
 export interface GossipErrorDetails {
   /** Everything that is wrong with the options, where the code is `ERR_GOSSIP_OPTIONS`. */
   readonly problems?: readonly OptionProblem[]
-  /** One reason an address, where the code is `ERR_GOSSIP_JOIN_FAILED`. */
+  /** One reason an address, where a join failed. */
   readonly failures?: readonly string[]
+  /** What is wrong with a keyring file, where the code is `ERR_GOSSIP_KEYRING_FILE`. */
+  readonly keyring?: { readonly file: string; readonly problem: string; readonly index?: number }
 }
 
 export class GossipError extends KithError<GossipErrorCode, GossipErrorDetails> {

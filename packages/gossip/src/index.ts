@@ -6,6 +6,7 @@ export type { CoreStats, GossipEvent, JoinOutcome, ProbeReport } from './core/in
 export type { QueryReceived, QuerySummary, UserEvent } from './core/index.ts'
 export { GossipError } from './errors.ts'
 export type { GossipErrorCode, GossipErrorDetails } from './errors.ts'
+export type { DecodeProblemKind } from './wire/problem.ts'
 export { profiles, resolveOptions } from './options.ts'
 export type { GossipTimings, Profile } from './options.ts'
 export { dnsDiscovery } from './runtime/discovery/dns.ts'
@@ -14,6 +15,8 @@ export { fileDiscovery } from './runtime/discovery/file.ts'
 export type { FileDiscoveryOptions } from './runtime/discovery/file.ts'
 export { staticDiscovery } from './runtime/discovery/static.ts'
 export { createGossip } from './runtime/gossip.ts'
+export { createKeyring } from './runtime/keyring.ts'
+export type { Keyring, KeyringOptions } from './runtime/keyring.ts'
 export type {
   EmitOptions,
   EventsOptions,

@@ -50,7 +50,9 @@ function queueNews(
   bytes: Uint8Array,
   options: EnqueueOptions,
 ): void {
-  if (broadcastCost(bytes.length) > piggybackBudget(0)) return count(state, 'newsTooLarge')
+  if (broadcastCost(bytes.length) > piggybackBudget(0, state.packetOverheadBytes)) {
+    return count(state, 'newsTooLarge')
+  }
   enqueue(queue, bytes, options)
   wakeGossip(state)
 }
@@ -64,7 +66,7 @@ export function broadcastIntent(state: State, message: SerfMessage, ticket?: num
 export function sendWithNews(state: State, to: Address, message: PacketMessage): void {
   const bytes = encodeMessage(message)
   const parts = [bytes]
-  takeNews(state, piggybackBudget(bytes.length), parts)
+  takeNews(state, piggybackBudget(bytes.length, state.packetOverheadBytes), parts)
   emit(state, { kind: 'send', to, bytes: encodePacket(parts) })
 }
 

@@ -10,7 +10,7 @@ export function gossipTick(state: State): void {
   const targets = pickEntries(state, state.timings.gossipFanout, (entry) => listens(state, entry))
   for (const entry of targets) {
     const parts: Uint8Array[] = []
-    takeNews(state, piggybackBudget(0), parts)
+    takeNews(state, piggybackBudget(0, state.packetOverheadBytes), parts)
     if (parts.length === 0) break
     const crc = entry.versions[1] >= 5 ? state.digests : undefined
     emit(state, { kind: 'send', to: entry.address, bytes: encodePacket(parts, { crc }) })

@@ -4,6 +4,7 @@
  */
 import type { Address, MemberEvent } from '@kith/interface'
 import type { StreamMessage } from '../wire/message.ts'
+import type { DecodeProblemKind } from '../wire/problem.ts'
 import type { Question, QueryReceived, QuerySummary, Refusal, UserEvent } from './talk.ts'
 
 export type Command =
@@ -74,7 +75,13 @@ export type Input =
     }
   /** The answer to a `request` with `expectReply`; every request gets one answer or failure. */
   | { readonly kind: 'reply'; readonly id: number; readonly message: StreamMessage }
-  | { readonly kind: 'requestFailed'; readonly id: number; readonly reason: string }
+  | {
+      readonly kind: 'requestFailed'
+      readonly id: number
+      readonly reason: string
+      /** What was wrong with the answer, where there was one that could not be read. */
+      readonly problem?: DecodeProblemKind
+    }
   /** A request without `expectReply` was written. */
   | { readonly kind: 'requestSent'; readonly id: number }
   /** The states that `collect` asked for, by extension name. */
@@ -92,6 +99,8 @@ export interface JoinOutcome {
   readonly joined: number
   /** One line for each address that failed. */
   readonly failures: readonly string[]
+  /** What was wrong with answers that could not be read. */
+  readonly problems: readonly DecodeProblemKind[]
 }
 
 /** What stood behind a suspicion of our own. */

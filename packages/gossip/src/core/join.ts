@@ -13,7 +13,15 @@ export function createJob(
   addresses: readonly Address[],
   ignoreOld = false,
 ): JoinJob {
-  return { id, waiting: [...addresses].reverse(), failures: [], ignoreOld, running: 0, joined: 0 }
+  return {
+    id,
+    waiting: [...addresses].reverse(),
+    failures: [],
+    problems: new Set(),
+    ignoreOld,
+    running: 0,
+    joined: 0,
+  }
 }
 
 /** The next addresses to start with now; the caller starts them. */
@@ -43,8 +51,8 @@ export function joinEnded(
 
 /** Everything contacted: tell the cluster that we are here, and the caller how it went. */
 export function finishJoin(state: State, job: JoinJob): void {
-  const { id, joined, failures } = job
+  const { id, joined, failures, problems } = job
   if (id === undefined) return
   if (joined > 0 && state.phase === 'active') announceJoin(state)
-  emit(state, { kind: 'done', id, join: { joined, failures } })
+  emit(state, { kind: 'done', id, join: { joined, failures, problems: [...problems] } })
 }

@@ -5,6 +5,7 @@
 import type { Address } from '@kith/interface'
 import { encodeStream } from '../wire/codec.ts'
 import type { PushPullMessage, PushPullRow, StreamMessage } from '../wire/message.ts'
+import type { DecodeProblemKind } from '../wire/problem.ts'
 import { refusesAddress } from './alive.ts'
 import { schedule } from './deadlines.ts'
 import { joinEnded } from './join.ts'
@@ -112,8 +113,10 @@ export function exchangeFailed(
   state: State,
   request: PendingRequest & { kind: 'pushPull' },
   reason: string,
+  problem: DecodeProblemKind | undefined,
 ): void {
   count(state, 'pushPullsFailed')
+  if (problem !== undefined) request.job?.problems.add(problem)
   if (request.job !== undefined) joinEnded(state, request.job, request.to, reason)
 }
 

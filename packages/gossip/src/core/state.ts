@@ -6,6 +6,7 @@
 import { invariant } from '@kith/interface'
 import type { Address, Digests, Member, Random } from '@kith/interface'
 import { addressBytes, encodeTags } from '../wire/codec.ts'
+import type { DecodeProblemKind } from '../wire/problem.ts'
 import type { PushPullMessage, SwimState, Versions } from '../wire/message.ts'
 import { metaBytesMax } from '../options.ts'
 import type { GossipTimings } from '../options.ts'
@@ -117,6 +118,8 @@ export interface JoinJob {
   /** Not yet contacted, last first. */
   readonly waiting: Address[]
   readonly failures: string[]
+  /** What was wrong with answers that could not be read. */
+  readonly problems: Set<DecodeProblemKind>
   /** Events from before the join are not delivered. */
   readonly ignoreOld: boolean
   running: number
@@ -157,6 +160,7 @@ export interface State {
   readonly timings: GossipTimings
   readonly digests: Digests
   readonly random: Random
+  readonly packetOverheadBytes: number
   readonly addressBytes: Uint8Array
   readonly address: Address
   meta: Uint8Array
@@ -232,6 +236,8 @@ export interface CoreOptions {
   readonly policy?: Policy
   /** What an earlier life of this member came to. */
   readonly restored?: Progress | undefined
+  /** What a label and encryption will add to each packet; default 0. */
+  readonly packetOverheadBytes?: number
 }
 
 /** Spoken by this member: memberlist 1 to 5 as 2, Serf 2 to 5 as 5. */
@@ -246,6 +252,7 @@ export function createState(options: CoreOptions, random: Random): State {
     timings,
     digests,
     random,
+    packetOverheadBytes: options.packetOverheadBytes ?? 0,
     addressBytes: bytes,
     address,
     meta: encodeOwnTags(options.tags),

@@ -56,7 +56,7 @@ function handle(state: State, input: Input): void {
     case 'reply':
       return handleReply(state, input.id, input.message)
     case 'requestFailed':
-      return handleRequestFailed(state, input.id, input.reason)
+      return handleRequestFailed(state, input)
     case 'requestSent':
       return handleRequestSent(state, input.id)
     case 'collected':

@@ -2,6 +2,7 @@
 import { encodeStream } from '../wire/codec.ts'
 import type { StreamMessage } from '../wire/message.ts'
 import { answerStreamed } from './answers.ts'
+import type { Input } from './input.ts'
 import { handleUser } from './packet.ts'
 import { streamProbeEnded } from './probe.ts'
 import { answerPushPull, exchangeFailed, exchangeReplied } from './push-pull.ts'
@@ -40,11 +41,14 @@ export function handleRequestSent(state: State, id: number): void {
   answerStreamed(state, request)
 }
 
-export function handleRequestFailed(state: State, id: number, reason: string): void {
+export function handleRequestFailed(
+  state: State,
+  { id, reason, problem }: Input & { readonly kind: 'requestFailed' },
+): void {
   const request = state.requests.get(id)
   if (request === undefined) return count(state, 'replyUnknown')
   state.requests.delete(id)
-  if (request.kind === 'pushPull') return exchangeFailed(state, request, reason)
+  if (request.kind === 'pushPull') return exchangeFailed(state, request, reason, problem)
   if (request.kind === 'answer') return answerStreamed(state, request, reason)
   streamProbeEnded(state, request.sequenceNumber, false)
 }

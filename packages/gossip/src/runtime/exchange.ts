@@ -1,10 +1,16 @@
 /**
  * One message over one stream, each way, with a time by which it is over whatever the far end does.
  */
-import { formatAddress } from '@kith/interface'
-import type { Address, ByteStream, Clock, StreamTransport } from '@kith/interface'
-import { createStreamDecoder } from '../wire/codec.ts'
-import type { StreamStep } from '../wire/codec.ts'
+import { isKithError, releaseBytes } from '@kith/interface'
+import type {
+  Address,
+  ByteStream,
+  Clock,
+  StreamTransport,
+  TransportErrorDetails,
+} from '@kith/interface'
+import { createSealedDecoder, sealStream } from '../wire/codec.ts'
+import type { Envelope, StreamDecoder, StreamStep } from '../wire/codec.ts'
 
 /** Runs `work` and destroys the stream when `deadline` comes first or `signal` aborts. */
 export async function withDeadline<Result>(
@@ -37,9 +43,9 @@ export async function withDeadline<Result>(
  */
 export async function readMessage(
   stream: Pick<ByteStream, 'read'>,
+  decoder: StreamDecoder,
   held: (change: number) => void = () => {},
 ): Promise<StreamStep> {
-  const decoder = createStreamDecoder()
   let heldBefore = 0
   const account = (): void => {
     held(decoder.heldBytes - heldBefore)
@@ -49,10 +55,13 @@ export async function readMessage(
     for (;;) {
       const bytes = await stream.read()
       const step = bytes === undefined ? decoder.end() : decoder.push(bytes)
+      // The decoder copied what it needs: nothing of a stream is left to the collector.
+      if (bytes !== undefined) releaseBytes(bytes)
       if (step.kind !== 'more') return step
       account()
     }
   } finally {
+    decoder.close()
     held(-heldBefore)
   }
 }
@@ -60,6 +69,7 @@ export async function readMessage(
 export interface AskOptions {
   readonly streams: StreamTransport
   readonly clock: Clock
+  readonly envelope: Envelope
   readonly deadline: number
   readonly signal: AbortSignal
 }
@@ -70,16 +80,45 @@ export async function ask(
   bytes: Uint8Array,
   options: AskOptions,
 ): Promise<StreamStep> {
-  return withStream(to, options, async (stream) => {
+  const sealed = sealStream(options.envelope, bytes, 'opener')
+  const decoder = createSealedDecoder(options.envelope, 'answerer')
+  try {
+    return await withStream(to, options, (stream) => converse(stream, sealed, decoder))
+  } catch (cause) {
+    if (cause instanceof Unanswered) return decoder.end()
+    throw cause
+  }
+}
+
+/** The far side closed before its first byte, which is how members refuse without a word. */
+class Unanswered extends Error {}
+
+async function converse(
+  stream: ByteStream,
+  bytes: Uint8Array,
+  decoder: StreamDecoder,
+): Promise<StreamStep> {
+  let answered = false
+  const read = async (): Promise<Uint8Array | undefined> => {
+    const part = await stream.read()
+    answered ||= part !== undefined
+    return part
+  }
+  try {
     await stream.write(bytes)
-    return readMessage(stream)
-  })
+    return await readMessage({ read }, decoder)
+  } catch (cause) {
+    // What we wrote and nobody read makes the end of a stream a reset.
+    const reset = isKithError(cause) && (cause.details as TransportErrorDetails).reason === 'reset'
+    if (answered || !reset) throw cause
+    throw new Unanswered('closed without an answer', { cause })
+  }
 }
 
 /** Connects, writes, and waits until the far side has had the chance to read it all. */
 export async function tell(to: Address, bytes: Uint8Array, options: AskOptions): Promise<void> {
   await withStream(to, options, async (stream) => {
-    await stream.write(bytes)
+    await stream.write(sealStream(options.envelope, bytes, 'opener'))
     await finish(stream)
   })
 }
@@ -106,7 +145,6 @@ export async function finish(stream: ByteStream): Promise<void> {
 }
 
 /** The reason of a failure in one line for humans. */
-export function reasonOf(to: Address, cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause)
-  return `${formatAddress(to)}: ${message}`.slice(0, 300)
+export function reasonOf(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).slice(0, 300)
 }

@@ -1,16 +1,17 @@
 /** Between the core and streams: its requests go out and come back as inputs, and so do others'. */
-import { formatAddress } from '@kith/interface'
 import type { Address, Clock, StreamTransport } from '@kith/interface'
 import type { Input, Output } from '../core/index.ts'
-import type { AnyStreamMessage, StreamStep } from '../wire/codec.ts'
+import type { AnyStreamMessage, Envelope, StreamStep } from '../wire/codec.ts'
 import type { StreamMessage } from '../wire/message.ts'
 import { ask, reasonOf, tell } from './exchange.ts'
+import { problemText } from './refusal.ts'
 
 type CoreRequest = Output & { readonly kind: 'request' }
 
 export interface ExchangesOptions {
   readonly streams: StreamTransport
   readonly clock: Clock
+  readonly envelope: Envelope
   readonly signal: AbortSignal
   readonly run: (input: Input) => void
   readonly count: (kind: string, by?: number) => void
@@ -45,26 +46,26 @@ class CoreExchanges implements Exchanges {
     const options = { ...this.#options, deadline }
     count('streamsOut')
     try {
-      if (expectReply) run(this.#outcome(id, to, await ask(to, bytes, options)))
+      if (expectReply) run(this.#outcome(id, await ask(to, bytes, options)))
       else {
         await tell(to, bytes, options)
         run({ kind: 'requestSent', id })
       }
     } catch (cause) {
       count('streamsOutFailed')
-      run({ kind: 'requestFailed', id, reason: reasonOf(to, cause) })
+      run({ kind: 'requestFailed', id, reason: reasonOf(cause) })
     }
   }
 
-  #outcome(id: number, to: Address, step: StreamStep): Input {
-    const { count } = this.#options
+  #outcome(id: number, step: StreamStep): Input {
+    const { count, envelope } = this.#options
     if (step.kind === 'message' && isForCore(step.message)) {
       for (const problem of step.problems) count(`stream.${problem.kind}`, problem.count)
       return { kind: 'reply', id, message: step.message }
     }
     const problem = step.kind === 'failed' ? step.problem.kind : 'typeMisplaced'
     count(`stream.${problem}`)
-    return { kind: 'requestFailed', id, reason: `${formatAddress(to)}: ${problem}` }
+    return { kind: 'requestFailed', id, reason: problemText(problem, envelope), problem }
   }
 
   answer(message: StreamMessage, from: Address): Promise<Uint8Array | undefined> {

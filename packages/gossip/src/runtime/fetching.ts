@@ -1,9 +1,12 @@
 /** Asking an extension of another member over a stream: a few at a time, each within its time. */
+import { formatAddress } from '@kith/interface'
 import type { Address, Clock, StreamTransport } from '@kith/interface'
 import { GossipError } from '../errors.ts'
 import { encodeStream } from '../wire/codec.ts'
+import type { Envelope } from '../wire/codec.ts'
 import type { FetchMessage } from '../wire/message.ts'
 import { ask, reasonOf } from './exchange.ts'
+import { problemText } from './refusal.ts'
 
 const runningMax = 16
 const waitingMax = 4096
@@ -18,19 +21,21 @@ export interface Fetcher {
   ): Promise<Uint8Array>
 }
 
-export function createFetcher(streams: StreamTransport, clock: Clock): Fetcher {
-  return new QueuedFetcher(streams, clock)
+export function createFetcher(streams: StreamTransport, clock: Clock, envelope: Envelope): Fetcher {
+  return new QueuedFetcher(streams, clock, envelope)
 }
 
 class QueuedFetcher implements Fetcher {
   readonly #streams: StreamTransport
   readonly #clock: Clock
+  readonly #envelope: Envelope
   readonly #waiting = new Set<() => void>()
   #running = 0
 
-  constructor(streams: StreamTransport, clock: Clock) {
+  constructor(streams: StreamTransport, clock: Clock, envelope: Envelope) {
     this.#streams = streams
     this.#clock = clock
+    this.#envelope = envelope
   }
 
   async fetch(
@@ -52,7 +57,9 @@ class QueuedFetcher implements Fetcher {
     } catch (cause) {
       const code = signal.aborted ? 'ERR_GOSSIP_ABORTED' : 'ERR_GOSSIP_FETCH_FAILED'
       const what = `fetching ${message.extension} from ${message.node}`
-      throw new GossipError(code, `${what} failed: ${reasonOf(to, cause)}`, { cause })
+      throw new GossipError(code, `${what} at ${formatAddress(to)} failed: ${reasonOf(cause)}`, {
+        cause,
+      })
     }
   }
 
@@ -62,9 +69,11 @@ class QueuedFetcher implements Fetcher {
     deadline: number,
     signal: AbortSignal,
   ): Promise<Uint8Array> {
-    const options = { streams: this.#streams, clock: this.#clock, deadline, signal }
+    const [streams, clock, envelope] = [this.#streams, this.#clock, this.#envelope]
+    const options = { streams, clock, envelope, deadline, signal }
     const step = await ask(to, encodeStream(message), options)
-    if (step.kind !== 'message') throw new Error('the answer was cut off or malformed')
+    if (step.kind === 'failed') throw new Error(problemText(step.problem.kind, this.#envelope))
+    if (step.kind !== 'message') throw new Error('the answer was cut off')
     if (step.message.kind !== 'fetchReply') throw new Error('the answer was not to a fetch')
     if (step.message.refused) throw new Error(`refused: ${step.message.text.slice(0, 200)}`)
     return step.message.body

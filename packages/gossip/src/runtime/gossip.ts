@@ -1,5 +1,5 @@
 /** One member of a cluster, running: the core, its two transports, and everybody who listens. */
-import { formatAddress, invariant } from '@kith/interface'
+import { invariant } from '@kith/interface'
 import type {
   Address,
   GossipExtension,
@@ -21,7 +21,7 @@ import {
 } from '../core/index.ts'
 import type { Command, JoinOutcome, Output, State, UserEvent } from '../core/index.ts'
 import { GossipError, optionsError } from '../errors.ts'
-import { encodeStream } from '../wire/codec.ts'
+import { encodeStream, packetOverhead } from '../wire/codec.ts'
 import type { AnyStreamMessage } from '../wire/codec.ts'
 import { bind } from './bind.ts'
 import type { Bound } from './bind.ts'
@@ -41,10 +41,13 @@ import { createNews } from './news.ts'
 import type { News } from './news.ts'
 import { isWildcard, resolveGossipOptions, seedProblems } from './options.ts'
 import type { ResolvedGossipOptions } from './options.ts'
+import { createPackets } from './packets.ts'
+import type { Packets } from './packets.ts'
 import { createPending } from './pending.ts'
 import type { Done } from './pending.ts'
 import { createQueries } from './queries.ts'
 import type { Queries } from './queries.ts'
+import { joinError } from './refusal.ts'
 import { resolveSeeds } from './resolve.ts'
 import { checkEvent, checkStream, questionOf } from './talk.ts'
 import type {
@@ -78,12 +81,12 @@ class RunningGossip implements Gossip {
   readonly #extensions: Extensions
   readonly #queries: Queries
   readonly #incoming: Incoming
+  readonly #packets: Packets
   readonly #counters = new Map<string, number>()
   readonly #pending = createPending()
   readonly #abort = new AbortController()
   #phase: 'new' | 'starting' | 'running' | 'left' | 'stopped' = 'new'
   #running: Running | undefined
-  #known: Set<string> | undefined
   #stopped: Promise<void> | undefined
   /** Why the member ended by itself. */
   #lost: GossipError | undefined
@@ -111,8 +114,14 @@ class RunningGossip implements Gossip {
       removed: (name) => this.#command({ kind: 'retract', name }),
       failed: (name, cause) => this.#news.warn({ kind: 'extensionFailed', name, cause }),
     })
+    this.#packets = createPackets({
+      envelope: options.envelope,
+      members: () => this.members(),
+      count: (kind, by) => this.#count(kind, by),
+    })
     this.#incoming = createIncoming({
       clock,
+      envelope: options.envelope,
       streamTimeoutMs: options.timings.streamTimeoutMs,
       signal: this.#abort.signal,
       count: (kind, by) => this.#count(kind, by),
@@ -202,13 +211,14 @@ class RunningGossip implements Gossip {
   }
 
   async #launch(bound: Bound, lookout: Lookout, signal: AbortSignal): Promise<void> {
-    const { name, advertise, tags, timings, policy, context } = this.#options
+    const { name, advertise, tags, timings, policy, context, envelope } = this.#options
     const { clock, random } = context
     const port =
       advertise === undefined || advertise.port === 0 ? bound.address.port : advertise.port
     const address = { host: advertise?.host ?? bound.address.host, port }
     const { restored } = lookout
-    const core = { name, address, tags, timings, policy, restored, digests: nodeDigests }
+    const given = { name, address, tags, timings, policy, restored, digests: nodeDigests }
+    const core = { ...given, packetOverheadBytes: packetOverhead(envelope) }
     const state = createState(core, random)
     const engine = createEngine({
       state,
@@ -223,12 +233,14 @@ class RunningGossip implements Gossip {
     const exchanges = createExchanges({
       streams,
       clock,
+      envelope,
       signal: this.#abort.signal,
       run: (input) => engine.run(input),
       count: (kind, by) => this.#count(kind, by),
     })
     this.#phase = 'running'
-    this.#running = { state, engine, bound, exchanges, fetcher: createFetcher(streams, clock) }
+    const fetcher = createFetcher(streams, clock, envelope)
+    this.#running = { state, engine, bound, exchanges, fetcher }
     this.#command({ kind: 'start' })
     for (const extension of this.#extensions.names)
       this.#command({ kind: 'extend', name: extension })
@@ -275,19 +287,16 @@ class RunningGossip implements Gossip {
     const found = await resolveSeeds(addresses, state.address.port)
     const outcome =
       found.addresses.length === 0
-        ? { joined: 0, failures: [] }
+        ? { joined: 0, failures: [], problems: [] }
         : await this.#join(found.addresses, ignoreOld)
     if (outcome.joined > 0) return outcome.joined
     const failures = [...found.failures, ...outcome.failures]
-    const message = `none of ${addresses.length} addresses could be joined: ${failures.join('; ')}`
-    throw new GossipError('ERR_GOSSIP_JOIN_FAILED', message.slice(0, 2000), {
-      details: { failures },
-    })
+    throw joinError(addresses.length, failures, outcome.problems)
   }
 
   async #join(addresses: readonly Address[], ignoreOld: boolean): Promise<JoinOutcome> {
     const { join } = await this.#ask((id) => ({ kind: 'join', id, addresses, ignoreOld }))
-    return join ?? { joined: 0, failures: [] }
+    return join ?? { joined: 0, failures: [], problems: [] }
   }
 
   async setTags(tags: Readonly<Record<string, string>>): Promise<void> {
@@ -421,23 +430,15 @@ class RunningGossip implements Gossip {
   }
 
   #packet(from: Address, bytes: Uint8Array): void {
-    this.#count('packetsIn')
-    this.#count('bytesIn', bytes.length)
-    if (!this.#knownAddresses().has(formatAddress(from))) this.#count('packetsFromStrangers')
-    this.#running?.engine.run({ kind: 'packet', from, bytes })
-  }
-
-  #knownAddresses(): ReadonlySet<string> {
-    this.#known ??= new Set(this.members().map(({ address }) => formatAddress(address)))
-    return this.#known
+    const inside = this.#packets.received(from, bytes)
+    if (inside === undefined) return
+    this.#running?.engine.run({ kind: 'packet', from, bytes: inside })
   }
 
   #execute(output: Output): void {
     switch (output.kind) {
       case 'send':
-        this.#count('packetsOut')
-        this.#count('bytesOut', output.bytes.length)
-        return this.#running?.bound.packets.send(output.to, output.bytes)
+        return this.#running?.bound.packets.send(output.to, this.#packets.sealed(output.bytes))
       case 'request':
         return void this.#running?.exchanges.request(output)
       case 'respond':
@@ -447,7 +448,7 @@ class RunningGossip implements Gossip {
         return this.#running?.engine.run({ kind: 'collected', id: output.id, states })
       }
       case 'event':
-        if ('member' in output.event) this.#known = undefined
+        if ('member' in output.event) this.#packets.membersChanged()
         this.#lookout?.tell(output.event)
         this.#news.tell(output.event)
         if (output.event.kind === 'conflictLost') this.#nameLost()

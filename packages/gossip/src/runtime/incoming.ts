@@ -3,8 +3,8 @@
  * time and in the bytes that all of them hold together.
  */
 import type { Address, ByteStream, Clock } from '@kith/interface'
-import type { AnyStreamMessage } from '../wire/codec.ts'
-import { encodeStream } from '../wire/codec.ts'
+import type { AnyStreamMessage, Envelope } from '../wire/codec.ts'
+import { createSealedDecoder, encodeStream, sealStream } from '../wire/codec.ts'
 import { finish, readMessage, withDeadline } from './exchange.ts'
 
 /** memberlist's own bound on exchanges at one time. */
@@ -17,6 +17,7 @@ const firstByteMsMin = 1000
 
 export interface IncomingOptions {
   readonly clock: Clock
+  readonly envelope: Envelope
   readonly streamTimeoutMs: number
   readonly signal: AbortSignal
   readonly count: (kind: string, by?: number) => void
@@ -73,19 +74,20 @@ class IncomingStreams implements Incoming {
   }
 
   async #serve(stream: ByteStream): Promise<void> {
-    const { clock, streamTimeoutMs, signal } = this.#options
+    const { clock, envelope, streamTimeoutMs, signal } = this.#options
     const deadline = clock.now() + streamTimeoutMs
     await withDeadline(stream, { clock, deadline, signal }, async () => {
       const bytes = await this.#answer(stream)
       if (bytes === undefined) return
-      await stream.write(bytes)
+      await stream.write(sealStream(envelope, bytes, 'answerer'))
       await finish(stream)
     })
   }
 
   async #answer(stream: ByteStream): Promise<Uint8Array | undefined> {
-    const { answer, count } = this.#options
-    const step = await readMessage(this.#impatient(stream), (change) => {
+    const { answer, count, envelope } = this.#options
+    const decoder = createSealedDecoder(envelope, 'opener')
+    const step = await readMessage(this.#impatient(stream), decoder, (change) => {
       this.#heldBytes += change
       if (this.#heldBytes <= heldBytesMax) return
       count('streamBytesFull')

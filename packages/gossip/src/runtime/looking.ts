@@ -7,6 +7,7 @@ import { formatAddress, sameAddress } from '@kith/interface'
 import type { Address, CancelTimer, Clock, Member, Random } from '@kith/interface'
 import type { JoinOutcome } from '../core/index.ts'
 import type { Remembered } from '../core/memory.ts'
+import type { DecodeProblemKind } from '../wire/problem.ts'
 import { createPatience } from './patience.ts'
 import type { Found } from './sources.ts'
 
@@ -32,7 +33,10 @@ export interface LookingOptions {
   /** Exchanges state with each; never rejects while this member runs. */
   readonly join: (addresses: readonly Address[]) => Promise<JoinOutcome>
   /** An attempt of a member that is alone reached nobody. */
-  readonly unreachable: (failures: readonly string[]) => void
+  readonly unreachable: (
+    failures: readonly string[],
+    problems: readonly DecodeProblemKind[],
+  ) => void
   readonly count: (kind: string) => void
 }
 
@@ -127,17 +131,19 @@ class Looker implements Looking {
     const [outcome, again] = await Promise.all([asked, this.#rejoin()])
     // Success alone proves nothing: what answered may be ourselves, behind another address.
     if (this.#stopped || !this.#alone()) return
-    const all = [...failures, ...(outcome?.failures ?? []), ...again]
-    if (all.length > 0) unreachable(all)
+    const outcomes = outcome === undefined ? again : [outcome, ...again]
+    const all = [...failures, ...outcomes.flatMap((one) => one.failures)]
+    const problems = outcomes.flatMap((one) => one.problems)
+    if (all.length > 0) unreachable(all, problems)
   }
 
   /**
    * A few of those remembered at a time, in any order, until one answers. The next attempt goes on
    * with those not asked yet.
    */
-  async #rejoin(): Promise<readonly string[]> {
+  async #rejoin(): Promise<readonly JoinOutcome[]> {
     const { join, count } = this.#options
-    const failures: string[] = []
+    const outcomes: JoinOutcome[] = []
     for (let batch = 0; batch < rejoinBatchesMax; batch += 1) {
       if (this.#stopped || (batch > 0 && !this.#alone())) break
       if (this.#waiting.length === 0 && batch === 0) this.#waiting = this.#shuffled()
@@ -145,10 +151,10 @@ class Looker implements Looking {
       if (some.length === 0) break
       count('rejoins')
       const outcome = await join(some)
-      failures.push(...outcome.failures)
+      outcomes.push(outcome)
       if (outcome.joined > 0) break
     }
-    return failures
+    return outcomes
   }
 
   #shuffled(): Address[] {

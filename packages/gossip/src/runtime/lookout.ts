@@ -9,6 +9,7 @@ import type { Looking } from './looking.ts'
 import type { ResolvedGossipOptions } from './options.ts'
 import { openRecorder } from './recorder.ts'
 import type { Recorder, Standing } from './recorder.ts'
+import { seedsWarning } from './refusal.ts'
 import { createSources } from './sources.ts'
 import type { Sources } from './sources.ts'
 import type { GossipWarning } from './types.ts'
@@ -105,7 +106,7 @@ class OpenLookout implements Lookout {
       find: () => sources.find(),
       remembered: () => this.#recorder?.remembered() ?? [],
       join: (addresses) => this.#join(member, addresses),
-      unreachable: (failures) => warn({ kind: 'seedsUnreachable', failures }),
+      unreachable: (failures, problems) => warn(seedsWarning(failures, problems)),
       count,
     })
   }

@@ -18,6 +18,10 @@ import { nameProblem, resolveOptions } from '../options.ts'
 import type { GossipTimings } from '../options.ts'
 import type { Policy } from '../core/index.ts'
 import { resolvePolicy } from './policy.ts'
+import { labelBytesMax } from '../wire/codec.ts'
+import type { Envelope } from '../wire/codec.ts'
+import { createAead } from './aead.ts'
+import { isKeyring } from './keyring.ts'
 import type { GossipOptions } from './types.ts'
 
 /** Seeds one member may be configured with. */
@@ -39,6 +43,7 @@ export interface ResolvedGossipOptions {
   readonly policy: Policy
   readonly nameConflict: 'stop' | 'warn' | 'ignore'
   readonly replayOnJoin: boolean
+  readonly envelope: Envelope
   readonly context: PluginContext
 }
 
@@ -51,6 +56,10 @@ const optionNames: ReadonlySet<string> = new Set([
   'discovery',
   'snapshot',
   'rejoinAfterLeave',
+  'keyring',
+  'label',
+  'verifyIncoming',
+  'verifyOutgoing',
   'tags',
   'profile',
   'overrides',
@@ -74,11 +83,13 @@ export function resolveGossipOptions(options: GossipOptions): ResolvedGossipOpti
   const { nameConflict = 'stop', replayOnJoin = false } = options
   const policy = resolvePolicy(options, problems)
   problems.push(...sourceProblems(discovery, snapshot, rejoinAfterLeave))
+  problems.push(...envelopeProblems(options))
   const error = optionsError(problems)
   if (error !== undefined) throw error
   const { packets, streams } = requireTransports(options)
   const seeds = Object.freeze([...join])
-  const resolved = { name, packets, streams, advertise, seeds, timings, policy }
+  const envelope = envelopeOf(options)
+  const resolved = { name, packets, streams, advertise, seeds, timings, policy, envelope }
   return {
     ...resolved,
     nameConflict,
@@ -167,6 +178,29 @@ function sourceProblems(
 export function parseSeed(seed: string, defaultPort: number): Address | undefined {
   const address = parseAddress(seed.slice(seed.lastIndexOf('/') + 1), defaultPort)
   return address !== undefined && address.port > 0 ? address : undefined
+}
+
+function envelopeProblems(options: GossipOptions): OptionProblem[] {
+  const { keyring, label = '', verifyIncoming = true, verifyOutgoing = true } = options
+  const problems: OptionProblem[] = []
+  if (keyring !== undefined && !isKeyring(keyring)) {
+    problems.push({ field: 'keyring', got: 'something else', want: 'made by createKeyring' })
+  }
+  if (typeof label !== 'string' || Buffer.byteLength(label) > labelBytesMax) {
+    const want = `text of at most ${labelBytesMax} bytes`
+    problems.push({ field: 'label', got: String(label).slice(0, 60), want })
+  }
+  for (const [field, value] of Object.entries({ verifyIncoming, verifyOutgoing })) {
+    if (typeof value === 'boolean') continue
+    problems.push({ field, got: String(value).slice(0, 60), want: 'true or false' })
+  }
+  return problems
+}
+
+function envelopeOf(options: GossipOptions): Envelope {
+  const { keyring, label = '', verifyIncoming = true, verifyOutgoing = true } = options
+  const keys = (): readonly Uint8Array[] => keyring?.secrets ?? []
+  return { aead: createAead(), label: Buffer.from(label), keys, verifyIncoming, verifyOutgoing }
 }
 
 function requireTransports(options: GossipOptions): {

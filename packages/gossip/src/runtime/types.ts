@@ -12,7 +12,9 @@ import type {
   StreamTransportFactory,
 } from '@kith/interface'
 import type { CoreStats, GossipEvent, UserEvent } from '../core/index.ts'
+import type { GossipErrorCode } from '../errors.ts'
 import type { GossipTimings, Profile } from '../options.ts'
+import type { Keyring } from './keyring.ts'
 import type {
   EmitOptions,
   EventsOptions,
@@ -54,6 +56,21 @@ export interface GossipOptions {
   readonly snapshot?: string
   /** Looks for those of the snapshot also after a `leave`. Default false, as Serf. */
   readonly rejoinAfterLeave?: boolean
+  /** Keys that encrypt and authenticate all gossip, of `createKeyring`. Absent: plaintext. */
+  readonly keyring?: Keyring
+  /**
+   * Keeps clusters apart that can reach each other by mistake: members of other labels are not
+   * heard. 1 to 255 bytes. Secret it is not: it travels in the clear. Default none.
+   */
+  readonly label?: string
+  /**
+   * Refuses what is not encrypted, where there is a keyring. Default true; off only while a
+   * plaintext cluster gets its key: keyrings everywhere with both switches off, then outgoing on
+   * everywhere, then incoming.
+   */
+  readonly verifyIncoming?: boolean
+  /** Encrypts what is sent, where there is a keyring. Default true; see `verifyIncoming`. */
+  readonly verifyOutgoing?: boolean
   /** Up to 512 bytes encoded; `kith.v` is added. */
   readonly tags?: Readonly<Record<string, string>>
   /** Serf's timings; default `lan`. */
@@ -107,7 +124,13 @@ export type GossipWarning =
   /** The reader of this query is too slow: answers that find no room are dropped. */
   | { readonly kind: 'responsesDropped'; readonly query: string }
   /** This member is alone and reached nobody it was told of; tried again with back-off. */
-  | { readonly kind: 'seedsUnreachable'; readonly failures: readonly string[] }
+  | {
+      readonly kind: 'seedsUnreachable'
+      readonly failures: readonly string[]
+      /** What `join` would have rejected with, and its message. */
+      readonly code?: GossipErrorCode
+      readonly reason?: string
+    }
   /** A discovery cannot tell where others are; it is asked again, and told once until it can. */
   | { readonly kind: 'discoveryFailed'; readonly name: string; readonly cause: unknown }
   /** The snapshot file cannot be written; tried again every 30 s, and told once until it can. */
@@ -156,8 +179,9 @@ export interface Gossip
   readonly address: Address
   /**
    * Exchanges state with each address, all addresses of a name included, and resolves with how many
-   * succeeded. Rejects with `ERR_GOSSIP_JOIN_FAILED` where none did; `details.failures` has a line
-   * for each.
+   * succeeded. Rejects with `ERR_GOSSIP_JOIN_FAILED` where none did, or where the keys are why,
+   * with `ERR_GOSSIP_KEY_MISSING`, `ERR_GOSSIP_KEY_UNKNOWN` or `ERR_GOSSIP_NOT_ENCRYPTED`;
+   * `details.failures` has a line for each address.
    */
   join(addresses: readonly string[], options?: JoinOptions): Promise<number>
   /** Replaces all tags and resolves when the others could have heard of it. */

@@ -2,10 +2,15 @@
  * The door of the wire layer: everything the core and the runtime need to turn bytes into messages
  * and back. Nothing behind it throws on bytes from the network; nothing keeps state.
  */
+export { keySizes, nonceBytes, tagBytes } from './aead.ts'
+export type { Aead } from './aead.ts'
 export { addressBytes, addressText, isUnicast, sameBytes } from './address.ts'
+export { fromBase64, toBase64 } from './base64.ts'
 export { decodeCoordinate, encodeCoordinate } from './coordinate.ts'
 export { filterFor, isPattern, matchFilters } from './filter.ts'
-export { addLabel, stripLabel } from './label.ts'
+export { openPacket, packetOverhead, sealPacket, sealStream } from './envelope.ts'
+export type { Envelope } from './envelope.ts'
+export { addLabel, labelBytesMax, stripLabel } from './label.ts'
 export { encodeMessage } from './memberlist.ts'
 export { inNetwork, parseNetwork } from './network.ts'
 export type { Dialect } from './msgpack.ts'
@@ -17,9 +22,12 @@ export {
   piggybackBudget,
   understandsCrc,
 } from './packet.ts'
+export { createSealedDecoder } from './sealed-stream.ts'
+export { decodeKey, decodeKeyring, encodeKeyring, keyringBytesMax, keysMax } from './keyring.ts'
+export type { KeyringProblem, KeyringProblemKind } from './keyring.ts'
 export { decodeConflictResponse, decodeSerf, encodeConflictResponse } from './serf.ts'
 export { encodeSerf, userMessage } from './serf.ts'
 export { decodeState, encodeState } from './state.ts'
 export { createStreamDecoder, defaultStreamLimits, encodeStream } from './stream.ts'
-export type { AnyStreamMessage, StreamStep } from './stream.ts'
+export type { AnyStreamMessage, StreamDecoder, StreamStep } from './stream.ts'
 export { decodeTags, encodeTags, tagsRecord } from './tags.ts'

@@ -162,9 +162,12 @@ export function understandsCrc(protocolMax: number): boolean {
   return protocolMax >= protocolWithCrc
 }
 
-/** Bytes left for piggybacked broadcasts beside messages of `used` bytes. */
-export function piggybackBudget(used: number): number {
-  return packetBytesTarget - used - 2
+/**
+ * Bytes left for piggybacked broadcasts beside messages of `used` bytes, in a packet that a label
+ * and encryption make longer by `overhead`.
+ */
+export function piggybackBudget(used: number, overhead: number): number {
+  return packetBytesTarget - used - 2 - overhead
 }
 
 /** What a queued broadcast of this encoded length, type byte included, takes from a budget. */

@@ -16,15 +16,35 @@ export type DecodeProblemKind =
   | 'emptyMessage'
   /** An encrypted stream, which needs a key. */
   | 'encryptionMissing'
+  /** Padding that no honest member writes, by somebody who has the key. */
+  | 'encryptionPadding'
+  /** Too short to hold a nonce and a tag. */
+  | 'encryptionTruncated'
+  /** Another version of encryption than 0 and 1. */
+  | 'encryptionVersion'
   /** A count or length outside of what the format allows. */
   | 'headerOutOfRange'
-  /** A label header that is missing, foreign, empty or cut off. */
-  | 'labelInvalid'
+  /** A frame so large that only the first keys were tried, which did not fit. */
+  | 'keyTrialsExceeded'
+  /** Encrypted with a key, or for a label, that this member does not have. */
+  | 'keyUnknown'
+  /** Another label than the configured one, or one where none is. */
+  | 'labelForeign'
+  /** A label header that is empty or cut off. */
+  | 'labelMalformed'
+  /** No label header where one is configured. */
+  | 'labelMissing'
   | 'messageMalformed'
   | 'nestingTooDeep'
   | 'packetTooLarge'
+  /** Not encrypted, at a member that has a key. */
+  | 'plaintextRefused'
+  /** Not encrypted and taken all the same, because `verifyIncoming` is off. */
+  | 'plaintextTaken'
   /** A push/pull row without a usable name or state; the other rows are used. */
   | 'rowSkipped'
+  /** A stream that ended before its first byte. */
+  | 'streamEmpty'
   /** A stream message beyond the memory one may take. */
   | 'streamTooLarge'
   | 'streamTruncated'

@@ -3,6 +3,7 @@
  * only for something large of which a good part is there: growing by doubling would leave more
  * behind than it holds.
  */
+import { releaseBytes } from '@kith/interface'
 
 /** What has to be there of something large before all of its room is taken at once. */
 const earnestBytes = 1_048_576
@@ -48,16 +49,26 @@ export class ByteQueue {
     return part
   }
 
+  /** Drops everything unread and frees its memory at once; what was taken stays. */
+  release(): void {
+    releaseBytes(this.#bytes)
+    this.#bytes = new Uint8Array(0)
+    this.#start = 0
+    this.#end = 0
+  }
+
   #makeRoom(extra: number, wanted: number): void {
     const unread = this.view()
-    const room = unread.length + extra
+    const { length } = unread
+    const room = length + extra
     // Half of the buffer may stay read bytes; beyond that it is cheaper to move than to grow.
     const fits = room <= this.#bytes.length / 2
     const bytes = fits ? this.#bytes : new Uint8Array(this.#size(room, wanted))
     bytes.set(unread)
+    if (!fits) releaseBytes(this.#bytes)
     this.#bytes = bytes
     this.#start = 0
-    this.#end = unread.length
+    this.#end = length
   }
   #size(room: number, wanted: number): number {
     const doubled = Math.max(room, this.#bytes.length * 2, 1024)

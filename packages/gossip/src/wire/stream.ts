@@ -94,6 +94,8 @@ export interface StreamDecoder {
   end(): StreamStep
   /** Bytes held now, for a bound over many streams. */
   readonly heldBytes: number
+  /** Frees them; nothing is pushed afterwards, and messages that came out stay whole. */
+  close(): void
 }
 
 export function createStreamDecoder(limits: StreamLimits = defaultStreamLimits): StreamDecoder {
@@ -150,6 +152,10 @@ class Decoder implements StreamDecoder {
   end(): StreamStep {
     this.#outcome ??= this.#failed('streamTruncated')
     return this.#outcome
+  }
+
+  close(): void {
+    this.#queue.release()
   }
 
   #heldMax(): number {

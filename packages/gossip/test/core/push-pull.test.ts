@@ -149,7 +149,7 @@ describe('a join', () => {
     ])
     const [first, second, third] = requests.map(({ id }) => id)
     core.input({ kind: 'reply', id: first ?? 0, message: pushPull([row('a')]) })
-    core.input({ kind: 'requestFailed', id: second ?? 0, reason: 'refused' })
+    core.input({ kind: 'requestFailed', id: second ?? 0, reason: 'refused', problem: 'keyUnknown' })
     const before = core.outputs.length
     core.input({ kind: 'reply', id: third ?? 0, message: { kind: 'error', text: 'go away' } })
     const [done] = core.outputs.slice(before).filter((output) => output.kind === 'done')
@@ -162,6 +162,7 @@ describe('a join', () => {
           `${addressOf('b').host}:7946: refused`,
           `${addressOf('c').host}:7946: refused: go away`,
         ],
+        problems: ['keyUnknown'],
       },
     })
     expect(core.state.intents.size).toBe(1)
@@ -170,7 +171,9 @@ describe('a join', () => {
   it('GOS-63 to nobody at all is done at once', () => {
     const core = new Core()
     const outputs = core.command({ kind: 'join', id: 5, addresses: [] })
-    expect(outputs).toEqual([{ kind: 'done', id: 5, join: { joined: 0, failures: [] } }])
+    expect(outputs).toEqual([
+      { kind: 'done', id: 5, join: { joined: 0, failures: [], problems: [] } },
+    ])
   })
 
   it('GOS-63 a hundred dead seeds are tried a few at a time', () => {

@@ -1,6 +1,8 @@
 // What the wire's tests share: captured vectors and small messages.
 import { readdirSync, readFileSync } from 'node:fs'
 import { fromHex } from '@kith/interface'
+import { createAead } from '../../src/runtime/aead.ts'
+import type { Aead, Envelope } from '../../src/wire/codec.ts'
 import type { AliveMessage, PushPullMessage, PushPullRow } from '../../src/wire/message.ts'
 
 const fixtures = new URL('../fixtures/', import.meta.url)
@@ -42,4 +44,20 @@ export function row(name: string): PushPullRow {
 
 export function pushPull(names: readonly string[], userState = utf8('state')): PushPullMessage {
   return { kind: 'pushPull', join: true, rows: names.map(row), userState }
+}
+
+/** An envelope of given keys and label; without any, what an open cluster has. */
+export function envelopeOf(
+  given: {
+    readonly label?: Uint8Array
+    readonly keys?: readonly Uint8Array[]
+    readonly nonce?: Aead['nonce']
+    readonly verifyIncoming?: boolean
+    readonly verifyOutgoing?: boolean
+  } = {},
+): Envelope {
+  const { label = hex(''), keys = [], verifyIncoming = true, verifyOutgoing = true } = given
+  const plain = createAead()
+  const aead = { ...plain, nonce: given.nonce ?? plain.nonce }
+  return { aead, label, keys: () => keys, verifyIncoming, verifyOutgoing }
 }

@@ -3,8 +3,7 @@ import { toHex } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
 import { describe, expect, it } from 'vitest'
 import {
-  addLabel,
-  createStreamDecoder,
+  createSealedDecoder,
   decodeConflictResponse,
   decodeCoordinate,
   decodePacket,
@@ -18,11 +17,13 @@ import {
   encodeState,
   encodeStream,
   encodeTags,
-  stripLabel,
+  openPacket,
+  sealPacket,
+  sealStream,
 } from '../../src/wire/codec.ts'
-import type { AnyStreamMessage, Dialect } from '../../src/wire/codec.ts'
+import type { AnyStreamMessage, Dialect, Envelope } from '../../src/wire/codec.ts'
 import type { AckMessage, PacketMessage, UserMessage } from '../../src/wire/message.ts'
-import { vector, vectorNames } from './support.ts'
+import { envelopeOf, hex, vector, vectorNames } from './support.ts'
 
 const lab1 = new TextEncoder().encode('lab1')
 const none = new Uint8Array(0)
@@ -34,8 +35,12 @@ interface PacketVector {
   readonly crc?: true
   readonly compress?: true
   readonly label?: Uint8Array
+  readonly key?: true
   readonly dialect?: Dialect
 }
+
+/** The key of every encrypted vector, for AES-128. */
+const key = hex('000102030405060708090a0b0c0d0e0f')
 
 const packetVectors: readonly PacketVector[] = [
   { name: 'udp-ping', kinds: ['ping'] },
@@ -83,6 +88,24 @@ const packetVectors: readonly PacketVector[] = [
   { name: 'label-udp-query', kinds: ['query'], crc: true, label: lab1, dialect: 'new' },
   { name: 'label-udp-relay', kinds: ['relay'], label: lab1, dialect: 'new' },
   { name: 'new-udp-ping-16byte-source', kinds: ['ping'], dialect: 'new' },
+  { name: 'enc-udp-join', kinds: ['joinIntent'], crc: true, key: true },
+  {
+    name: 'enc-udp-compound',
+    kinds: ['alive', 'alive', 'joinIntent'],
+    crc: true,
+    key: true,
+  },
+  { name: 'enc-udp-ack', kinds: ['ack'], key: true },
+  { name: 'enc-udp-query-install-key', kinds: ['query', 'query'], crc: true, key: true },
+  { name: 'enc-udp-key-response', kinds: ['queryResponse'], key: true },
+  { name: 'label-enc-udp-ping', kinds: ['ping'], label: lab1, key: true, dialect: 'new' },
+  {
+    name: 'label-enc-udp-compound',
+    kinds: ['alive', 'alive', 'joinIntent'],
+    crc: true,
+    label: lab1,
+    key: true,
+  },
 ]
 
 interface StreamVector {
@@ -92,6 +115,9 @@ interface StreamVector {
   readonly rows?: readonly string[]
   readonly compress: boolean
   readonly label?: Uint8Array
+  readonly key?: true
+  /** The far side's half of the stream: without a label header, also where there is a label. */
+  readonly answer?: true
   readonly dialect?: Dialect
 }
 
@@ -150,25 +176,33 @@ const streamVectors: readonly StreamVector[] = [
     compress: false,
     dialect: 'new',
   },
+  { name: 'enc-tcp-pushpull-request', kind: 'pushPull', rows: ['e2'], compress: true, key: true },
+  { name: 'enc-tcp-pushpull-response', kind: 'pushPull', rows: ['e1'], compress: false, key: true },
+  {
+    name: 'label-enc-tcp-pushpull-request',
+    kind: 'pushPull',
+    rows: ['b'],
+    compress: false,
+    label: lab1,
+    key: true,
+    dialect: 'new',
+  },
+  {
+    name: 'label-enc-tcp-pushpull-response',
+    kind: 'pushPull',
+    rows: ['a'],
+    compress: false,
+    label: lab1,
+    key: true,
+    answer: true,
+    dialect: 'new',
+  },
 ]
 
 const decodeOnly = ['accepted-tcp-pushpull-plain']
 
 /** Captured vectors of layers that are not built yet, by the reason. */
 const notCovered: Readonly<Record<string, readonly string[]>> = {
-  'needs the encryption layer': [
-    'enc-tcp-pushpull-request',
-    'enc-tcp-pushpull-response',
-    'enc-udp-ack',
-    'enc-udp-compound',
-    'enc-udp-join',
-    'enc-udp-key-response',
-    'enc-udp-query-install-key',
-    'label-enc-tcp-pushpull-request',
-    'label-enc-tcp-pushpull-response',
-    'label-enc-udp-compound',
-    'label-enc-udp-ping',
-  ],
   'belongs to the RPC protocol, another package': [
     'rpc-event-request',
     'rpc-event-response',
@@ -229,6 +263,20 @@ function rewriteStream(message: AnyStreamMessage, dialect: Dialect): AnyStreamMe
   return { ...message, rows, userState: encodeState(state, dialect) }
 }
 
+/** What was around captured bytes; what it seals gets the nonce that they have at `nonceAt`. */
+function capturedEnvelope(
+  bytes: Uint8Array,
+  { label = none, key: encrypted }: { readonly label?: Uint8Array; readonly key?: true },
+  nonceAt = 0,
+): Envelope {
+  const nonce = bytes.subarray(nonceAt, nonceAt + 12)
+  return envelopeOf({ label, keys: encrypted ? [key] : [], nonce: () => nonce })
+}
+
+function headerLength(label: Uint8Array | undefined): number {
+  return label === undefined ? 0 : 2 + label.length
+}
+
 function kindOf(message: PacketMessage): string {
   return message.kind === 'user' ? (message.message?.kind ?? 'unknown') : message.kind
 }
@@ -238,42 +286,55 @@ function rowNames(message: AnyStreamMessage): readonly string[] | undefined {
   return message.rows.map((row) => row.name).toSorted()
 }
 
-function wholeStream(bytes: Uint8Array): AnyStreamMessage {
-  const step = createStreamDecoder().push(bytes)
+function wholeStream(
+  bytes: Uint8Array,
+  envelope: Envelope = envelopeOf(),
+  side: 'opener' | 'answerer' = 'opener',
+): AnyStreamMessage {
+  const step = createSealedDecoder(envelope, side).push(bytes)
   if (step.kind !== 'message') throw new Error(JSON.stringify(step))
   expect(step.problems).toEqual([])
   return step.message
 }
 
 describe('GOS-1 captured packets decode and are written again byte for byte', () => {
-  it.each(packetVectors)('GOS-1 $name', ({ name, kinds, crc, compress, label, dialect }) => {
+  it.each(packetVectors)('GOS-1 $name', (captured) => {
+    const { name, kinds, crc, compress, label, dialect } = captured
     const bytes = vector(name)
-    const inner = stripLabel(label ?? none, bytes) ?? none
+    const envelope = capturedEnvelope(bytes, captured, headerLength(label) + 1)
+    const { bytes: inner = none, problem } = openPacket(envelope, bytes)
+    expect(problem).toBeUndefined()
     const { messages, problems } = decodePacket(inner, nodeDigests)
     expect(problems).toEqual([])
     expect(messages.map(kindOf)).toEqual(kinds)
     const parts = messages.map((message) => rewrite(message, dialect ?? 'old'))
     const options = { crc: crc ? nodeDigests : undefined, compress: compress ?? false }
-    expect(toHex(addLabel(label ?? none, encodePacket(parts, options)))).toBe(toHex(bytes))
+    expect(toHex(sealPacket(envelope, encodePacket(parts, options)))).toBe(toHex(bytes))
   })
 })
 
 describe('GOS-1 captured streams decode and are written again byte for byte', () => {
-  it.each(streamVectors)('GOS-1 $name', ({ name, kind, rows, compress, label, dialect }) => {
+  it.each(streamVectors)('GOS-1 $name', (captured) => {
+    const { name, kind, rows, compress, label, answer, dialect } = captured
     const bytes = vector(name)
-    const message = wholeStream(stripLabel(label ?? none, bytes) ?? none)
+    const side = answer ? 'answerer' : 'opener'
+    const frameAt = answer ? 0 : headerLength(label)
+    const envelope = capturedEnvelope(bytes, captured, frameAt + 5 + 1)
+    const message = wholeStream(bytes, envelope, side)
     expect(message.kind).toBe(kind)
     expect(rowNames(message)).toEqual(rows?.toSorted())
     const written = encodeStream(rewriteStream(message, dialect ?? 'old'), {
       compress,
       dialect: dialect ?? 'old',
     })
-    expect(toHex(addLabel(label ?? none, written))).toBe(toHex(bytes))
+    expect(toHex(sealStream(envelope, written, side))).toBe(toHex(bytes))
   })
 
-  it.each(streamVectors)('GOS-1 $name in pieces of one byte', ({ name, label }) => {
-    const bytes = stripLabel(label ?? none, vector(name)) ?? none
-    const decoder = createStreamDecoder()
+  it.each(streamVectors)('GOS-1 $name in pieces of one byte', (captured) => {
+    const { name, answer } = captured
+    const bytes = vector(name)
+    const envelope = capturedEnvelope(bytes, captured)
+    const decoder = createSealedDecoder(envelope, answer ? 'answerer' : 'opener')
     for (const byte of bytes.subarray(0, -1)) {
       expect(decoder.push(Uint8Array.of(byte)).kind).toBe('more')
     }

@@ -1,0 +1,45 @@
+/** Packets on their way in and out: what is counted of them, and the envelope around them. */
+import { formatAddress, releaseBytes } from '@kith/interface'
+import type { Address, Member } from '@kith/interface'
+import { openPacket, sealPacket } from '../wire/codec.ts'
+import type { Envelope } from '../wire/codec.ts'
+
+export interface Packets {
+  /** What is inside of a datagram, for the core; undefined where it was dropped. */
+  received(from: Address, bytes: Uint8Array): Uint8Array | undefined
+  /** The datagram to send. */
+  sealed(bytes: Uint8Array): Uint8Array
+  /** Some member has come, gone or changed: who is a stranger is asked anew. */
+  membersChanged(): void
+}
+
+export interface PacketsOptions {
+  readonly envelope: Envelope
+  readonly members: () => readonly Member[]
+  readonly count: (kind: string, by?: number) => void
+}
+
+export function createPackets({ envelope, members, count }: PacketsOptions): Packets {
+  let known: ReadonlySet<string> | undefined
+  return {
+    received(from, bytes) {
+      count('packetsIn')
+      count('bytesIn', bytes.length)
+      known ??= new Set(members().map(({ address }) => formatAddress(address)))
+      if (!known.has(formatAddress(from))) count('packetsFromStrangers')
+      const opened = openPacket(envelope, bytes)
+      if (opened.problem !== undefined) count(opened.problem)
+      if (opened.bytes !== bytes) releaseBytes(bytes)
+      return opened.bytes
+    },
+    sealed(bytes) {
+      const whole = sealPacket(envelope, bytes)
+      count('packetsOut')
+      count('bytesOut', whole.length)
+      return whole
+    },
+    membersChanged() {
+      known = undefined
+    },
+  }
+}
