@@ -4,6 +4,7 @@
  */
 export { createAgent } from './agent.ts'
 export type { Agent } from './agent.ts'
+export type { EncryptionOptions } from './encryption.ts'
 export { AgentError } from './errors.ts'
 export type { AgentErrorCode, AgentErrorDetails } from './errors.ts'
 export type { AgentOptions, AgentProfile } from './options.ts'

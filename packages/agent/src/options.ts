@@ -16,12 +16,14 @@ import {
 } from '@kith/interface'
 import { systemRandom } from '@kith/interface/node'
 import { type ServiceDefinition, serviceProblems } from '@kith/registry'
+import { type EncryptionOptions, isEncrypted, resolveEncryption } from './encryption.ts'
+import type { ResolvedEncryption } from './encryption.ts'
 import { AgentError } from './errors.ts'
 import type { AgentPlugin } from './plugin.ts'
 
 export type AgentProfile = 'lan' | 'wan' | 'local'
 
-export interface AgentOptions {
+export interface AgentOptions extends EncryptionOptions {
   /** 1 to 128 of `[A-Za-z0-9._-]`, unique in the cluster. Default: the host name and a suffix. */
   readonly name?: string
   /** Where gossip listens, `host:port`. Default 127.0.0.1 with a free port. */
@@ -40,7 +42,7 @@ export interface AgentOptions {
   readonly tags?: Readonly<Record<string, string>>
   /** Pace of probes and gossip. Default lan. */
   readonly profile?: AgentProfile
-  /** Allows addresses other than loopback, although nothing is encrypted. Default false. */
+  /** Allows addresses other than loopback although gossip is not encrypted. Default false. */
   readonly insecurePlaintext?: boolean
   /** Registered at the start. */
   readonly services?: readonly ServiceDefinition[]
@@ -55,7 +57,7 @@ export interface AgentOptions {
   readonly logger?: Logger
 }
 
-export interface ResolvedAgentOptions {
+export interface ResolvedAgentOptions extends ResolvedEncryption {
   readonly name: string
   readonly bind: Address
   readonly advertise: Address | undefined
@@ -74,6 +76,11 @@ export interface ResolvedAgentOptions {
 
 const namePattern = /^[A-Za-z0-9._-]{1,128}$/
 const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
+  'encrypt',
+  'keyring',
+  'label',
+  'verifyIncoming',
+  'verifyOutgoing',
   'name',
   'bind',
   'advertise',
@@ -103,7 +110,9 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     readList(field, options[field] as readonly Item[] | undefined, problems)
   const read = (field: AddressField, anyPortFits: boolean): Address | undefined =>
     readAddress(field, options[field], anyPortFits, problems)
+  const logger = options.logger ?? silentLogger
   const resolved: ResolvedAgentOptions = {
+    ...resolveEncryption(options, logger, problems),
     name: options.name ?? defaultName(options.data, systemRandom()),
     bind: read('bind', true) ?? anyPort,
     advertise: read('advertise', true),
@@ -117,7 +126,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     checkKinds: listed('checkKinds'),
     clusterId: options.clusterId ?? 'kith',
     plugins: listed('plugins'),
-    logger: options.logger ?? silentLogger,
+    logger,
   }
   const { insecurePlaintext } = options
   if (insecurePlaintext !== undefined && typeof insecurePlaintext !== 'boolean') {
@@ -126,7 +135,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
   }
   checkPlain(resolved, problems)
   checkLists(resolved, problems)
-  if (insecurePlaintext !== true) checkLoopback(resolved, problems)
+  if (insecurePlaintext !== true && !isEncrypted(resolved)) checkLoopback(resolved, problems)
   if (problems.length > 0) {
     throw new AgentError('ERR_AGENT_OPTIONS', describeProblems(problems), { details: { problems } })
   }
@@ -254,7 +263,8 @@ function checkLoopback(options: ResolvedAgentOptions, problems: OptionProblem[])
   for (const field of ['bind', 'http'] as const) {
     const { host, port } = options[field]
     if (isLoopback(host)) continue
-    const want = 'a loopback address unless insecurePlaintext is set: nothing is encrypted'
+    const want =
+      'a loopback address unless there is a key (encrypt or keyring) or insecurePlaintext is set'
     problems.push({ field, got: showValue(`${host}:${port}`), want })
   }
 }

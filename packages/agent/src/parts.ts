@@ -181,8 +181,9 @@ async function startGossip(
   signal: AbortSignal,
   stops: Stop[],
 ): Promise<Gossip> {
-  const { name, advertise, logger } = options
+  const { name, advertise, logger, keyring, label, verifyIncoming, verifyOutgoing } = options
   const told = toldHttpAddress(options, httpAddress)
+  warnOfPlainHttp(options, httpAddress)
   const gossip = createGossip({
     name,
     packets,
@@ -191,6 +192,10 @@ async function startGossip(
     profile: options.profile,
     tags: { ...options.tags, ...(told === undefined ? {} : { [HTTP_TAG]: formatAddress(told) }) },
     context: { logger },
+    label,
+    verifyIncoming,
+    verifyOutgoing,
+    ...(keyring === undefined ? {} : { keyring }),
     ...(advertise === undefined ? {} : { advertise }),
   })
   stops.push({ name: 'gossip', stop: () => gossip.stop() })
@@ -215,6 +220,13 @@ export function toldHttpAddress(
     return undefined
   }
   return bound
+}
+
+/** The key is gossip's: whoever set one may think that it covers the other door as well. */
+function warnOfPlainHttp({ keyring, logger }: ResolvedAgentOptions, bound: Address): void {
+  if (keyring === undefined || isLoopback(bound.host)) return
+  const text = 'the key encrypts gossip only: HTTP, with the records copied over it, is plaintext'
+  logger.warn({ http: formatAddress(bound) }, text)
 }
 
 function sourceOf(member: Member): ReturnType<typeof httpSource> | undefined {

@@ -5,6 +5,8 @@ import { flatten } from '../src/figures.ts'
 import { resolveAgentOptions } from '../src/options.ts'
 import { toldHttpAddress } from '../src/parts.ts'
 
+const key = 'AAECAwQFBgcICQoLDA0ODw=='
+
 interface Thrown {
   readonly code: string
   readonly details: { readonly problems: readonly { readonly field: string }[] }
@@ -31,6 +33,7 @@ describe('options', () => {
       tags: { 'kith.v': '1', role: 5 },
       plugins: [{ name: 'x' }],
       encrypt: 'key',
+      password: 'x',
     } as never
     const cause = thrownBy(() => createAgent(wrong))
     expect(cause.code).toBe('ERR_AGENT_OPTIONS')
@@ -41,6 +44,7 @@ describe('options', () => {
       'http',
       'join[0]',
       'name',
+      'password',
       'plugins[0]',
       'profile',
       'tags.kith.v',
@@ -55,9 +59,24 @@ describe('options', () => {
     { http: '[::]:80' },
   ])('refuses %j unless plaintext is allowed', (options) => {
     expect(() => createAgent(options)).toThrow(
-      /must be a loopback address unless insecurePlaintext/,
+      /must be a loopback address unless there is a key .* or insecurePlaintext/,
     )
     expect(() => createAgent({ ...options, insecurePlaintext: true })).not.toThrow()
+    expect(() => createAgent({ ...options, encrypt: key })).not.toThrow()
+    // Half of a migration is plaintext still.
+    for (const half of [{ verifyIncoming: false }, { verifyOutgoing: false }]) {
+      expect(() => createAgent({ ...options, encrypt: key, ...half })).toThrow(/insecurePlaintext/)
+    }
+  })
+
+  it('never show the key they refuse', () => {
+    const secret = 'AAECAwQFBgcICQoLDA0ODw='
+    expect(() => createAgent({ encrypt: secret })).toThrow(/encrypt must be base64.* got 23 charac/)
+    for (const options of [{ encrypt: secret }, { encrypt: key, keyring: 'none.json' }]) {
+      const { details } = thrownBy(() => createAgent(options))
+      expect(JSON.stringify(details)).not.toContain('AAEC')
+      expect(details.problems.map(({ field }) => field)).toEqual(['encrypt'])
+    }
   })
 
   it('asks for an address that others reach where every address is bound', () => {

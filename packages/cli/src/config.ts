@@ -32,6 +32,11 @@ export interface AgentConfig {
   readonly httpAdvertise?: string | undefined
   readonly data?: string | undefined
   readonly tags?: Record<string, string> | undefined
+  readonly encrypt?: string | undefined
+  readonly keyring?: string | undefined
+  readonly label?: string | undefined
+  readonly verifyIncoming?: boolean | undefined
+  readonly verifyOutgoing?: boolean | undefined
   readonly insecurePlaintext?: boolean | undefined
   readonly profile?: Profile | undefined
   readonly services?: ServiceConfig[] | undefined
@@ -72,6 +77,7 @@ function oneOf<const Values extends readonly [string, ...string[]]>(values: Valu
 }
 
 const texts = z.record(z.string(), z.string({ error: 'text' }), { error: 'an object of texts' })
+const keyError = 'base64 of 16, 24 or 32 bytes, as kith keygen prints'
 const portError = 'an integer from 1 to 65535'
 
 const service = z.strictObject(
@@ -107,6 +113,11 @@ const schema = z.strictObject(
     httpAdvertise: address(0).optional(),
     data: text('the path of a directory').optional(),
     tags: texts.optional(),
+    encrypt: z.string({ error: keyError }).optional(),
+    keyring: text('the path of a keyring file').optional(),
+    label: text('text of 1 to 255 bytes').optional(),
+    verifyIncoming: z.boolean({ error: 'true or false' }).optional(),
+    verifyOutgoing: z.boolean({ error: 'true or false' }).optional(),
     insecurePlaintext: z.boolean({ error: 'true or false' }).optional(),
     profile: oneOf(profiles).optional(),
     services: z.array(service, { error: 'a list of services' }).optional(),

@@ -26,6 +26,19 @@ export function textFlag(want: string, fits: (text: string) => boolean): (text: 
   return (text) => (fits(text) ? text : refuse(text, want))
 }
 
+/** A key of the cluster. What is refused is not shown: it may be most of a key. */
+export function keyFlag(text: string): string {
+  const bytes = Buffer.from(text, 'base64')
+  if ([16, 24, 32].includes(bytes.length) && bytes.toString('base64') === text) return text
+  const want = 'base64 of 16, 24 or 32 bytes, as kith keygen prints'
+  throw new InvalidArgumentError(`It must be ${want}, got ${text.length} characters.`)
+}
+
+export function labelFlag(text: string): string {
+  const bytes = Buffer.byteLength(text)
+  return bytes >= 1 && bytes <= 255 ? text : refuse(text, 'text of 1 to 255 bytes')
+}
+
 export function addAddress(text: string, earlier: readonly string[] = []): string[] {
   // Serf's form NAME/HOST:PORT is taken as well: the name says who is expected there.
   const slash = text.indexOf('/')

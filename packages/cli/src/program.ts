@@ -1,6 +1,7 @@
 /** The command `kith`: its subcommands, and what they exit with. */
 import { Command, CommanderError } from 'commander'
 import { agentCommand } from './commands/agent.ts'
+import { keygenCommand } from './commands/keygen.ts'
 import { logCommand } from './commands/log.ts'
 import { membersCommand } from './commands/members.ts'
 import { resolveCommand, servicesCommand } from './commands/services.ts'
@@ -20,6 +21,7 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
     code = result
   }
   program.addCommand(agentCommand(io, done))
+  program.addCommand(keygenCommand(io))
   const queries = [membersCommand, servicesCommand, resolveCommand, logCommand]
   for (const make of queries) program.addCommand(make(io, done))
   for (const command of everyCommand(program)) {

@@ -49,7 +49,7 @@ describe('flags', () => {
   it('refuses an address that others reach, without the flag for it', async () => {
     const run = await kith(['agent', '--bind', '0.0.0.0:0', '--http', '10.1.2.3:0'])
     expect(run.code).toBe(2)
-    expect(run.err).toContain('bind must be a loopback address unless insecurePlaintext')
+    expect(run.err).toContain('bind must be a loopback address unless there is a key')
     expect(run.err).toContain('http must be a loopback address')
   })
 })
@@ -69,7 +69,7 @@ describe('the configuration file', () => {
           { port: 80, chekcs: [] },
         ],
         profile: 'fast',
-        encrypt: 'key',
+        password: 'key',
       }),
     )
     const { code, err } = await kith(['agent', '--config', file])
@@ -83,7 +83,7 @@ describe('the configuration file', () => {
       'services[1].service must be the name of a service, got nothing',
       'services[1].chekcs must be absent',
       'profile must be one of lan, wan, local, got "fast"',
-      'encrypt must be absent',
+      'password must be absent',
     ]) {
       expect(err).toContain(text)
     }

@@ -10,6 +10,7 @@ let folder = ''
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'kith-bad-'))
   await writeFile(join(folder, 'file'), 'a file, no directory')
+  await writeFile(join(folder, 'half.json'), '["AAECAwQFBgcICQoLDA0ODw==", "EBES')
 })
 afterAll(() => rm(folder, { recursive: true }))
 
@@ -29,12 +30,16 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     '--http-advertise': [...addresses, '0.0.0.0:1', '[::]:1'],
     '--data': ['', 'FOLDER/file'],
     '--tag': ['novalue', '=x', '', 'kith.v=2', `x=${'y'.repeat(600)}`],
+    '--encrypt': ['', 'key', 'AAECAwQFBgcICQoLDA0ODw', 'AAEC', `${'A'.repeat(43)}B`],
+    '--keyring': ['', 'FOLDER/none.json', 'FOLDER', 'FOLDER/file', 'FOLDER/half.json'],
+    '--label': ['', 'x'.repeat(256)],
     '--profile': ['fast', 'LAN', ''],
     '--service': ['web', ':80', 'web:0', 'web:65536', 'web:x', '', 'a b:80', 'a.b:80'],
     '--config': ['', 'FOLDER/none.json', 'FOLDER/file', 'FOLDER'],
     '--log-level': ['loud', 'INFO', ''],
     '--log-format': ['xml', ''],
   },
+  keygen: {},
   members: query,
   services: query,
   resolve: { ...query, '--tag': ['', 'x'.repeat(129)], '--limit': [...wholes, '0', '10001'] },
@@ -63,6 +68,7 @@ const optionOf: Readonly<Record<string, string>> = {
   '--tag': 'tags',
   '--service': 'services[0]',
   '--config': 'cannot read',
+  '--keyring': 'keyring',
 }
 /** Free ports, so that what is refused late disturbs nobody. */
 const quiet = ['--bind', '127.0.0.1:0', '--http', '127.0.0.1:0', '--log-level', 'error']
@@ -108,6 +114,8 @@ describe('flags', () => {
     [['agent', '--insecure-plaintext=yes'], '--insecure-plaintext'],
     [['agent', '--script-checks=yes'], '--script-checks'],
     [['agent', 'extra'], 'extra'],
+    [['agent', '--encrypt=AAECAwQFBgcICQoLDA0ODw==', '--keyring=k.json'], 'encrypt'],
+    [['keygen', 'extra'], 'extra'],
     [['agent', '--node'], '--node'],
     [['resolve'], 'service'],
     [['resolve', ''], 'service'],
@@ -139,6 +147,11 @@ describe('the configuration file', () => {
     httpAdvertise: [...address, '0.0.0.0:1'],
     data: ['', 7],
     tags: [[], { role: 5 }, { 'kith.v': '2' }, 'a=b'],
+    encrypt: ['', 'key', 'AAECAwQFBgcICQoLDA0ODw', 7],
+    keyring: ['', '/nowhere/keyring.json', '/', 7],
+    label: ['', 'x'.repeat(256), 7],
+    verifyIncoming: ['no', 1],
+    verifyOutgoing: ['no', 1],
     insecurePlaintext: ['yes', 1],
     scriptChecks: ['yes', 1],
     profile: ['fast', 1],

@@ -10,6 +10,8 @@ import {
   addressFlag,
   addService,
   addTag,
+  keyFlag,
+  labelFlag,
   type ServiceFlag,
   textFlag,
 } from '../flags.ts'
@@ -32,6 +34,9 @@ interface AgentFlags {
   readonly httpAdvertise?: Address
   readonly data?: string
   readonly tag?: Record<string, string>
+  readonly encrypt?: string
+  readonly keyring?: string
+  readonly label?: string
   readonly insecurePlaintext?: true
   readonly profile?: Profile
   readonly service?: ServiceFlag[]
@@ -56,7 +61,10 @@ export function agentCommand(io: Io, done: (code: number) => void): Command {
     .option('--http-advertise <host:port>', 'where others reach it', anyPort)
     .option('--data <dir>', 'where the log is kept; default: in memory only')
     .option('--tag <name=value>', 'tell all members something (again for more)', addTag)
-    .option('--insecure-plaintext', 'allow addresses other than loopback; nothing is encrypted')
+    .option('--encrypt <key>', 'the key of the cluster, as kith keygen prints it', keyFlag)
+    .option('--keyring <file>', 'a keyring file instead: JSON list of keys, the primary first')
+    .option('--label <text>', 'keep apart from clusters of other labels; default: none', labelFlag)
+    .option('--insecure-plaintext', 'allow addresses other than loopback without a key')
     .addOption(new Option('--profile <profile>', 'pace; default lan').choices(profiles))
     .option('--service <name:port>', 'register a service (again for more)', addService)
     .option('--script-checks', 'let checks run programs: whoever may register a service may, too')
@@ -96,6 +104,12 @@ function mergeOptions(flags: AgentFlags, config: AgentConfig): AgentOptions {
     data: flags.data ?? config.data,
     tags: flags.tag ?? config.tags,
     profile: flags.profile ?? config.profile,
+    // A key on the command line takes the place of a keyring in the file, and the other way round.
+    encrypt: flags.encrypt ?? (flags.keyring === undefined ? config.encrypt : undefined),
+    keyring: flags.keyring ?? (flags.encrypt === undefined ? config.keyring : undefined),
+    label: flags.label ?? config.label,
+    verifyIncoming: config.verifyIncoming,
+    verifyOutgoing: config.verifyOutgoing,
     insecurePlaintext: flags.insecurePlaintext ?? config.insecurePlaintext,
     services: flags.service ?? (config.services as AgentOptions['services']),
   }
