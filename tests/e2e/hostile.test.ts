@@ -10,8 +10,7 @@ import type { Socket } from 'node:net'
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { evidence } from '../support/tier.ts'
-import { floods, pings } from './hostile/floods.ts'
-import type { Flood } from './hostile/floods.ts'
+import { floods, pings, pour } from './hostile/floods.ts'
 import { abuse, compression, framing, msgpack, values } from './hostile/packets.ts'
 import type { Attack } from './hostile/packets.ts'
 import { peakRss, TargetProcess } from './hostile/process.ts'
@@ -81,14 +80,6 @@ async function send(packets: readonly Uint8Array[]): Promise<void> {
   }
 }
 
-/** As fast as they go; what the system drops for want of room never reached the target. */
-async function pour({ count, packet }: Flood): Promise<void> {
-  for (let index = 0; index < count; index += 1) {
-    socket.send(packet(index), before.gossip, host)
-    if (index % 50 === 0) await turn()
-  }
-}
-
 /** A ping that is answered shows that everything sent before it has been read. */
 async function expectAnswering(): Promise<void> {
   const answered = once(socket, 'message')
@@ -130,7 +121,7 @@ beforeAll(async () => {
   // What a member keeps for its work anyway is no growth: it touches all of V8's space for young
   // objects within a minute of ordinary work, and this is that minute.
   await expectAnswering()
-  await pour(pings)
+  await pour(socket, before.gossip, pings)
   await expectAnswering()
   idleBytes = (await target.collect()).rssBytes
 }, 120_000)
@@ -171,7 +162,7 @@ describe.each(Object.entries(groups))('packets: %s', (group, attacks) => {
 describe.each(floods.map((flood) => [flood.title, flood] as const))('a flood of %s', (_, flood) => {
   it('leaves the member answering and in the cluster, and memory stays', async () => {
     await expectBounded(`a flood of ${flood.title}`, async () => {
-      await pour(flood)
+      await pour(socket, before.gossip, flood)
       await expectAnswering()
     })
     await expectSameView()

@@ -3,6 +3,7 @@ import { describe, it } from 'vitest'
 import { needs } from '../support/requirements.ts'
 import { atTier } from '../support/tier.ts'
 import { distance } from './distance.ts'
+import { encrypted, strangers } from './encrypted.ts'
 import { linkedBySerf } from './link.ts'
 import { kithJoinsSerf, serfsJoinKith } from './membership.ts'
 import { withCrew } from './support/crew.ts'
@@ -17,6 +18,14 @@ describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
   it('GOS-40 joins Kith: alive, tags, failure and return, leave', async () => {
     await withCrew(serfsJoinKith)
   }, 120_000)
+
+  it('GOS-108 with a key is joined by Kith, and joins it, and nothing is refused', async () => {
+    await withCrew(encrypted)
+  }, 60_000)
+
+  it('GOS-108 tells who lacks its key what is wrong, as Kith tells a Serf', async () => {
+    await withCrew(strangers)
+  }, 60_000)
 
   it(
     'GOS-41 has nothing to complain about under traffic',

@@ -1,10 +1,20 @@
 /** Datagrams by the ten thousand, each flood of one kind. */
+import type { Socket } from 'node:dgram'
+import { setImmediate as turn } from 'node:timers/promises'
 import { compressed, lzw, message, serf } from './wire.ts'
 
 export interface Flood {
   readonly title: string
   readonly count: number
   packet(index: number): Uint8Array
+}
+
+/** As fast as they go; what the system drops for want of room never reached the target. */
+export async function pour(socket: Socket, port: number, { count, packet }: Flood): Promise<void> {
+  for (let index = 0; index < count; index += 1) {
+    socket.send(packet(index), port, '127.0.0.1')
+    if (index % 50 === 0) await turn()
+  }
 }
 
 const ping = message(0, { SeqNo: 1, Node: 'target' })

@@ -40,14 +40,26 @@ export class TargetProcess {
     })
   }
 
-  static async start(name: string, ...seeds: readonly string[]): Promise<TargetProcess> {
+  static start(name: string, ...seeds: readonly string[]): Promise<TargetProcess> {
+    return TargetProcess.#start([name, ...seeds], {})
+  }
+
+  /** One whose gossip is encrypted with the keys of this file. */
+  static startEncrypted(name: string, keyring: string): Promise<TargetProcess> {
+    return TargetProcess.#start([name], { KITH_TARGET_KEYRING: keyring })
+  }
+
+  static async #start(
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+  ): Promise<TargetProcess> {
     const execArgv = [
       '--conditions=@kith/source',
       '--expose-gc',
       `--max-semi-space-size=${youngHalfMiB}`,
     ]
     const stdio: ('ignore' | 'pipe' | 'ipc')[] = ['ignore', 'ignore', 'pipe', 'ipc']
-    const child = fork(script, [name, ...seeds], { execArgv, stdio })
+    const child = fork(script, args, { execArgv, stdio, env: { ...process.env, ...env } })
     const [first] = (await once(child, 'message')) as [TargetReport]
     return new TargetProcess(child, first, [])
   }

@@ -16,7 +16,9 @@ export interface TargetReport {
 }
 
 const [, , name = 'target', ...seeds] = process.argv
-const agent = createAgent({ name, join: seeds })
+const keyring = process.env['KITH_TARGET_KEYRING']
+const encryption = keyring === undefined ? {} : { keyring }
+const agent = createAgent({ name, join: seeds, ...encryption })
 await agent.start()
 
 const collect = (globalThis as { gc?: () => void }).gc

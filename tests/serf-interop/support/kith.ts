@@ -14,6 +14,8 @@ export interface KithOptions {
   readonly name: string
   readonly tags?: Readonly<Record<string, string>>
   readonly join?: string
+  /** Base64, for `--encrypt`. */
+  readonly encrypt?: string
 }
 
 export interface KithParty extends Party {
@@ -32,11 +34,12 @@ interface MembersAnswer {
 }
 
 export async function startKith(options: KithOptions, track: Track): Promise<KithParty> {
-  const { name, tags = {} } = options
+  const { name, tags = {}, encrypt } = options
   const lines: string[] = []
   const flags = [
     ...['--node', name, '--http', '127.0.0.1:0', '--log-format', 'json'],
     ...Object.entries(tags).flatMap(([key, value]) => ['--tag', `${key}=${value}`]),
+    ...(encrypt === undefined ? [] : ['--encrypt', encrypt]),
   ]
   let running: Running
   let ready: Ready

@@ -15,6 +15,8 @@ export interface SerfOptions {
   readonly snapshot?: string
   /** `host:port` to listen at; default a free port of loopback. */
   readonly bind?: string
+  /** Base64, for `-encrypt`. */
+  readonly encrypt?: string
   /** `filter=script`, as `-event-handler` takes it. */
   readonly handlers?: readonly string[]
   /** Further flags of `serf agent`. */
@@ -41,7 +43,7 @@ interface MembersAnswer {
 }
 
 export async function startSerf(options: SerfOptions, track: Track): Promise<SerfParty> {
-  const { name, tags = {}, handlers = [], snapshot } = options
+  const { name, tags = {}, handlers = [], snapshot, encrypt } = options
   const address = options.bind ?? `127.0.0.1:${await freePort()}`
   const rpc = `127.0.0.1:${await freePort()}`
   const lines: string[] = []
@@ -53,6 +55,7 @@ export async function startSerf(options: SerfOptions, track: Track): Promise<Ser
     `-rpc-addr=${rpc}`,
     ...Object.entries(tags).map(([key, value]) => `-tag=${key}=${value}`),
     ...(snapshot === undefined ? [] : [`-snapshot=${snapshot}`]),
+    ...(encrypt === undefined ? [] : [`-encrypt=${encrypt}`]),
     ...handlers.map((handler) => `-event-handler=${handler}`),
   ]
   const command = async (verb: string, ...rest: readonly string[]): Promise<string> => {
