@@ -97,8 +97,14 @@ export interface LogStatement {
   readonly params?: readonly StatementValue[]
 }
 
-/** One transaction. Batches are inserted, everything else replaces the row with the same key. */
+/**
+ * One transaction. What is dropped goes first; then batches are inserted, and everything else
+ * replaces the row with the same key.
+ */
 export interface StoreChanges {
+  /** Every batch that begins below this offset goes: a prefix, by whole batches. */
+  readonly dropBelow?: number
+  readonly holesRemoved?: readonly Pick<StoredHole, 'origin' | 'from'>[]
   readonly batches?: readonly StoredBatch[]
   readonly origins?: readonly StoredOrigin[]
   readonly holes?: readonly StoredHole[]

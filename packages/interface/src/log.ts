@@ -70,7 +70,7 @@ export interface OriginState {
   readonly origin: OriginId
   /** The member name that wrote it: a label, never a key. */
   readonly member: string
-  /** Lowest sequence still held; equals `next` where nothing is held. */
+  /** Lowest sequence still held, or the beginning of a hole there; `next` where nothing is. */
   readonly floor: number
   /** Everything below is held, was dropped by retention, or is a recorded hole. */
   readonly next: number
@@ -80,6 +80,11 @@ export interface OriginState {
   readonly holes: readonly Hole[]
   /** True for the origin under which this log appends. */
   readonly own: boolean
+  /**
+   * True where the origin begins later here and no record of it was ever held, so that a gap loses
+   * nothing. Said of the own log only, never of another.
+   */
+  readonly neverHeld?: true
 }
 
 export type BatchRun =

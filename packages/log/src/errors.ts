@@ -9,6 +9,7 @@ export type LogErrorCode =
   | 'ERR_LOG_CURSOR_CONFLICT'
   | 'ERR_LOG_DIRECTORY'
   | 'ERR_LOG_DRIVER'
+  | 'ERR_LOG_DROPPED'
   | 'ERR_LOG_FORMAT'
   | 'ERR_LOG_GAP'
   | 'ERR_LOG_LOCKED'

@@ -8,7 +8,17 @@ import type {
   OptionProblem,
   Random,
 } from '@kith/interface'
+import type { RetentionPolicy } from './core/retain.ts'
 import { LogError } from './errors.ts'
+
+/** Bounds on what is kept, looked after by the log itself. */
+export interface RetentionOptions extends RetentionPolicy {
+  /**
+   * Milliseconds between two looks, 10 to 3 600 000. Less keeps closer to the bounds; each look
+   * costs a read of the oldest batch. Default 10 000.
+   */
+  readonly checkMs?: number
+}
 
 export interface LogOptions {
   /** Keeps the log in SQLite in this directory, made where missing. Absent: a memory store. */
@@ -48,6 +58,8 @@ export interface LogOptions {
   readonly cacheBytesMax?: number
   /** Producers remembered; the one unused the longest is forgotten. 1 to 65 536. Default 4 096. */
   readonly producersMax?: number
+  /** What the log drops by itself. Default: nothing. */
+  readonly retention?: RetentionOptions
   readonly clock?: Clock
   readonly random?: Random
   readonly logger?: Logger
@@ -69,6 +81,7 @@ export interface ResolvedOptions extends ResolvedLimits {
   readonly member: string
   readonly writer: 'worker' | 'inline'
   readonly gate: 'open' | 'wait'
+  readonly retention: (RetentionPolicy & { readonly checkMs: number }) | undefined
 }
 
 const mebibyte = 1024 * 1024
@@ -94,6 +107,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof LogOptions>([
   'queuedBytesMax',
   'cacheBytesMax',
   'producersMax',
+  'retention',
   'clock',
   'random',
   'logger',
@@ -126,10 +140,11 @@ export function resolveOptions(options: LogOptions): ResolvedOptions {
     problems.push(problem('writer', writer, "'inline' where no directory is given"))
   }
   if (gate !== 'open' && gate !== 'wait') problems.push(problem('gate', gate, "'open' or 'wait'"))
+  const retention = resolveRetention(options.retention, problems)
   if (problems.length > 0) {
     throw new LogError('ERR_LOG_OPTIONS', describeProblems(problems), { details: problems })
   }
-  return Object.freeze({ ...limits, directory, store, member, writer, gate })
+  return Object.freeze({ ...limits, directory, store, member, writer, gate, retention })
 }
 
 function resolveLimits(options: LogOptions, problems: OptionProblem[]): ResolvedLimits {
@@ -150,6 +165,58 @@ function resolveLimits(options: LogOptions, problems: OptionProblem[]): Resolved
     problems.push(problem('queuedBytesMax', queuedBytesMax, 'at least appendBytesMax'))
   }
   return limits
+}
+
+const checkMsDefault = 10_000
+
+function resolveRetention(
+  given: RetentionOptions | undefined,
+  problems: OptionProblem[],
+): ResolvedOptions['retention'] {
+  if (given === undefined) return undefined
+  const { checkMs = checkMsDefault, ...policy } = given
+  for (const { field, ...rest } of retentionProblems(policy)) {
+    problems.push({ field: `retention.${field}`, ...rest })
+  }
+  if (!Number.isInteger(checkMs) || checkMs < 10 || checkMs > 3_600_000) {
+    problems.push(problem('retention.checkMs', checkMs, 'an integer from 10 to 3600000'))
+  }
+  return Object.freeze({ ...policy, checkMs })
+}
+
+const retentionRanges: Readonly<Record<keyof RetentionPolicy, readonly [number, number]>> = {
+  bytesMax: [0, Number.MAX_SAFE_INTEGER],
+  recordsMax: [0, Number.MAX_SAFE_INTEGER],
+  ageMsMax: [0, Number.MAX_SAFE_INTEGER],
+  minReplicas: [0, 1_024],
+  hardBytesMax: [0, Number.MAX_SAFE_INTEGER],
+}
+
+/** Everything wrong with a policy of retention. */
+export function retentionProblems(policy: RetentionPolicy): readonly OptionProblem[] {
+  const problems: OptionProblem[] = []
+  if (typeof policy !== 'object' || policy === null) {
+    return [problem('', policy, 'an object of bounds')]
+  }
+  for (const [field, value] of Object.entries(policy) as [keyof RetentionPolicy, unknown][]) {
+    const [low, high] = retentionRanges[field] ?? [1, 0]
+    if (low > high) problems.push(problem(field, value, 'left out: it is not a bound'))
+    else if (value !== undefined && !isIntegerIn(value, low, high)) {
+      problems.push(problem(field, value, `an integer from ${low} to ${high}`))
+    }
+  }
+  const { bytesMax, hardBytesMax, minReplicas = 0 } = policy
+  if (hardBytesMax !== undefined && minReplicas === 0) {
+    problems.push(problem('hardBytesMax', hardBytesMax, 'left out without minReplicas'))
+  }
+  if (hardBytesMax !== undefined && bytesMax !== undefined && hardBytesMax < bytesMax) {
+    problems.push(problem('hardBytesMax', hardBytesMax, 'at least bytesMax'))
+  }
+  return problems
+}
+
+function isIntegerIn(value: unknown, low: number, high: number): boolean {
+  return Number.isInteger(value) && (value as number) >= low && (value as number) <= high
 }
 
 function problem(field: string, got: unknown, want: string): OptionProblem {

@@ -52,6 +52,8 @@ let whole: Observation
 beforeAll(async () => {
   const log = inline(baseline)
   await log.start()
+  await log.append(records(2))
+  await log.retain({ recordsMax: 0 })
   await log.append([{ value: bytes('first'), key: bytes('k'), headers: { a: 'b' } }, ...records(2)])
   const [one, two] = [makeBatch(strangers[0]), makeBatch(strangers[1], 5, '05'.repeat(32))]
   await log.applyBatches([one.bytes], new Map([[strangers[0], 'member-a']]))
@@ -94,7 +96,7 @@ async function said(ask: () => unknown): Promise<string> {
 
 async function observe(log: Log): Promise<Observation> {
   const { next } = log.status()
-  const at = Array.from({ length: Math.max(next, 13) }, (_, from) => from)
+  const at = Array.from({ length: Math.max(next, 15) }, (_, from) => from)
   return {
     identity: [log.logId, log.origin],
     vector: new Map(log.vector().map((state) => [state.origin, JSON.stringify(state)])),

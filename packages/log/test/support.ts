@@ -41,7 +41,7 @@ export function home(kind: Kind): LogOptions {
 
 export async function allValues(log: Log): Promise<readonly string[]> {
   const values: string[] = []
-  for (let from = 0; from < log.status().next;) {
+  for (let from = log.status().floor; from < log.status().next;) {
     const page = await log.read({ from })
     values.push(...page.records.map(({ value }) => text(value)))
     from = page.next

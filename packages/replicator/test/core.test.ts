@@ -365,6 +365,18 @@ describe('gaps', () => {
     expect(core.events('gap').at(-1)?.action).toBe('skipped')
   })
 
+  it('REP-11 begins later again where nothing was ever held, and halts where all was dropped', () => {
+    for (const neverHeld of [true, undefined]) {
+      const local = stateOf(originB, 5, { floor: 5, ...(neverHeld && { neverHeld }) })
+      const core = new Core({ gapPolicy: 'halt' }, [local])
+      core.up('b')
+      core.hello('b', [stateOf(originB, 30, { floor: 20 })])
+      core.answer('b', { gaps: [gap] })
+      expect(core.events('gap')[0]?.action).toBe(neverHeld ? 'floor' : 'halted')
+      expect(core.of('recordGap').length).toBe(neverHeld ? 1 : 0)
+    }
+  })
+
   it('REP-11 an impossible gap is not believed, and not asked for in a circle', () => {
     const core = new Core({ gapPolicy: 'skip' }, [stateOf(originB, 5)])
     core.meet('b', [stateOf(originB, 10, { own: true, floor: 7 })])

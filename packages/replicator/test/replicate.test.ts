@@ -58,6 +58,42 @@ describe('replication between members', () => {
   })
 })
 
+describe('replication behind retention', () => {
+  it('REP-11 a member that comes late begins where retention left each origin', async () => {
+    for (const name of ['a', 'b']) await (await village.add(name)).replicator.start()
+    const [a, b] = [village.places.get('a')!, village.places.get('b')!]
+    await append('a', 10)
+    await a.log.retain({ recordsMax: 4 })
+    const gaps: unknown[] = []
+    b.replicator.on('gap', (event) => gaps.push(event))
+    village.join('a', 'b')
+    await until(() => equal('a', 'b'), 'b has what a kept')
+    expect(gaps).toMatchObject([{ asked: 1, resume: 7, action: 'floor' }])
+    expect(b.log.vector().find(({ origin }) => origin === a.log.origin)).toMatchObject({
+      floor: 7,
+      next: 11,
+      holes: [],
+    })
+    expect((await contents(b.log)).length).toBe(4)
+    expect(await b.log.verify()).toMatchObject({ ok: true })
+  })
+
+  it('REP-11 a member that retention overtook halts, and says so', async () => {
+    for (const name of ['a', 'b']) await (await village.add(name)).replicator.start()
+    const [a, b] = [village.places.get('a')!, village.places.get('b')!]
+    village.join('a', 'b')
+    await append('a', 3)
+    await until(() => equal('a', 'b'), 'b is even')
+    village.cut.add('b>a')
+    const gap = new Promise((resolve) => b.replicator.on('gap', resolve))
+    await append('a', 10)
+    const { floor } = await a.log.retain({ recordsMax: 2 })
+    village.cut.clear()
+    expect(await gap).toMatchObject({ action: 'halted', resume: floor + 1 })
+    expect(b.log.vector().find(({ origin }) => origin === a.log.origin)?.next).toBe(4)
+  })
+})
+
 describe('a replicator', () => {
   it('REP-35 stop answers parked pulls and ends within its bound', async () => {
     for (const name of ['a', 'b']) {

@@ -1,4 +1,4 @@
-/** What every log store must do: LOG-20 to LOG-24 of the log's `SPEC.md`. */
+/** What every log store must do: LOG-20 to LOG-24 and LOG-45 of the log's `SPEC.md`. */
 import { isKithError } from '@kith/interface'
 import type {
   LogStore,
@@ -345,8 +345,108 @@ const reading: readonly ConformanceCase<LogStoreSubject>[] = [
   },
 ]
 
+const dropping: readonly ConformanceCase<LogStoreSubject>[] = [
+  {
+    id: 'LOG-45',
+    title: 'drops the batches that begin below an offset, and holds and finds the rest as before',
+    run(subject) {
+      const [a, b] = origins
+      const left = (reader: LogStoreReader): void => {
+        expectEqual(
+          [0, 2, 4, 5, 8, 9].map((at) => offsetOf(reader.atOffset(at))),
+          [undefined, undefined, undefined, 5, 5, 9],
+          'the batch at or before',
+        )
+        expectEqual(offsets(reader.fromOffset(0, 1_000)), [5, 9], 'all that is left')
+        expectEqual(offsetOf(reader.atSequence(a, 2)), undefined, 'the dropped part of a')
+        expectEqual(offsetOf(reader.atSequence(a, 3)), 5, 'the rest of a')
+        expectEqual(offsets(reader.fromSequence(b, 1, 1_000)), [9], 'the rest of b')
+      }
+      withStore(subject, (store) => {
+        store.commit(history, true)
+        withReader(store, (reader) => {
+          store.commit({ dropBelow: 5, meta: { ...meta, floor: 5 } }, true)
+          left(reader)
+        })
+      })
+      withStore(subject, (store, state) => {
+        withReader(store, left)
+        expectEqual(state.meta?.floor, 5, 'the floor')
+        expectEqual(state.nextOffset, 10, 'the next offset')
+        expectEqual(state.damage, [], 'no damage')
+      })
+    },
+  },
+  {
+    id: 'LOG-45',
+    title: 'drops everything, and takes what comes after it in the same transaction',
+    run(subject) {
+      withStore(subject, (store) => {
+        store.commit(history, true)
+        const floor = { ...meta, floor: 10 }
+        store.commit({ dropBelow: 10, meta: floor, batches: [batchRow(0, 10, 7, 2)] }, true)
+        store.commit({ dropBelow: 12, meta: { ...meta, floor: 12 } }, true)
+        withReader(store, (reader) => {
+          expectEqual(offsets(reader.fromOffset(0, 1_000)), [], 'nothing is left')
+          expectEqual(offsetOf(reader.atSequence(origins[0], 9)), undefined, 'of no origin')
+        })
+        store.commit({ batches: [batchRow(1, 12, 5, 1)] }, true)
+      })
+      withStore(subject, (store, state) => {
+        expectEqual(state.nextOffset, 13, 'the next offset')
+        withReader(store, (reader) => {
+          expectEqual(offsets(reader.fromSequence(origins[1], 1, 1_000)), [12], 'what came after')
+        })
+      })
+    },
+  },
+  {
+    id: 'LOG-45',
+    title: 'forgets the holes it is told to, and no others',
+    run(subject) {
+      const hole = { origin: origins[1], from: 2, to: 4, chain: chain(4), why: 'lost', at: 8 }
+      const later = { ...hole, from: 6, to: 9 }
+      const other = { ...hole, origin: origins[0] }
+      withStore(subject, (store) => {
+        store.commit({ ...history, holes: [hole, later, other] }, true)
+        store.commit({ holesRemoved: [hole] }, true)
+      })
+      withStore(subject, (_, state) => {
+        expectEqual(
+          state.holes.toSorted((one, two) => two.from - one.from),
+          [later, other],
+          'holes',
+        )
+        expectEqual(state.damage, [], 'no damage')
+      })
+    },
+  },
+  {
+    id: 'LOG-45',
+    title: 'drops nothing where the transaction fails',
+    needs: ['statements'],
+    run: (subject) =>
+      withStore(subject, (store) => {
+        store.commit(history, true)
+        const bad = { dropBelow: 5, statements: [{ sql: 'INSERT INTO nowhere VALUES (1)' }] }
+        expectEqual(
+          codeOf(() => store.commit(bad, true)),
+          'ERR_LOG_STATEMENT',
+          'the transaction',
+        )
+        withReader(store, (reader) => {
+          expectEqual(offsets(reader.fromOffset(0, 1_000)), [0, 2, 5, 9], 'all is there')
+        })
+      }),
+  },
+]
+
 /**
  * Run with `runConformance`; `statements` may be declared absent, and `own-bytes` by a store that
  * is not durable.
  */
-export const logStoreCases: readonly ConformanceCase<LogStoreSubject>[] = [...life, ...reading]
+export const logStoreCases: readonly ConformanceCase<LogStoreSubject>[] = [
+  ...life,
+  ...reading,
+  ...dropping,
+]

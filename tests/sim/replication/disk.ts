@@ -206,6 +206,13 @@ function copyChanges(changes: StoreChanges): StoreChanges {
 }
 
 function applyTo(rows: Rows, changes: StoreChanges): void {
+  const { dropBelow = 0, holesRemoved = [] } = changes
+  const kept = rows.batches.findIndex((batch) => batch.offset >= dropBelow)
+  rows.batches.splice(0, kept < 0 ? rows.batches.length : kept)
+  for (const { origin, from } of holesRemoved) {
+    const at = rows.holes.findIndex((hole) => hole.origin === origin && hole.from === from)
+    if (at >= 0) rows.holes.splice(at, 1)
+  }
   if (changes.meta !== undefined) rows.meta = changes.meta
   for (const row of changes.origins ?? []) rows.origins.set(row.origin, row)
   for (const row of changes.replicas ?? []) rows.replicas.set(row.logId, row)

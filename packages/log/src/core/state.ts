@@ -53,6 +53,7 @@ export function applyChange(state: LogState, { nextOffset, changes }: StateChang
   if (changes.meta !== undefined) state.meta = changes.meta
   state.nextOffset = nextOffset
   for (const origin of changes.origins ?? []) state.origins.set(origin.origin, origin)
+  for (const { origin, from } of changes.holesRemoved ?? []) removeHole(state, origin, from)
   for (const hole of changes.holes ?? []) addHole(state, hole)
   for (const cursor of changes.cursors ?? []) state.cursors.set(cursor.name, cursor)
   for (const id of changes.producersRemoved ?? []) state.producers.delete(id)
@@ -69,6 +70,12 @@ export function touch<Key, Value>(map: Map<Key, Value>, key: Key, value: Value):
 
 export function addHole(state: LogState, hole: StoredHole): void {
   state.holes.set(hole.origin, [...(state.holes.get(hole.origin) ?? []), hole])
+}
+
+export function removeHole(state: LogState, origin: OriginId, from: number): void {
+  const left = (state.holes.get(origin) ?? []).filter((hole) => hole.from !== from)
+  if (left.length === 0) state.holes.delete(origin)
+  else state.holes.set(origin, left)
 }
 
 /** An origin of which nothing is held. */
@@ -106,5 +113,6 @@ export function vectorOf(state: LogState): readonly OriginState[] {
       status: entry.status,
       holes: (state.holes.get(entry.origin) ?? []).map(({ from, to }): Hole => ({ from, to })),
       own: entry.origin === state.meta.origin,
+      ...(entry.records === 0 && entry.floor > 1 ? { neverHeld: true } : {}),
     }))
 }

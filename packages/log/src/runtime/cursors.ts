@@ -31,7 +31,7 @@ export interface CursorCommit {
 
 export interface LogCursor {
   readonly name: string
-  /** The durable place; `{ next: 0, revision: 0 }` for a new cursor. */
+  /** The durable place; a new cursor has revision 0 and begins with the oldest record held. */
   get(): CursorState
   /** Resolves after the flush. `next` may go back: a consumer may want to read again. */
   commit(commit: CursorCommit): Promise<CursorState>
@@ -71,7 +71,8 @@ function readCursor(parts: LogParts, name: string): CursorState {
   const stored = parts.writer.flushed.cursors.get(name)
   // With damaged rows an absent cursor may be one of them: it must not begin again at 0.
   if (stored === undefined) refuseDamaged(parts, ['file', 'meta', 'cursor'])
-  return { next: stored?.next ?? 0, revision: stored?.revision ?? 0 }
+  const { next = parts.writer.flushed.meta.floor, revision = 0 } = stored ?? {}
+  return { next, revision }
 }
 
 async function commitCursor(

@@ -1,7 +1,7 @@
 /**
  * The log itself: assembles its parts, opens and closes them in order, and is their public face.
  */
-import { createEmitter, silentLogger } from '@kith/interface'
+import { createEmitter, describeProblems, silentLogger } from '@kith/interface'
 import type {
   AppendOptions,
   AppendRecord,
@@ -17,9 +17,10 @@ import type {
 import { nodeDigests, systemClock } from '@kith/interface/node'
 import { stepGate } from '../core/gate.ts'
 import type { GateInput } from '../core/gate.ts'
-import { copyState, vectorOf } from '../core/state.ts'
+import { vectorOf } from '../core/state.ts'
 import { LogError } from '../errors.ts'
-import { resolveOptions } from '../options.ts'
+import type { RetentionPolicy } from '../core/retain.ts'
+import { resolveOptions, retentionProblems } from '../options.ts'
 import type { LogOptions, ResolvedOptions } from '../options.ts'
 import { createAppender } from './appends.ts'
 import type { Appender } from './appends.ts'
@@ -30,6 +31,8 @@ import type { LogEvents, LogParts } from './parts.ts'
 import { chainAt, fetchBatch, readBatches, readRecords, tailRecords } from './queries.ts'
 import type { ReadOptions, ReadResult, TailOptions } from './queries.ts'
 import { applyBatches, quarantine, recordGap, rotate } from './replication.ts'
+import { Retention } from './retention.ts'
+import type { RetainReport } from './retention.ts'
 import { startParts } from './start.ts'
 import { verifyStore } from './verify.ts'
 import type { VerifyOptions, VerifyReport } from './verify.ts'
@@ -41,10 +44,12 @@ export interface LogStatus {
   readonly writer: 'worker' | 'inline'
   /** `refused`: a rotation is owed; `damaged`: see `verify`; `poisoned`: open the log again. */
   readonly gate: 'open' | 'waiting' | 'refused' | 'damaged' | 'poisoned'
-  /** Durable records of all origins. */
+  /** Durable records of all origins, but for those that were dropped. */
   readonly records: number
   /** Bytes of their batches. */
   readonly bytes: number
+  /** The offset of the first record held; `next` where none is. */
+  readonly floor: number
   /** The offset the next record gets. */
   readonly next: number
   readonly origins: readonly OriginState[]
@@ -71,6 +76,11 @@ export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents>
   read(options?: ReadOptions): Promise<ReadResult>
   tail(options?: TailOptions): AsyncIterable<LogRecord>
   cursor(name: string): LogCursor
+  /**
+   * Drops the oldest batches until the bounds hold, and says what went; passes follow each other.
+   * What is below the floor afterwards answers `ERR_LOG_DROPPED`.
+   */
+  retain(policy: RetentionPolicy): Promise<RetainReport>
   status(): LogStatus
   verify(options?: VerifyOptions): Promise<VerifyReport>
 }
@@ -102,6 +112,7 @@ class RunningLog implements Log {
   private started: LogParts | undefined
   private appender: Appender | undefined
   private cursors: CursorKeeper | undefined
+  private retention: Retention | undefined
   private stopping: Promise<void> | undefined
   private replicaTimer: (() => void) | undefined
   private gateTimer: (() => void) | undefined
@@ -145,8 +156,10 @@ class RunningLog implements Log {
       this.started = parts
       this.appender = createAppender(parts)
       this.cursors = createCursorKeeper(parts)
+      this.retention = new Retention(parts)
       this.state = 'running'
       this.armGate(parts)
+      this.retention.start()
       if (parts.damage.length > 0) this.events.emit('damage', { damage: parts.damage })
     } catch (cause) {
       this.state = 'stopped'
@@ -212,6 +225,7 @@ class RunningLog implements Log {
     if (parts === undefined) return
     this.replicaTimer?.()
     this.gateTimer?.()
+    this.retention?.stop()
     parts.stopped = true
     this.writeReplicas(parts)
     await within(parts, stopMsMax, async () => {
@@ -282,6 +296,17 @@ class RunningLog implements Log {
     return this.cursors.cursor(name)
   }
 
+  retain(policy: RetentionPolicy): Promise<RetainReport> {
+    return this.later((parts) => {
+      mustRun(parts)
+      const problems = retentionProblems(policy)
+      if (problems.length > 0 || this.retention === undefined) {
+        throw new LogError('ERR_LOG_OPTIONS', describeProblems(problems), { details: problems })
+      }
+      return this.retention.retain(policy)
+    })
+  }
+
   readBatches: Log['readBatches'] = (origin, from, bytesMax) =>
     this.later((parts) => readBatches(parts, origin, from, bytesMax))
 
@@ -345,11 +370,12 @@ class RunningLog implements Log {
       durable: backend.durable,
       writer: this.options.writer,
       gate: poisoned !== undefined ? 'poisoned' : damage.length > 0 ? 'damaged' : refused,
-      records: flushed.nextOffset,
+      records: flushed.nextOffset - flushed.meta.floor,
       bytes,
+      floor: flushed.meta.floor,
       next: flushed.nextOffset,
       origins: this.vector(),
-      metrics: { ...writer.counters, queuedBytes: writer.queued },
+      metrics: { ...writer.counters, ...this.retention?.counters, queuedBytes: writer.queued },
     }
   }
 
@@ -357,8 +383,8 @@ class RunningLog implements Log {
     return this.later((parts) => {
       mustRun(parts)
       const { backend, writer, digests } = parts
-      const expected = copyState(writer.flushed)
-      return verifyStore(backend.reader, expected, () => backend.inspect(), digests, options)
+      const inspect = (): ReturnType<typeof backend.inspect> => backend.inspect()
+      return verifyStore(backend.reader, writer, inspect, digests, options)
     })
   }
 

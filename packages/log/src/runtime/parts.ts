@@ -38,6 +38,19 @@ export interface LogEvents {
   readonly gate: { readonly rotated: boolean }
   /** A batch of a newer version came in; its origin waits for an upgrade here. */
   readonly unsupported: { readonly why: string }
+  /** Retention dropped the oldest batches; `floor` is the offset of the first record left. */
+  readonly retained: {
+    readonly floor: number
+    readonly batches: number
+    readonly records: number
+    readonly bytes: number
+  }
+  /** The hard bound made retention drop what fewer than `minReplicas` other logs acknowledged. */
+  readonly retentionForced: {
+    readonly floor: number
+    readonly batches: number
+    readonly minReplicas: number
+  }
   readonly damage: { readonly damage: readonly StoreDamage[] }
   readonly poisoned: { readonly error: LogError }
 }

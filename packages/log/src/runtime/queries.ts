@@ -8,7 +8,7 @@ import { chainBefore, decodeRecords } from './reads.ts'
 import type { CorruptDetails } from './reads.ts'
 
 export interface ReadOptions {
-  /** Local offset of the first record wanted. Default 0. */
+  /** Local offset of the first record wanted. Default: the oldest record held. */
   readonly from?: number
   /** Records at most; default 1 000, at most 100 000. */
   readonly limit?: number
@@ -27,15 +27,9 @@ export interface ReadResult {
 
 export function readRecords(parts: LogParts, options: ReadOptions): ReadResult {
   mustRun(parts)
-  const { from = 0, limit = 1_000, bytesMax = 1024 * 1024 } = options
+  const { from = floorOf(parts), limit = 1_000, bytesMax = 1024 * 1024 } = options
   const end = parts.writer.flushed.nextOffset
-  if (!Number.isInteger(from) || from < 0 || from > end) {
-    throw new LogError(
-      'ERR_LOG_OFFSET_OUT_OF_RANGE',
-      `offset ${from} is not in this log, which holds 0 to ${end}`,
-      { details: { from, next: end } },
-    )
-  }
+  checkOffset(parts, from)
   if (!Number.isInteger(limit) || limit < 1 || limit > 100_000) {
     throw new LogError('ERR_LOG_OPTIONS', `limit must be an integer from 1 to 100000, got ${limit}`)
   }
@@ -61,8 +55,32 @@ export function readRecords(parts: LogParts, options: ReadOptions): ReadResult {
   return { records, next }
 }
 
+/** What is decided to go is not read any more, whether or not it went already. */
+function floorOf({ writer }: LogParts): number {
+  return writer.head.meta.floor
+}
+
+/** Throws where a log of this range has no such offset, or has dropped it (LOG-44). */
+function checkOffset(parts: LogParts, from: number): void {
+  const next = parts.writer.flushed.nextOffset
+  const floor = floorOf(parts)
+  if (!Number.isInteger(from) || from < 0 || from > next) {
+    throw new LogError(
+      'ERR_LOG_OFFSET_OUT_OF_RANGE',
+      `offset ${from} is not in this log, which holds ${floor} to ${next}`,
+      { details: { from, floor, next } },
+    )
+  }
+  if (from >= floor) return
+  throw new LogError(
+    'ERR_LOG_DROPPED',
+    `offset ${from} was dropped by retention: this log holds ${floor} to ${next}`,
+    { details: { from, floor, next } },
+  )
+}
+
 export interface TailOptions {
-  /** Where to begin; `latest` skips what is there. Default 0. */
+  /** Where to begin; `latest` skips what is there. Default: the oldest record held. */
   readonly from?: number | 'latest'
   /** Ends the iteration quietly. */
   readonly signal?: AbortSignal
@@ -77,10 +95,10 @@ const tailPage = { limit: 1_000, bytesMax: 256 * 1024 } as const
  */
 export async function* tailRecords(
   parts: LogParts,
-  { from = 0, signal }: TailOptions,
+  { from, signal }: TailOptions,
 ): AsyncGenerator<LogRecord, void, undefined> {
   mustRun(parts)
-  let next = from === 'latest' ? parts.writer.flushed.nextOffset : from
+  let next = from === 'latest' ? parts.writer.flushed.nextOffset : (from ?? floorOf(parts))
   while (!ended(signal)) {
     const page = readRecords(parts, { from: next, ...tailPage })
     for (const record of page.records) {
@@ -143,19 +161,27 @@ export function readBatches(
   }
 }
 
+/** Where an origin begins now; what is decided to go is not served any more. */
+function originFloor({ writer }: LogParts, { origin, floor }: StoredOrigin): number {
+  return Math.max(floor, writer.head.origins.get(origin)?.floor ?? 1)
+}
+
 /** The gap that `from` lies in, where it lies in one. */
 function resumePast(parts: LogParts, entry: StoredOrigin, from: number): BatchRun | undefined {
   const holes = parts.writer.flushed.holes.get(entry.origin) ?? []
-  const hole = holes.find((one) => from >= one.from && from < one.to)
+  const floor = originFloor(parts, entry)
+  // Right behind what was dropped more may be lost, and then nothing is held before its end.
+  const asked = Math.max(from, floor)
+  const hole = holes.find((one) => asked >= one.from && asked < one.to)
   if (hole !== undefined) return { kind: 'gap', resume: hole.to, chainBefore: hole.chain }
-  if (from >= entry.floor) return undefined
+  if (from >= floor) return undefined
   // Where all of it was dropped only the end is left, and its chain.
-  if (entry.floor === entry.next) {
+  if (floor >= entry.next) {
     return { kind: 'gap', resume: entry.next, chainBefore: entry.chain }
   }
-  const row = parts.reads.atSequence(entry.origin, entry.floor)
-  if (row?.batch.first !== entry.floor) throw missing(entry.origin, entry.floor)
-  return { kind: 'gap', resume: entry.floor, chainBefore: row.batch.previousChain }
+  const row = parts.reads.atSequence(entry.origin, floor)
+  if (row?.batch.first !== floor) throw missing(entry.origin, floor)
+  return { kind: 'gap', resume: floor, chainBefore: row.batch.previousChain }
 }
 
 export function chainAt(parts: LogParts, origin: OriginId, sequence: number): Chain | undefined {
@@ -168,8 +194,11 @@ export function chainAt(parts: LogParts, origin: OriginId, sequence: number): Ch
   const holes = flushed.holes.get(origin) ?? []
   const ended = holes.find(({ to }) => to === sequence)
   if (ended !== undefined) return ended.chain
+  const floor = originFloor(parts, entry)
   const lost = holes.some(({ from, to }) => sequence > from && sequence < to)
-  if (lost || sequence < entry.floor) return undefined
+  // Of a loss right at the floor nothing before it is held that would tell.
+  const bare = sequence === floor && holes.some(({ from }) => from === floor)
+  if (lost || bare || sequence < floor) return undefined
   const row = parts.reads.atSequence(origin, sequence)
   const end = row === undefined ? 0 : row.batch.first + row.batch.count
   // Before a hole the last batch ends; anywhere else one holds the sequence.
@@ -186,7 +215,8 @@ export function fetchBatch(
   mustRun(parts)
   const entry = parts.writer.flushed.origins.get(origin)
   if (entry === undefined || entry.status === 'quarantined') return undefined
-  if (!Number.isInteger(first) || first < entry.floor || first >= entry.next) return undefined
+  if (!Number.isInteger(first) || first < originFloor(parts, entry) || first >= entry.next)
+    return undefined
   const holes = parts.writer.flushed.holes.get(origin) ?? []
   if (holes.some(({ from, to }) => first >= from && first < to)) return undefined
   const row = parts.reads.atSequence(origin, first)

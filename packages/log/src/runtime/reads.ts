@@ -79,12 +79,33 @@ export class BatchReads {
     this.cache.set(offset, row)
     this.offsets.set(`${origin}:${first}`, offset)
     this.cacheBytes += bytes.length
-    for (const [oldest, { batch }] of this.cache) {
+    for (const [oldest, kept] of this.cache) {
       if (this.cacheBytes <= this.cacheBytesMax) break
-      this.cache.delete(oldest)
-      this.offsets.delete(`${batch.origin}:${batch.first}`)
-      this.cacheBytes -= batch.bytes.length
+      this.evict(oldest, kept)
     }
+  }
+
+  /** Batches from `offset` on as rows, for what needs no more than their columns. */
+  oldest(offset: number, bytesMax: number): readonly StoredBatchRead[] {
+    try {
+      return this.reader.fromOffset(offset, bytesMax)
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      return [{ ok: false, offset, reason }]
+    }
+  }
+
+  /** Lets go of what was dropped below `floor`. */
+  forget(floor: number): void {
+    for (const [offset, row] of this.cache) {
+      if (offset < floor) this.evict(offset, row)
+    }
+  }
+
+  private evict(offset: number, { batch }: CheckedRow): void {
+    this.cache.delete(offset)
+    this.offsets.delete(`${batch.origin}:${batch.first}`)
+    this.cacheBytes -= batch.bytes.length
   }
 
   /** The checked batch that holds `offset`, which the caller knows to be held. */

@@ -91,7 +91,9 @@ function entryFor(
     const known = end <= (flushed.origins.get(origin)?.next ?? 1)
     const held = known ? heldBatch(parts, origin, header.first) : undefined
     const ours = held !== undefined && held.bytes.length === bytes.length
-    if (!ours && head.meta.rotationOwed === '') {
+    // What retention dropped was ours, and cannot be compared any more.
+    const dropped = known && header.first < (head.origins.get(origin)?.floor ?? 1)
+    if (!ours && !dropped && head.meta.rotationOwed === '') {
       rotateOrigin(parts, 'a member holds more of our history than our disk')
     }
   }
@@ -155,8 +157,9 @@ export async function recordGap(
     })
   }
   const from = entry.next
-  const nothingHeld = entry.bytes === 0 && !head.holes.has(origin)
-  const floor = entry.floor === entry.next ? resume : entry.floor
+  // A log that held what came before, and dropped it, loses what does not come.
+  const nothingHeld = entry.records === 0 && !head.holes.has(origin)
+  const floor = nothingHeld ? resume : entry.floor
   setOrigin(parts, { ...entry, floor, next: resume, chain: chainBefore })
   const transaction = parts.writer.current(0)
   if (!nothingHeld) {

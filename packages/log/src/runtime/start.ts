@@ -201,7 +201,12 @@ function checkEnds(state: LogState, stored: StoreState, reads: BatchReads): read
     const reason = `the rows count ${state.nextOffset} records, the batches ${stored.nextOffset}`
     damage.push({ table: 'origin', key: '', reason })
   }
-  const own = state.meta.origin
+  const { origin: own, floor } = state.meta
+  const dropped = [...state.origins.values()].reduce((sum, row) => sum + row.dropped, 0)
+  if (damage.length === 0 && stored.damage.length === 0 && dropped !== floor) {
+    const reason = `the floor is ${floor}, the rows count ${dropped} dropped records`
+    damage.push({ table: 'origin', key: '', reason })
+  }
   if (state.origins.size > 0 && !state.origins.has(own)) {
     damage.push({ table: 'origin', key: own, reason: 'the row of the own origin is missing' })
   }
@@ -213,8 +218,9 @@ function accountProblem(state: LogState, entry: StoredOrigin): string | undefine
   const holes = state.holes.get(entry.origin) ?? []
   const lost = holes.reduce((sum, { from, to }) => sum + to - from, 0)
   const account = entry.next - entry.floor
-  if (account === entry.records + lost) return undefined
-  return `it speaks of ${account} records, of which ${entry.records} are stored and ${lost} lost`
+  const stored = entry.records - entry.dropped
+  if (account === stored + lost) return undefined
+  return `it speaks of ${account} records, of which ${stored} are stored and ${lost} lost`
 }
 
 function endProblem(state: LogState, entry: StoredOrigin, reads: BatchReads): string | undefined {

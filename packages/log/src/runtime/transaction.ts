@@ -51,6 +51,9 @@ export class OpenTransaction {
   readonly waiters: Waiter[] = []
   readonly origins: Map<OriginId, StoredOrigin> = new Map()
   readonly holes: StoredHole[] = []
+  readonly holesRemoved: Pick<StoredHole, 'origin' | 'from'>[] = []
+  /** Retention: batches that begin below it go. */
+  dropBelow = 0
   readonly cursors: StoredCursor[] = []
   readonly replicas: StoredReplica[] = []
   readonly replicasRemoved: LogId[] = []
@@ -131,12 +134,14 @@ export class OpenTransaction {
     const changes = {
       origins: [...this.origins.values()],
       holes: this.holes,
+      holesRemoved: this.holesRemoved,
       cursors: this.cursors,
       replicas: this.replicas,
       replicasRemoved: this.replicasRemoved,
       statements: this.statements,
       ...producers,
       ...(this.meta ? { meta: head.meta } : {}),
+      ...(this.dropBelow > 0 ? { dropBelow: this.dropBelow } : {}),
     }
     // Holes were entered into `head` when they were decided; everything else is set again.
     applyChange(head, { nextOffset: offset, changes: { ...changes, holes: [] } })

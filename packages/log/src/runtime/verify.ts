@@ -12,6 +12,7 @@ import type {
   StoredOrigin,
   StoreState,
 } from '@kith/interface'
+import { copyState } from '../core/state.ts'
 import type { LogState } from '../core/state.ts'
 import { chainAfter, originChain } from '../wire/batch.ts'
 import { examineBatch } from './reads.ts'
@@ -31,8 +32,15 @@ export interface VerifyReport {
 }
 
 interface Progress {
-  next: number
+  /** Undefined where retention passed by: the next batch may begin anywhere. */
+  next: number | undefined
   chain: Chain | undefined
+}
+
+/** Where the log stands now; `head` moves on while the walk goes on. */
+export interface Standing {
+  readonly flushed: LogState
+  readonly head: LogState
 }
 
 class Verifier {
@@ -41,14 +49,17 @@ class Verifier {
   bytes = 0
   damageCount = 0
   readonly damage: StoreDamage[] = []
-  private readonly expected: LogState
+  readonly expected: LogState
+  private readonly now: LogState
   private readonly digests: Digests
   private readonly progress = new Map<OriginId, Progress>()
-  private offset = 0
+  private offset: number
 
-  constructor(expected: LogState, digests: Digests) {
-    this.expected = expected
+  constructor({ flushed, head }: Standing, digests: Digests) {
+    this.expected = copyState(flushed)
+    this.now = head
     this.digests = digests
+    this.offset = flushed.meta.floor
   }
 
   report(table: StoreDamage['table'], key: string | number, reason: string): void {
@@ -77,12 +88,26 @@ class Verifier {
     else if (chainAfter(batch.bytes, batch.previousChain, this.digests) !== batch.chain) {
       this.report('batch', offset, 'the chain does not follow from its content')
     }
-    if (this.offset >= 0 && offset !== this.offset) {
-      this.report('batch', offset, `the batch at offset ${this.offset} is missing`)
+    if (offset < this.expected.meta.floor) {
+      this.report('batch', offset, 'it lies below the floor, where all was dropped')
+      return
     }
+    this.arriveAt(offset)
     this.offset = offset + count
     this.continues(batch, this.startOf(origin))
     this.progress.set(origin, { next: first + count, chain: batch.chain })
+  }
+
+  /** A batch that is not where the last one ended follows something lost, or dropped meanwhile. */
+  private arriveAt(offset: number): void {
+    if (this.offset < 0 || offset === this.offset) return
+    if (offset < this.offset || offset > this.now.meta.floor) {
+      this.report('batch', offset, `the batch at offset ${this.offset} is missing`)
+      return
+    }
+    for (const origin of this.expected.origins.keys()) {
+      this.progress.set(origin, { next: undefined, chain: undefined })
+    }
   }
 
   /** Where the origin stands before a batch, holes and a floor passed over. */
@@ -112,6 +137,7 @@ class Verifier {
       this.report('batch', offset, `no origin row for ${origin}`)
       return
     }
+    if (before.next === undefined) return
     if (before.chain === undefined && this.progress.get(origin) !== undefined) return
     if (first !== before.next) {
       this.report('batch', offset, `sequence ${before.next} of ${origin} is missing`)
@@ -123,8 +149,9 @@ class Verifier {
   /** Holds what was seen against what the log says of itself. */
   finish(): void {
     const { nextOffset, origins } = this.expected
-    if (this.offset >= 0 && this.offset < nextOffset) {
-      this.report('batch', this.offset, `batches up to offset ${nextOffset} are missing`)
+    const reached = Math.max(this.offset, this.now.meta.floor)
+    if (this.offset >= 0 && reached < nextOffset) {
+      this.report('batch', reached, `batches up to offset ${nextOffset} are missing`)
     }
     for (const entry of origins.values()) {
       const problem = this.standingProblem(entry)
@@ -134,13 +161,14 @@ class Verifier {
 
   private standingProblem(entry: StoredOrigin): string | undefined {
     const last = this.progress.get(entry.origin)
-    if (last === undefined) {
-      return entry.bytes === 0 ? undefined : 'it claims batches, and none is there'
+    if (last?.next === undefined) {
+      const dropped = (this.now.origins.get(entry.origin)?.floor ?? 1) >= entry.next
+      return entry.bytes === 0 || dropped ? undefined : 'it claims batches, and none is there'
     }
-    const seen = this.pastHoles(entry.origin, last)
-    if (seen.next < entry.next) return `it claims ${entry.next}, its batches end at ${seen.next}`
-    if (seen.next > entry.next || seen.chain === undefined) return undefined
-    return seen.chain === entry.chain ? undefined : 'its chain is not that of its last batch'
+    const { next = 0, chain } = this.pastHoles(entry.origin, last)
+    if (next < entry.next) return `it claims ${entry.next}, its batches end at ${next}`
+    if (next > entry.next || chain === undefined) return undefined
+    return chain === entry.chain ? undefined : 'its chain is not that of its last batch'
   }
 }
 
@@ -151,12 +179,13 @@ export interface VerifyOptions {
 /** Page by page, so that the event loop and the writer go on. */
 export async function verifyStore(
   reader: LogStoreReader,
-  expected: LogState,
+  standing: Standing,
   inspect: () => Promise<readonly StoreDamage[]>,
   digests: Digests,
   { signal }: VerifyOptions,
 ): Promise<VerifyReport> {
-  const verifier = new Verifier(expected, digests)
+  const verifier = new Verifier(standing, digests)
+  const { expected } = verifier
   verifier.add(compareRows(readState(reader, verifier), expected))
   let next = 0
   while (next < expected.nextOffset) {

@@ -84,6 +84,11 @@ function createMemoryStore(medium: Medium): LogStore {
 }
 
 function commit(medium: Medium, changes: StoreChanges): void {
+  if (changes.dropBelow !== undefined) dropBelow(medium, changes.dropBelow)
+  for (const { origin, from } of changes.holesRemoved ?? []) {
+    const at = medium.holes.findIndex((hole) => hole.origin === origin && hole.from === from)
+    if (at >= 0) medium.holes.splice(at, 1)
+  }
   for (const batch of changes.batches ?? []) {
     medium.batches.push(batch)
     const run = medium.byOrigin.get(batch.origin)
@@ -98,6 +103,14 @@ function commit(medium: Medium, changes: StoreChanges): void {
   for (const row of changes.replicas ?? []) medium.replicas.set(row.logId, row)
   for (const logId of changes.replicasRemoved ?? []) medium.replicas.delete(logId)
   if (changes.meta !== undefined) medium.meta = changes.meta
+}
+
+function dropBelow(medium: Medium, offset: number): void {
+  const dropped = medium.batches.splice(0, upper(medium.batches, offset - 1, offsetOf))
+  const counts = new Map<OriginId, number>()
+  for (const { origin } of dropped) counts.set(origin, (counts.get(origin) ?? 0) + 1)
+  // The order of offsets keeps the order of each origin, so its part is a prefix as well.
+  for (const [origin, count] of counts) medium.byOrigin.get(origin)?.splice(0, count)
 }
 
 function readState(medium: Medium): StoreState {
@@ -115,8 +128,6 @@ function readState(medium: Medium): StoreState {
 }
 
 function createReader(medium: Medium): LogStoreReader {
-  const offsetOf = (batch: StoredBatch): number => batch.offset
-  const firstOf = (batch: StoredBatch): number => batch.first
   return {
     atOffset(offset) {
       return found(medium.batches[upper(medium.batches, offset, offsetOf) - 1])
@@ -136,6 +147,9 @@ function createReader(medium: Medium): LogStoreReader {
     close() {},
   }
 }
+
+const offsetOf = (batch: StoredBatch): number => batch.offset
+const firstOf = (batch: StoredBatch): number => batch.first
 
 function found(batch: StoredBatch | undefined): StoredBatchRead | undefined {
   return batch === undefined ? undefined : { ok: true, batch }

@@ -1,12 +1,14 @@
 /**
  * Appends until it is killed, and writes one line for each acknowledgement:
- * `<first> <count> <producer sequence>`. Usage: directory, writer, seed, callers.
+ * `<first> <count> <producer sequence>`. Usage: directory, writer, seed, callers, and how many
+ * records it keeps (0: all).
  */
 import { writeSync } from 'node:fs'
 import { createRandom } from '@kith/interface'
 import { createLog } from '../../src/index.ts'
 
-const [directory = '', writer = 'worker', seed = '1', callers = '6'] = process.argv.slice(2)
+const [directory = '', writer = 'worker', seed = '1', callers = '6', kept = '0'] =
+  process.argv.slice(2)
 const random = createRandom(Number(seed))
 /** Nobody waits so long; whoever started it may be gone without a word. */
 const lifeMsMax = 120_000
@@ -38,4 +40,12 @@ async function caller(name: string): Promise<void> {
   }
 }
 
+async function retainer(recordsMax: number): Promise<void> {
+  for (;;) {
+    await log.retain({ recordsMax: recordsMax + random.below(recordsMax) })
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+if (kept !== '0') void retainer(Number(kept))
 await Promise.all(Array.from('abcdefghij').slice(0, Number(callers)).map(caller))

@@ -54,8 +54,10 @@ function nearest(answers: readonly (GapAnswer | undefined)[]): GapAnswer | undef
 function settleGap(turn: Turn, origin: OriginId, view: OriginView, answer: GapAnswer): void {
   const { state, out } = turn
   const { asked, resume, chainBefore } = answer
-  // Holding nothing we lose nothing: the origin simply begins later here.
-  const action = asked === 1 ? 'floor' : state.tuning.gapPolicy === 'skip' ? 'skipped' : 'halted'
+  // Who never held anything loses nothing: the origin simply begins later here. It may even have
+  // to begin later again, where retention drops faster than this log pulls.
+  const beginning = asked === 1 || state.local.get(origin)?.neverHeld === true
+  const action = beginning ? 'floor' : state.tuning.gapPolicy === 'skip' ? 'skipped' : 'halted'
   if (view.haltedAt !== asked) {
     view.haltedAt = asked
     state.counters.gaps += 1
@@ -63,7 +65,7 @@ function settleGap(turn: Turn, origin: OriginId, view: OriginView, answer: GapAn
   }
   if (action === 'halted') return
   view.recording = true
-  const why = action === 'floor' ? 'dropped everywhere before this log came' : 'held by nobody'
+  const why = action === 'floor' ? 'dropped everywhere before this log had it' : 'held by nobody'
   out.push({ kind: 'recordGap', origin, resume, chainBefore, why })
 }
 

@@ -6,6 +6,7 @@ import type {
   LogStatement,
   LogStore,
   LogStoreFactory,
+  OriginId,
   StoreChanges,
   StoredBatch,
   StoreDamage,
@@ -239,6 +240,7 @@ class Session {
   private readonly begin: Statement
   private readonly end: Statement
   private readonly insertBatch: Statement
+  private readonly dropBatches: Statement
   private readonly putMeta: Statement
   private readonly touch: Statement
   private readonly put: Record<SmallTable, Statement>
@@ -260,6 +262,7 @@ class Session {
     this.begin = db.prepare('BEGIN IMMEDIATE')
     this.end = db.prepare('COMMIT')
     this.insertBatch = prepareInsert(db, 'INSERT', 'kith_batch', batchColumns)
+    this.dropBatches = db.prepare('DELETE FROM kith_batch WHERE offset < ?')
     this.putMeta = prepareInsert(db, 'INSERT OR REPLACE', 'kith_meta', metaColumns)
     this.touch = db.prepare('UPDATE kith_meta SET id = id WHERE id = 1')
     this.put = perTable((name) => {
@@ -307,13 +310,17 @@ class Session {
   private write(changes: StoreChanges, flush: boolean): void {
     const counts = { ...this.counts }
     const { walBytes } = this
+    if (changes.dropBelow !== undefined) this.dropBelow(changes.dropBelow)
+    for (const { origin, from } of changes.holesRemoved ?? []) {
+      this.removeRow('hole', this.holeKey(origin, from))
+    }
     for (const row of changes.origins ?? []) {
       this.putRow('origin', row.origin, (id) => originValues(id, row))
     }
     for (const batch of changes.batches ?? []) this.writeBatch(batch)
     for (const row of changes.holes ?? []) {
       const origin = this.ids.origin.get(row.origin) ?? 0
-      this.putRow('hole', `${origin}:${row.from}`, (id) => holeValues(id, origin, row))
+      this.putRow('hole', this.holeKey(row.origin, row.from), (id) => holeValues(id, origin, row))
     }
     for (const row of changes.cursors ?? []) {
       this.putRow('cursor', row.name, (id) => cursorValues(id, row))
@@ -332,6 +339,23 @@ class Session {
     if (meta !== undefined && (counted || changes.meta !== undefined)) this.writeMeta(meta)
     // An empty transaction would not reach the disk, and a flush is what was asked for.
     else if (flush && this.walBytes === walBytes) this.touch.run()
+  }
+
+  private holeKey(origin: OriginId, from: number): string {
+    return `${this.ids.origin.get(origin) ?? 0}:${from}`
+  }
+
+  /**
+   * Pages of dropped batches are freed as they are: overwriting them would write everything once
+   * more, and a batch that came back through a damaged pointer lies below the floor.
+   */
+  private dropBelow(offset: number): void {
+    this.db.pragma('secure_delete=FAST')
+    try {
+      this.walBytes += this.dropBatches.run(offset).changes * PAGE_BYTES
+    } finally {
+      this.db.pragma('secure_delete=ON')
+    }
   }
 
   private writeMeta(meta: StoredMeta): void {
