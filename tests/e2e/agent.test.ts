@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,6 +33,21 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
 
 // Each test starts several processes: on a busy machine that alone takes its time.
 describe('kith agent as a process', { timeout: 120_000 }, () => {
+  it('killed and started again, finds back by what it remembers', async () => {
+    const data = join(folder, 'remembers')
+    const ada = await startAgent('--node', 'ada')
+    const ben = await startAgent('--node', 'ben', '--data', data, '--join', ada.gossip)
+    await ben.line(({ event, member }) => event === 'member-join' && member?.name === 'ada')
+    // On the disk half a second after it was known.
+    const kept = join(data, 'members.snapshot')
+    await until(async () => (await readFile(kept, 'utf8')).includes('alive: ada '))
+    ben.child.kill('SIGKILL')
+    await ben.exited
+    const back = await startAgent('--node', 'ben', '--data', data, '--bind', ben.gossip)
+    await back.line(({ event, member }) => event === 'member-join' && member?.name === 'ada')
+    await ada.line(({ event, member }) => event === 'member-join' && member?.name === 'ben')
+  })
+
   it('says first that it is ready, where, and who is there', async () => {
     const agent = await startAgent('--node', 'ada', '--tag', 'role=web', '--service', 'web:80')
     expect(Object.keys(agent.lines[0] ?? {})).toEqual([

@@ -2,11 +2,12 @@
 import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
-import { resolve as resolvePath } from 'node:path'
+import { join as joinPath, resolve as resolvePath } from 'node:path'
 import {
   type Address,
   type CheckKind,
   describeProblems,
+  type DiscoveryFactory,
   type Logger,
   type OptionProblem,
   parseAddress,
@@ -19,6 +20,7 @@ import { type ServiceDefinition, serviceProblems } from '@kith/registry'
 import { type EncryptionOptions, isEncrypted, resolveEncryption } from './encryption.ts'
 import type { ResolvedEncryption } from './encryption.ts'
 import { AgentError } from './errors.ts'
+import { type AgentDiscovery, readDiscovery } from './finding.ts'
 import type { AgentPlugin } from './plugin.ts'
 
 export type AgentProfile = 'lan' | 'wan' | 'local'
@@ -32,6 +34,18 @@ export interface AgentOptions extends EncryptionOptions {
   readonly advertise?: string | Address
   /** Members to join: `host:port` or `name/host:port`. Tried again until one answers. */
   readonly join?: readonly string[]
+  /**
+   * Further ways to find them, asked as often: `dns:NAME` and `dns:NAME:PORT` (A and AAAA, or SRV
+   * records of a name that begins with an underscore), `file:PATH` (an address a line), a plugin.
+   */
+  readonly discovery?: readonly AgentDiscovery[]
+  /**
+   * The file in which this member remembers the others, in Serf's format: after a crash it finds
+   * back without `join`. Default `members.snapshot` in `data`; without `data` none.
+   */
+  readonly snapshot?: string
+  /** Finds back also after it had left in order. Default false. */
+  readonly rejoinAfterLeave?: boolean
   /** Where the HTTP interface listens. Default 127.0.0.1 with a free port. */
   readonly http?: string | Address
   /** Where others reach it. Default: where it listens; for a wildcard, the host of gossip. */
@@ -62,6 +76,9 @@ export interface ResolvedAgentOptions extends ResolvedEncryption {
   readonly bind: Address
   readonly advertise: Address | undefined
   readonly join: readonly string[]
+  readonly discovery: readonly DiscoveryFactory[]
+  readonly snapshot: string | undefined
+  readonly rejoinAfterLeave: boolean
   readonly http: Address
   readonly httpAdvertise: Address | undefined
   readonly data: string | undefined
@@ -74,6 +91,8 @@ export interface ResolvedAgentOptions extends ResolvedEncryption {
   readonly logger: Logger
 }
 
+type ListField = 'join' | 'discovery' | 'services' | 'checkKinds' | 'plugins'
+
 const namePattern = /^[A-Za-z0-9._-]{1,128}$/
 const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
   'encrypt',
@@ -85,6 +104,9 @@ const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
   'bind',
   'advertise',
   'join',
+  'discovery',
+  'snapshot',
+  'rejoinAfterLeave',
   'http',
   'httpAdvertise',
   'data',
@@ -106,7 +128,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     problems.push({ field, got, want: 'absent (the name is not known here)' })
   }
   const anyPort = { host: '127.0.0.1', port: 0 }
-  const listed = <Item>(field: 'join' | 'services' | 'checkKinds' | 'plugins'): readonly Item[] =>
+  const listed = <Item>(field: ListField): readonly Item[] =>
     readList(field, options[field] as readonly Item[] | undefined, problems)
   const read = (field: AddressField, anyPortFits: boolean): Address | undefined =>
     readAddress(field, options[field], anyPortFits, problems)
@@ -119,6 +141,9 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     http: read('http', true) ?? anyPort,
     httpAdvertise: read('httpAdvertise', true),
     join: listed('join'),
+    discovery: readDiscovery(listed('discovery'), problems),
+    snapshot: options.snapshot ?? defaultSnapshot(options.data),
+    rejoinAfterLeave: options.rejoinAfterLeave ?? false,
     data: options.data,
     tags: readTags(options.tags, problems),
     profile: options.profile ?? 'lan',
@@ -129,9 +154,10 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     logger,
   }
   const { insecurePlaintext } = options
-  if (insecurePlaintext !== undefined && typeof insecurePlaintext !== 'boolean') {
-    const got = showValue(insecurePlaintext)
-    problems.push({ field: 'insecurePlaintext', got, want: 'true or false' })
+  for (const field of ['insecurePlaintext', 'rejoinAfterLeave'] as const) {
+    const given: unknown = options[field]
+    if (given === undefined || typeof given === 'boolean') continue
+    problems.push({ field, got: showValue(given), want: 'true or false' })
   }
   checkPlain(resolved, problems)
   checkLists(resolved, problems)
@@ -182,7 +208,7 @@ function readAddress(
 }
 
 function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): void {
-  const { name, data, profile, clusterId, bind, advertise, httpAdvertise } = options
+  const { name, data, snapshot, profile, clusterId, bind, advertise, httpAdvertise } = options
   if (isWildcard(bind.host) && (advertise === undefined || isWildcard(advertise.host))) {
     const want = 'host:port that others reach, because bind is every address of this machine'
     problems.push({ field: 'advertise', got: showValue(advertise), want })
@@ -196,6 +222,9 @@ function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): v
   }
   if (typeof name !== 'string' || !namePattern.test(name)) {
     problems.push({ field: 'name', got: showValue(name), want: '1 to 128 of A-Z a-z 0-9 . _ -' })
+  }
+  if (snapshot !== undefined && (typeof snapshot !== 'string' || snapshot === '')) {
+    problems.push({ field: 'snapshot', got: showValue(snapshot), want: 'the path of a file' })
   }
   if (data !== undefined && (typeof data !== 'string' || data === '')) {
     problems.push({ field: 'data', got: showValue(data), want: 'the path of a directory' })
@@ -277,6 +306,11 @@ export function isLoopback(host: string): boolean {
 /** True for an address that means "every address of this machine". */
 export function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || /^[0:]*$/.test(host)
+}
+
+/** Beside the log, so that a member that keeps its records also keeps whom it knew. */
+function defaultSnapshot(data: string | undefined): string | undefined {
+  return typeof data === 'string' && data !== '' ? joinPath(data, 'members.snapshot') : undefined
 }
 
 /**

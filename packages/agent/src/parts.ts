@@ -17,6 +17,7 @@ import { createReplicator, type Replicator } from '@kith/replicator'
 import { createReplicationHandler, httpSource } from '@kith/replicator/http'
 import { createServer, type Server, type ServerParts } from '@kith/server'
 import { AgentError } from './errors.ts'
+import { expectsOthers, snapshotProblem } from './finding.ts'
 import { flatten } from './figures.ts'
 import { isLoopback, isWildcard, type ResolvedAgentOptions } from './options.ts'
 import type { AgentContext, AgentPluginStop } from './plugin.ts'
@@ -80,7 +81,9 @@ async function assemble(
   stops: Stop[],
 ): Promise<Parts> {
   const { name, logger } = options
-  const log = await startLog(options, signal, stops)
+  if (options.data !== undefined) await makeDirectory(options.data)
+  const others = await expectsOthers(options)
+  const log = await startLog(options, others, signal, stops)
   const server = createServer({ ...options.http, logger })
   stops.push({ name: 'server', stop: () => server.stop() })
   const httpAddress = await server.start()
@@ -104,7 +107,7 @@ async function assemble(
     clusterId: options.clusterId,
     membership: gossip,
     source: sourceOf,
-    expectMembers: options.join.length > 0,
+    expectMembers: others,
     logger,
   })
   const handler = createReplicationHandler({ source: replicator.local })
@@ -147,15 +150,15 @@ function registryPort(registry: Registry, persist: boolean): ServerParts['regist
 }
 
 async function startLog(
-  { name, data, join: seeds, logger }: ResolvedAgentOptions,
+  { name, data, logger }: ResolvedAgentOptions,
+  others: boolean,
   signal: AbortSignal,
   stops: Stop[],
 ): Promise<Log> {
-  if (data !== undefined) await makeDirectory(data)
   const log = createLog({
     member: name,
     logger,
-    gate: seeds.length > 0 ? 'wait' : 'open',
+    gate: others ? 'wait' : 'open',
     ...(data === undefined ? {} : { directory: join(data, 'log') }),
   })
   stops.push({ name: 'log', stop: () => log.stop() })
@@ -189,6 +192,9 @@ async function startGossip(
     packets,
     streams,
     join: options.join,
+    discovery: options.discovery,
+    rejoinAfterLeave: options.rejoinAfterLeave,
+    ...(options.snapshot === undefined ? {} : { snapshot: options.snapshot }),
     profile: options.profile,
     tags: { ...options.tags, ...(told === undefined ? {} : { [HTTP_TAG]: formatAddress(told) }) },
     context: { logger },
@@ -199,7 +205,9 @@ async function startGossip(
     ...(advertise === undefined ? {} : { advertise }),
   })
   stops.push({ name: 'gossip', stop: () => gossip.stop() })
-  await gossip.start(signal)
+  await gossip.start(signal).catch((cause: unknown) => {
+    throw snapshotProblem(cause, options.snapshot)
+  })
   return gossip
 }
 

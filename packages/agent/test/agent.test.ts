@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -27,11 +27,58 @@ afterEach(async () => {
   await Promise.all(folders.splice(0).map((path) => rm(path, { recursive: true })))
 })
 
+/** Asks until it holds; the test's own time is the bound. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
 async function get<Answer>(member: Agent, path: string): Promise<Answer> {
   const answer = await fetch(`http://${formatAddress(member.httpAddress)}${path}`)
   expect(answer.status, path).toBe(200)
   return (await answer.json()) as Answer
 }
+
+describe('finding the others', { timeout: 60_000 }, () => {
+  it('by a file that names them later', async () => {
+    const path = join(await folder(), 'seeds')
+    const [a, b] = [agent(), agent({ discovery: [`file:${path}`] })]
+    await Promise.all([a.start(), b.start()])
+    const joined = new Promise((resolve) => b.gossip.on('join', resolve))
+    await writeFile(path, `${formatAddress(a.gossip.address)}\n`)
+    await joined
+    expect(b.gossip.member(a.name)?.status).toBe('alive')
+  })
+
+  it('by a snapshot beside the log, which holds nobody after an orderly end', async () => {
+    const data = await folder()
+    const a = agent()
+    await a.start()
+    const seed = formatAddress(a.gossip.address)
+    const b = agent({ name: 'b', data, join: [seed] })
+    await b.start()
+    await until(() => a.gossip.member('b')?.status === 'alive')
+    // As a crash would: nobody is told.
+    const bind = b.gossip.address
+    await b.gossip.stop()
+    const kept = await readFile(join(data, 'members.snapshot'), 'utf8')
+    expect(kept).toContain(`alive: ${a.name} ${seed}\n`)
+    await b.stop()
+    const again = agent({ name: 'b', data, bind })
+    await again.start()
+    await until(() => again.gossip.member(a.name)?.status === 'alive')
+    await again.stop()
+    expect(await readFile(join(data, 'members.snapshot'), 'utf8')).toMatch(/^leave$/m)
+  })
+
+  it('a file that is no snapshot is refused as an option, and left alone', async () => {
+    const path = join(await folder(), 'notes')
+    await writeFile(path, 'call Ada\n')
+    const refused = agent({ snapshot: path }).start()
+    await expect(refused).rejects.toMatchObject({ code: 'ERR_AGENT_OPTIONS' })
+    await expect(refused).rejects.toThrow(/snapshot must be a file/)
+    expect(await readFile(path, 'utf8')).toBe('call Ada\n')
+  })
+})
 
 describe('an agent without options', () => {
   it('is a working member on loopback, and two of them do not collide', async () => {

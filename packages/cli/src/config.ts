@@ -28,6 +28,9 @@ export interface AgentConfig {
   readonly bind?: string | undefined
   readonly advertise?: string | undefined
   readonly join?: string[] | undefined
+  readonly discover?: string[] | undefined
+  readonly snapshot?: string | undefined
+  readonly rejoin?: boolean | undefined
   readonly http?: string | undefined
   readonly httpAdvertise?: string | undefined
   readonly data?: string | undefined
@@ -109,6 +112,11 @@ const schema = z.strictObject(
     bind: address(0).optional(),
     advertise: address(0).optional(),
     join: z.array(seed(), { error: 'a list of addresses' }).optional(),
+    discover: z
+      .array(text('dns:NAME, dns:NAME:PORT or file:PATH'), { error: 'a list of texts' })
+      .optional(),
+    snapshot: text('the path of a file').optional(),
+    rejoin: z.boolean({ error: 'true or false' }).optional(),
     http: address(0).optional(),
     httpAdvertise: address(0).optional(),
     data: text('the path of a directory').optional(),

@@ -4,6 +4,7 @@
  */
 export type { CoreStats, GossipEvent, JoinOutcome, ProbeReport } from './core/index.ts'
 export type { QueryReceived, QuerySummary, UserEvent } from './core/index.ts'
+export type { Remembered } from './core/memory.ts'
 export { GossipError } from './errors.ts'
 export type { GossipErrorCode, GossipErrorDetails } from './errors.ts'
 export type { DecodeProblemKind } from './wire/problem.ts'
@@ -26,6 +27,7 @@ export type {
   ReceivedQuery,
   StreamedEvent,
 } from './runtime/talk-types.ts'
+export { snapshotMembers } from './runtime/recorder.ts'
 export type {
   Gossip,
   GossipEvents,

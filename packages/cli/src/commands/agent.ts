@@ -10,6 +10,7 @@ import {
   addressFlag,
   addService,
   addTag,
+  addText,
   keyFlag,
   labelFlag,
   type ServiceFlag,
@@ -30,6 +31,9 @@ interface AgentFlags {
   readonly bind?: Address
   readonly advertise?: Address
   readonly join?: string[]
+  readonly discover?: string[]
+  readonly snapshot?: string
+  readonly rejoin?: true
   readonly http?: Address
   readonly httpAdvertise?: Address
   readonly data?: string
@@ -57,6 +61,9 @@ export function agentCommand(io: Io, done: (code: number) => void): Command {
     .option('--bind <host:port>', 'where gossip listens; default 127.0.0.1:7946', anyPort)
     .option('--advertise <host:port>', 'where others reach it; default: where it listens', anyPort)
     .option('--join <host:port>', 'a member to join (again for more)', addAddress)
+    .option('--discover <how>', 'dns:NAME, dns:NAME:PORT or file:PATH (again for more)', addText)
+    .option('--snapshot <file>', 'where members are remembered; default: in --data')
+    .option('--rejoin', 'look for those remembered also after a leave')
     .option('--http <host:port>', 'where HTTP listens; default 127.0.0.1:7947', anyPort)
     .option('--http-advertise <host:port>', 'where others reach it', anyPort)
     .option('--data <dir>', 'where the log is kept; default: in memory only')
@@ -101,6 +108,9 @@ function mergeOptions(flags: AgentFlags, config: AgentConfig): AgentOptions {
     advertise: flags.advertise ?? config.advertise,
     httpAdvertise: flags.httpAdvertise ?? config.httpAdvertise,
     join: flags.join ?? config.join,
+    discovery: flags.discover ?? config.discover,
+    snapshot: flags.snapshot ?? config.snapshot,
+    rejoinAfterLeave: flags.rejoin ?? config.rejoin,
     data: flags.data ?? config.data,
     tags: flags.tag ?? config.tags,
     profile: flags.profile ?? config.profile,

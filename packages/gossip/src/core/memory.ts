@@ -10,6 +10,7 @@ import { nameIsFit } from './alive.ts'
 import { lamportTimeMax } from './clocks.ts'
 import type { Progress, SeenTimes } from './clocks.ts'
 
+/** A member of an earlier time, and where it was. */
 export interface Remembered {
   readonly name: string
   readonly address: Address

@@ -16,6 +16,7 @@ import {
 } from '../core/memory.ts'
 import type { Memory, Remembered } from '../core/memory.ts'
 import type { Progress } from '../core/index.ts'
+import { profiles } from '../options.ts'
 import type { GossipTimings } from '../options.ts'
 import { openSnapshotFile, readSnapshotFile } from './snapshot-file.ts'
 import type { SnapshotFile } from './snapshot-file.ts'
@@ -63,6 +64,22 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   recordExpired(memory, clock.wallNow(), timings.reconnectTimeoutMs)
   const file = await openSnapshotFile({ path, memory, clock, count, failed: options.failed })
   return new FileRecorder(options, memory, file)
+}
+
+/**
+ * Whom a member with this snapshot file would look for when it starts; nobody where there is no
+ * file. Changes nothing. Rejects with `ERR_GOSSIP_SNAPSHOT` where the file is no snapshot.
+ */
+export async function snapshotMembers(
+  path: string,
+  options: { readonly name: string; readonly rejoinAfterLeave?: boolean },
+): Promise<readonly Remembered[]> {
+  const { name, rejoinAfterLeave = false } = options
+  const memory = createMemory({ membersMax: profiles.lan.membersMax, rejoinAfterLeave })
+  const wallMs = systemClock.wallNow()
+  await readSnapshotFile(path, memory, wallMs)
+  recordExpired(memory, wallMs, profiles.lan.reconnectTimeoutMs)
+  return rememberedMembers(memory, name)
 }
 
 class FileRecorder implements Recorder {

@@ -9,7 +9,7 @@ import type { CancelTimer, Clock } from '@kith/interface'
 import { GossipError } from '../errors.ts'
 import { allLines, fileBytesMax, recall } from '../core/memory.ts'
 import type { Memory } from '../core/memory.ts'
-import { createSnapshotReader, snapshotLineBytesMax } from '../wire/snapshot.ts'
+import { createSnapshotReader } from '../wire/snapshot.ts'
 
 /** As Serf flushes. Serf waits for another line after this time; we do not. */
 const flushMs = 500
@@ -63,7 +63,7 @@ export async function readSnapshotFile(
   }
   if (memory.readable > 0) return
   // One torn line is what a first start leaves that was cut off. Anything else is somebody's file.
-  if (memory.unreadable > 0 || reader.rest > snapshotLineBytesMax) {
+  if (memory.unreadable > 0 || !reader.tailFits) {
     throw unusable(path, 'it is no snapshot')
   }
 }
@@ -140,6 +140,10 @@ class AppendedFile implements SnapshotFile {
   }
 
   flush(sync: boolean): Promise<void> {
+    return this.#closed ? this.#tail : this.#queue(sync)
+  }
+
+  #queue(sync: boolean): Promise<void> {
     this.#tail = this.#tail
       .then(() => this.#write(sync))
       .then(
@@ -197,7 +201,7 @@ class AppendedFile implements SnapshotFile {
     if (this.#closed) return this.#tail
     this.#closed = true
     this.#cancelTimer?.()
-    await this.flush(true)
+    await this.#queue(true)
     await this.#handle?.close().catch(() => {})
     this.#handle = undefined
   }

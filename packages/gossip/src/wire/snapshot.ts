@@ -28,6 +28,10 @@ export type SnapshotLine =
 /** Twice what a line with the longest name and address takes. */
 export const snapshotLineBytesMax = 512
 
+const lineStarts = ['alive: ', 'not-alive: ', 'leave', 'coordinate: ', '#', 'clock: '].concat([
+  'event-clock: ',
+  'query-clock: ',
+])
 const failedPrefix = '# kith.failed: '
 const incarnationPrefix = '# kith.incarnation: '
 const clocks = {
@@ -111,8 +115,11 @@ export function formatSnapshotLine(line: Exclude<SnapshotLine, { kind: 'comment'
 export interface SnapshotReader {
   /** Calls `line` for each line that is whole now; undefined for one that cannot be read. */
   push(bytes: Uint8Array): void
-  /** Bytes after the last line end: what a write that was cut off left behind. */
-  readonly rest: number
+  /**
+   * Whether what stands after the last line end may be what a write left behind that was cut off;
+   * also where nothing does.
+   */
+  readonly tailFits: boolean
 }
 
 /** Cuts a file into lines in bounded memory, whatever it holds. */
@@ -122,8 +129,10 @@ export function createSnapshotReader(
   const held = new Uint8Array(snapshotLineBytesMax)
   let rest = 0
   return {
-    get rest() {
-      return rest
+    get tailFits() {
+      const tail = rest > held.length ? undefined : decodeText(held, 0, rest)
+      if (tail === undefined) return false
+      return lineStarts.some((start) => tail.startsWith(start) || start.startsWith(tail))
     },
     push(bytes) {
       for (const byte of bytes) {

@@ -60,7 +60,7 @@ const noClocks = 'clock: 0\nevent-clock: 0\nquery-clock: 0\n'
 
 describe('the snapshot file', () => {
   it('GOS-143 lines are with the system half a second later, without another line', async () => {
-    const { clock, memory, file, text } = await opened()
+    const { path, clock, memory, file, text } = await opened()
     expect(await text()).toBe(noClocks)
     file.append(joined(memory, 'a'))
     expect(await text()).toBe(noClocks)
@@ -72,9 +72,12 @@ describe('the snapshot file', () => {
     expect(clock.pendingTimers).toBe(0)
     file.append(joined(memory, 'b'))
     await file.close()
-    file.append(joined(memory, 'c'))
-    await file.close()
     expect(await text()).toBe(`${noClocks}alive: a 10.0.0.1:7946\nalive: b 10.0.0.1:7946\n`)
+    file.append(joined(memory, 'c'))
+    // Nothing is opened again by whoever comes too late.
+    await rm(path)
+    await Promise.all([file.flush(true), file.close()])
+    await expect(text()).rejects.toThrow(/ENOENT/)
   })
 
   it('GOS-143 a torn tail does not swallow what comes after it', async () => {

@@ -130,7 +130,17 @@ describe('snapshot lines', () => {
     const reader = createSnapshotReader((line) => seen.push(line))
     reader.push(bytes)
     expect(seen).toHaveLength(1)
-    expect(reader.rest).toBe('alive: b 10.0'.length)
+    expect(reader.tailFits).toBe(true)
+    for (const tail of ['', 'a', 'clock: 12', '# half', 'not-al', 'leav']) {
+      const other = createSnapshotReader(() => {})
+      other.push(utf8(tail))
+      expect(other.tailFits, tail).toBe(true)
+    }
+    for (const tail of ['a file', 'root:x:0', 'alive', `#${'x'.repeat(600)}`]) {
+      const other = createSnapshotReader(() => {})
+      other.push(utf8(tail))
+      expect(other.tailFits, tail).toBe(tail === 'alive')
+    }
   })
 
   it('GOS-139 lines beyond the bound are damaged, however long, and end where they end', () => {
