@@ -31,6 +31,13 @@ const campaigns: Readonly<
   },
   'gossip-restart': { seeds: atTier(20, 140), happened: ['restarts', 'event refute', 'verdicts'] },
   'gossip-leave': { seeds: atTier(15, 120), happened: ['leaves', 'event leave', 'restarts'] },
+  'gossip-talk': {
+    seeds: atTier(20, 140),
+    happened: [
+      ...['emits', 'eventsHeard', 'calmEventsHeard', 'asks', 'acksHeard', 'responsesHeard'],
+      ...['queries complete', 'queries deadline', 'answersRepeated', 'responsesLarge', 'restarts'],
+    ],
+  },
   'gossip-mix': {
     seeds: atTier(20, 160),
     happened: ['lost', 'partitions', 'pauses', 'restarts', 'leaves', 'duplicated', 'reordered'],
@@ -43,18 +50,22 @@ const timeout = 3_600_000
 
 describe('membership over random faults', () => {
   for (const [index, [name, { seeds, happened }]] of Object.entries(campaigns).entries()) {
-    it(`GOS-80 GOS-81 GOS-82 GOS-83 GOS-84 ${name}: ${seeds} seeds`, { timeout }, async () => {
-      const scenario = scenarios[name]
-      if (scenario === undefined) throw new Error(`no scenario ${name}`)
-      // A seed decides the size too, so each campaign has seeds of its own.
-      const first = Number(process.env['KITH_SEED'] ?? 1) + index * 10_000
-      const { counters } = await runSeeds({ name, scenario, seeds, first })
-      expectHappened(counters, ['transitions', 'event join', ...happened])
-      const luck = counters['falseUnderLoss'] ?? 0
-      expect(luck).toBeLessThanOrEqual(luckMax * (counters['members'] ?? 0))
-      evidence(`${name} seeds`, seeds)
-      evidence(`${name} faults`, JSON.stringify(counters))
-    })
+    it(
+      `GOS-80 GOS-81 GOS-82 GOS-83 GOS-84 GOS-124 ${name}: ${seeds} seeds`,
+      { timeout },
+      async () => {
+        const scenario = scenarios[name]
+        if (scenario === undefined) throw new Error(`no scenario ${name}`)
+        // A seed decides the size too, so each campaign has seeds of its own.
+        const first = Number(process.env['KITH_SEED'] ?? 1) + index * 10_000
+        const { counters } = await runSeeds({ name, scenario, seeds, first })
+        expectHappened(counters, ['transitions', 'event join', ...happened])
+        const luck = counters['falseUnderLoss'] ?? 0
+        expect(luck).toBeLessThanOrEqual(luckMax * (counters['members'] ?? 0))
+        evidence(`${name} seeds`, seeds)
+        evidence(`${name} faults`, JSON.stringify(counters))
+      },
+    )
   }
 
   it('GOS-77 the same seed does the same again', async () => {

@@ -11,6 +11,7 @@ import { AccuracyChecker, RowChecker, Violation } from './checkers.ts'
 import { Cluster } from './cluster.ts'
 import type { Actor, Step, Watcher } from './cluster.ts'
 import type { Fault } from './faults.ts'
+import { TalkChecker, talking } from './talk.ts'
 import { World } from './world.ts'
 
 export interface Plan {
@@ -21,6 +22,8 @@ export interface Plan {
   readonly membersMax?: number
   /** Crashes are the only faults: their detection is timed from the crash. */
   readonly timesDetection?: boolean
+  /** Members emit events and ask queries meanwhile, and in the calm. */
+  readonly talks?: boolean
   /** A mutant of the core. */
   readonly step?: Step
 }
@@ -52,9 +55,15 @@ class EventCounter implements Watcher {
 
 function describe(output: Output & { kind: 'event' }): string {
   const { event } = output
-  if (!('member' in event)) return JSON.stringify(event)
+  if (!('member' in event)) return JSON.stringify(event, inText)
   const { name, status, incarnation, tags } = event.member
   return `${event.kind} ${name} ${status} at ${incarnation} ${JSON.stringify(tags)}`
+}
+
+/** Lamport times and payloads have no JSON of their own. */
+function inText(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value)
+  return value instanceof Uint8Array ? `${value.length} bytes` : value
 }
 
 export function runPlan(plan: Plan, seed: number, context: ScenarioContext): Report {
@@ -73,13 +82,16 @@ export function runPlan(plan: Plan, seed: number, context: ScenarioContext): Rep
   const world = new World(cluster)
   const accuracy = new AccuracyChecker(world)
   const rows = new RowChecker(cluster.actors)
-  watchers.push(accuracy, rows)
+  const talk = new TalkChecker(world, createSimRandom(seed, 'talk'))
+  watchers.push(accuracy, rows, talk)
   setUp(world, random)
   agree(world, agreementBoundMs(timings, size), 'formed')
   const lastsMs = random.between(plan.lastsS[0] * 1000, plan.lastsS[1] * 1000)
   for (const fault of plan.faults) fault(world, random, lastsMs)
+  if (plan.talks === true) talking(talk)(world, random, lastsMs)
   suffer(world, lastsMs, plan.timesDetection === true)
   const healedMs = agree(world, agreementBoundMs(timings, size), 'healed')
+  if (plan.talks === true) talk.calm()
   return {
     digest: cluster.network.traceDigest(),
     counters: {
@@ -87,6 +99,7 @@ export function runPlan(plan: Plan, seed: number, context: ScenarioContext): Rep
       ...world.counters,
       ...rows.counters,
       ...accuracy.counters,
+      ...talk.counters,
       ...events.counters,
       transitions: cluster.transitions,
       joinsRetried: cluster.joinsRetried,

@@ -94,7 +94,7 @@ export class Cluster {
     })
     const life = { host, replies: new Map(), nextStreamId: 1, seeds: [] }
     this.#lives.set(actor, { ...life, cancelTimer: undefined, timerAt: undefined })
-    this.command(actor, { kind: 'start' })
+    this.command(actor, { kind: 'start', ignoreOld: true })
   }
 
   crash(actor: Actor, afterwards: 'refuse' | 'swallow'): void {
@@ -175,6 +175,8 @@ export class Cluster {
     life.host.request(to, bytes, { timeoutMs, expectReply }, (outcome) => {
       const message = outcome.kind === 'reply' ? decode(outcome.bytes) : undefined
       if (message !== undefined) this.input(actor, { kind: 'reply', id, message })
+      else if (outcome.kind === 'end' && !expectReply)
+        this.input(actor, { kind: 'requestSent', id })
       else {
         const reason = outcome.kind === 'failed' ? outcome.reason : 'ended without an answer'
         this.input(actor, { kind: 'requestFailed', id, reason })

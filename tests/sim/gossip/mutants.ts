@@ -147,6 +147,49 @@ const mergesNothing: Step = (state, input, now) => {
   return step(state, { ...input, message }, now)
 }
 
+/** What was heard is forgotten at once. */
+const forgetsEvents: Step = (state, input, now) => {
+  const outputs = step(state, input, now)
+  state.eventSlots.length = 0
+  return outputs
+}
+
+/** The echo of an own event is all that its member hears of it, and that is known. */
+const deafToItself: Step = (state, input, now) => {
+  const outputs = step(state, input, now)
+  if (input.kind !== 'command' || input.command.kind !== 'emit') return outputs
+  return outputs.filter((output) => output.kind !== 'event')
+}
+
+/** Whoever joins is told everything from before. */
+const replaysOldEvents: Step = (state, input, now) => {
+  if (input.kind !== 'command' || input.command.kind !== 'start') return step(state, input, now)
+  return step(state, { kind: 'command', command: { kind: 'start' } }, now)
+}
+
+/** Relayed answers count as answers. */
+const countsAnswersTwice: Step = (state, input, now) => {
+  const outputs = step(state, input, now)
+  for (const running of state.talk.running.values()) {
+    running.acks.clear()
+    running.responses.clear()
+  }
+  return outputs
+}
+
+/** A query goes on until somebody cancels it. */
+const endsNoQuery: Step = (state, input, now) =>
+  step(state, input, now).filter((output) => output.kind !== 'answersEnd')
+
+/** Events go to those next to it, and into no exchange. */
+const keepsEventsToItself: Step = (state, input, now) => {
+  const outputs = step(state, input, now)
+  for (const tier of state.events.tiers) tier.length = 0
+  state.events.size = 0
+  if (input.kind === 'command') state.eventSlots.length = 0
+  return outputs
+}
+
 export const mutants: Readonly<Record<string, Mutant>> = {
   'a stale alive brings back the dead': {
     caught: ['M1'],
@@ -167,5 +210,19 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     step: dropsRefutations,
   },
   'tags never change': { caught: ['M5'], plan: 'gossip-loss', step: createKeepsOldTags() },
+  'events are heard again and again': {
+    caught: ['M6'],
+    plan: 'gossip-talk',
+    step: forgetsEvents,
+  },
+  'a member does not hear itself': { caught: ['M6'], plan: 'gossip-talk', step: deafToItself },
+  'old events are told to newcomers': {
+    caught: ['M6'],
+    plan: 'gossip-talk',
+    step: replaysOldEvents,
+  },
+  'answers count twice': { caught: ['M6'], plan: 'gossip-talk', step: countsAnswersTwice },
+  'queries do not end': { caught: ['M6'], plan: 'gossip-talk', step: endsNoQuery },
+  'events stay at home': { caught: ['M6'], plan: 'gossip-talk', step: keepsEventsToItself },
   'exchanges teach nothing': { caught: ['M5'], plan: 'gossip-restart', step: mergesNothing },
 }

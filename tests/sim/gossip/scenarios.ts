@@ -14,6 +14,12 @@ export const plans = {
   'gossip-crash': { faults: [crash], lastsS: [20, 60], timesDetection: true },
   'gossip-restart': { faults: [restart, tags], lastsS: [5, 50] },
   'gossip-leave': { faults: [leave, tags], lastsS: [25, 50] },
+  'gossip-talk': {
+    faults: [loss, partition, pause, crash, restart],
+    lastsS: [20, 60],
+    membersMax: 16,
+    talks: true,
+  },
   'gossip-mix': {
     faults: [loss, partition, oneWay, pause, crash, restart, leave, tags],
     lastsS: [30, 90],

@@ -8,15 +8,18 @@ import type { DecodeProblemKind } from '../wire/problem.ts'
 import type { Question, QueryReceived, QuerySummary, Refusal, UserEvent } from './talk.ts'
 
 export type Command =
-  /** First of all inputs, once: announces this member to itself and starts every schedule. */
-  | { readonly kind: 'start' }
+  /**
+   * First of all inputs, once: announces this member to itself and starts every schedule. With
+   * `ignoreOld` the first exchange with anybody delivers no events from before. Default false.
+   */
+  | { readonly kind: 'start'; readonly ignoreOld?: boolean }
   /** Exchanges state with each address, already resolved to literals. Answered by `done`. */
   | {
       readonly kind: 'join'
       readonly id: number
       readonly addresses: readonly Address[]
-      /** Events from before the join are not delivered. Default false. */
-      readonly ignoreOld?: boolean
+      /** Events from before the join are not delivered. Default: as at the start, once. */
+      readonly ignoreOld?: boolean | undefined
     }
   /** Says good-bye in order and answers `done` when others had time to hear it. Idempotent. */
   | { readonly kind: 'leave'; readonly id: number }

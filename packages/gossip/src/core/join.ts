@@ -9,9 +9,10 @@ import type { JoinJob, State } from './state.ts'
 export const joinParallelMax = 8
 
 export function createJob(
+  state: State,
   id: number | undefined,
   addresses: readonly Address[],
-  ignoreOld = false,
+  ignoreOld: boolean = state.talk.ignoresFirst,
 ): JoinJob {
   return {
     id,

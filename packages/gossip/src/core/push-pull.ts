@@ -94,7 +94,7 @@ function respondAndMerge(
 ): void {
   const bytes = encodeStream(localState(state, message.join, states))
   emit(state, { kind: 'respond', id: streamId, bytes })
-  merge(state, message, false)
+  merge(state, message, state.talk.ignoresFirst)
 }
 
 /** The answer to an exchange of ours. */
@@ -104,7 +104,7 @@ export function exchangeReplied(
   message: StreamMessage,
 ): void {
   const { job, to } = request
-  const failure = replyProblem(state, message, job?.ignoreOld ?? false)
+  const failure = replyProblem(state, message, job?.ignoreOld ?? state.talk.ignoresFirst)
   if (failure !== undefined) count(state, 'pushPullsFailed')
   if (job !== undefined) joinEnded(state, job, to, failure)
 }

@@ -16,6 +16,6 @@ export function reconnectTick(state: State): void {
   const row = name === undefined ? undefined : state.members.get(name)
   if (row === undefined) return
   count(state, 'reconnects')
-  const job = createJob(undefined, [row.snapshot.address])
+  const job = createJob(state, undefined, [row.snapshot.address])
   for (const address of takeAddresses(job)) startExchange(state, address, job)
 }

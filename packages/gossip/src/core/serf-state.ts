@@ -8,7 +8,7 @@ import { nameIsFit } from './alive.ts'
 import { handleJoinIntent, handleLeaveIntent } from './intents.ts'
 import { count, emit } from './state.ts'
 import type { State } from './state.ts'
-import { bufferedEvents, mergeEvents } from './user-events.ts'
+import { bufferedEvents, ignoreEvents, mergeEvents } from './user-events.ts'
 
 /** Says whose states follow; no extension can have this name. */
 const senderKey = '@member'
@@ -34,7 +34,7 @@ export function localUserState(state: State, states: ReadonlyMap<string, Uint8Ar
   })
 }
 
-/** With `ignoreOld` events from before the other side's present are not delivered, now or later. */
+/** With `ignoreOld` events from before the other side's present are not delivered. */
 export function mergeUserState(state: State, bytes: Uint8Array, ignoreOld: boolean): void {
   if (bytes.length === 0) return count(state, 'userStateEmpty')
   const remote = decodeState(bytes)
@@ -51,15 +51,10 @@ export function mergeUserState(state: State, bytes: Uint8Array, ignoreOld: boole
   for (const [node, lamportTime] of remote.statusTimes) {
     if (!left.has(node)) handleJoinIntent(state, { kind: 'joinIntent', lamportTime, node })
   }
-  if (ignoreOld) forgetEvents(state, remote.eventLamportTime)
+  state.talk.ignoresFirst = false
+  if (ignoreOld) ignoreEvents(state, remote.events, remote.eventLamportTime)
   mergeEvents(state, remote.events)
   deliverStates(state, remote.extensions)
-}
-
-/** A time that our clock did not follow is no time of this cluster, and forgets nothing. */
-function forgetEvents(state: State, time: bigint): void {
-  if (time > state.eventClock.time) return
-  if (time > state.talk.eventTimeMin) state.talk.eventTimeMin = time
 }
 
 /**

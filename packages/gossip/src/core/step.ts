@@ -69,9 +69,10 @@ function handle(state: State, input: Input): void {
 function command(state: State, asked: Command): void {
   switch (asked.kind) {
     case 'start':
+      state.talk.ignoresFirst = asked.ignoreOld ?? false
       return start(state)
     case 'join':
-      state.joinsToContinue.add(createJob(asked.id, asked.addresses, asked.ignoreOld))
+      state.joinsToContinue.add(createJob(state, asked.id, asked.addresses, asked.ignoreOld))
       return
     case 'leave':
       return leave(state, asked.id)
@@ -128,7 +129,8 @@ function waitsForOthers(task: Task): boolean {
     task.kind === 'lastWord' ||
     task.kind === 'probeTimeout' ||
     task.kind === 'probeEnd' ||
-    task.kind === 'helperTimeout'
+    task.kind === 'helperTimeout' ||
+    task.kind === 'queryEnd'
   )
 }
 

@@ -110,9 +110,13 @@ export interface HeldEvents {
 }
 
 export interface TalkState<Task> {
-  /** Events and queries below are from before this member's time here. */
+  /** Events and queries below are from an earlier life of this member. */
   eventTimeMin: bigint
   queryTimeMin: bigint
+  /** Events below that come with an exchange are from before this member joined. */
+  exchangedTimeMin: bigint
+  /** The first exchange of all is still to come, and sets that time. */
+  ignoresFirst: boolean
   /** Queries of others by the id that the runtime knows. */
   readonly asked: Map<number, AskedQuery<Task>>
   /** Own queries by Lamport time: answers name it. */
@@ -130,6 +134,8 @@ export function createTalk<Task>(restored?: SeenTimes): TalkState<Task> {
   return {
     eventTimeMin: restored === undefined ? 0n : restored.eventClock + 1n,
     queryTimeMin: restored === undefined ? 0n : restored.queryClock + 1n,
+    exchangedTimeMin: 0n,
+    ignoresFirst: false,
     asked: new Map(),
     running: new Map(),
     held: new Map(),

@@ -76,7 +76,7 @@ export function handleUserEvent(state: State, message: UserEventMessage): boolea
   if (!witness(state.eventClock, lamportTime, state.now)) {
     return dropped(state, 'lamportTimeAbsurd')
   }
-  if (lamportTime < state.talk.eventTimeMin) return dropped(state, 'eventsBeforeJoin')
+  if (lamportTime < state.talk.eventTimeMin) return dropped(state, 'eventsBeforeLife')
   if (tooOld(state, lamportTime)) return dropped(state, 'eventsTooOld')
   if (!keepEvent(state, message)) return false
   deliverEvent(state, eventOf(message))
@@ -113,17 +113,37 @@ function eventBytes({ name, payload }: Pick<UserEventMessage, 'name' | 'payload'
   return name.length + payload.length
 }
 
+type Buffered = readonly (BufferedEvents | undefined)[]
+
 /** The events of another member's buffer; they are delivered and kept, not passed on. */
-export function mergeEvents(state: State, buffered: readonly (BufferedEvents | undefined)[]): void {
+export function mergeEvents(state: State, buffered: Buffered): void {
+  for (const message of messagesIn(buffered)) {
+    if (message.lamportTime >= state.talk.exchangedTimeMin) handleUserEvent(state, message)
+    else count(state, 'eventsBeforeJoin')
+  }
+}
+
+/**
+ * This member joins and wants nothing from before: what the other one knows counts as heard, and
+ * what others still keep from before its `time` stays unheard. Serf goes by the time alone, and so
+ * loses the next event of a member whose clock is behind; here what gossip brings is news, because
+ * gossip is over in seconds.
+ */
+export function ignoreEvents(state: State, buffered: Buffered, time: bigint): void {
+  // A time that our clock did not follow is no time of this cluster, and silences nobody.
+  if (time > state.eventClock.time) return
+  if (time > state.talk.exchangedTimeMin) state.talk.exchangedTimeMin = time
+  for (const message of messagesIn(buffered)) {
+    const fits = eventBytes(message) <= userEventBytesHardMax && message.lamportTime < time
+    if (fits && !tooOld(state, message.lamportTime)) keepEvent(state, message)
+  }
+}
+
+function* messagesIn(buffered: Buffered): Generator<UserEventMessage> {
   for (const slot of buffered) {
-    for (const event of slot?.events ?? []) {
-      handleUserEvent(state, {
-        kind: 'userEvent',
-        lamportTime: slot?.lamportTime ?? 0n,
-        name: event.name,
-        payload: event.payload,
-        coalesce: false,
-      })
+    for (const { name, payload } of slot?.events ?? []) {
+      const lamportTime = slot?.lamportTime ?? 0n
+      yield { kind: 'userEvent', lamportTime, name, payload, coalesce: false }
     }
   }
 }

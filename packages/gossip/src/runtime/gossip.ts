@@ -241,7 +241,8 @@ class RunningGossip implements Gossip {
     this.#phase = 'running'
     const fetcher = createFetcher(streams, clock, envelope)
     this.#running = { state, engine, bound, exchanges, fetcher }
-    this.#command({ kind: 'start' })
+    const ignoreOld = !this.#options.replayOnJoin && !lookout.belonged
+    this.#command({ kind: 'start', ignoreOld })
     for (const extension of this.#extensions.names)
       this.#command({ kind: 'extend', name: extension })
     await lookout.begin(this.#lookedOutFor(state), signal)
@@ -252,7 +253,7 @@ class RunningGossip implements Gossip {
       address: state.address,
       members: () => members(state),
       now: () => progress(state),
-      join: (addresses, ignoreOld) => this.#join(addresses, ignoreOld),
+      join: (addresses) => this.#join(addresses),
     }
   }
 
@@ -280,7 +281,6 @@ class RunningGossip implements Gossip {
 
   async join(addresses: readonly string[], options: JoinOptions = {}): Promise<number> {
     const { state } = this.#requireActive()
-    const { ignoreOld = !this.#options.replayOnJoin } = options
     const error = optionsError(seedProblems(addresses))
     if (error !== undefined) throw error
     if (addresses.length === 0) return 0
@@ -288,13 +288,13 @@ class RunningGossip implements Gossip {
     const outcome =
       found.addresses.length === 0
         ? { joined: 0, failures: [], problems: [] }
-        : await this.#join(found.addresses, ignoreOld)
+        : await this.#join(found.addresses, options.ignoreOld)
     if (outcome.joined > 0) return outcome.joined
     const failures = [...found.failures, ...outcome.failures]
     throw joinError(addresses.length, failures, outcome.problems)
   }
 
-  async #join(addresses: readonly Address[], ignoreOld: boolean): Promise<JoinOutcome> {
+  async #join(addresses: readonly Address[], ignoreOld?: boolean): Promise<JoinOutcome> {
     const { join } = await this.#ask((id) => ({ kind: 'join', id, addresses, ignoreOld }))
     return join ?? { joined: 0, failures: [], problems: [] }
   }

@@ -78,7 +78,8 @@ class IncomingStreams implements Incoming {
     const deadline = clock.now() + streamTimeoutMs
     await withDeadline(stream, { clock, deadline, signal }, async () => {
       const bytes = await this.#answer(stream)
-      if (bytes === undefined) return
+      // An end and not a reset: who sent a message without an answer wants to know that it came.
+      if (bytes === undefined) return stream.end()
       await stream.write(sealStream(envelope, bytes, 'answerer'))
       await finish(stream)
     })

@@ -19,11 +19,8 @@ export interface LookoutMember {
   readonly address: Address
   readonly members: () => readonly Member[]
   readonly now: () => Standing
-  /**
-   * Exchanges state with each address; rejects once this member stops. With `ignoreOld` events from
-   * before are not delivered.
-   */
-  readonly join: (addresses: readonly Address[], ignoreOld: boolean) => Promise<JoinOutcome>
+  /** Exchanges state with each address; rejects once this member stops. */
+  readonly join: (addresses: readonly Address[]) => Promise<JoinOutcome>
 }
 
 export interface LookoutOptions {
@@ -35,6 +32,8 @@ export interface LookoutOptions {
 export interface Lookout {
   /** What the core goes on with; undefined without a snapshot. */
   readonly restored: Progress | undefined
+  /** Whoever was a member in an earlier life wants what it missed; a newcomer has missed nothing. */
+  readonly belonged: boolean
   /** Rejects where a discovery does not start; `close` is due all the same. */
   begin(member: LookoutMember, signal: AbortSignal): Promise<void>
   tell(event: GossipEvent): void
@@ -67,13 +66,14 @@ class OpenLookout implements Lookout {
   #looking: Looking | undefined
   #gone = false
   #closed: Promise<void> | undefined
-  /** To a cluster, in this life or the one before. */
-  #belonged: boolean
 
   constructor(options: LookoutOptions, recorder: Recorder | undefined) {
     this.#options = options
     this.#recorder = recorder
-    this.#belonged = options.options.replayOnJoin || (recorder?.remembered().length ?? 0) > 0
+  }
+
+  get belonged(): boolean {
+    return (this.#recorder?.remembered().length ?? 0) > 0
   }
 
   get restored(): Progress | undefined {
@@ -105,17 +105,10 @@ class OpenLookout implements Lookout {
       members: member.members,
       find: () => sources.find(),
       remembered: () => this.#recorder?.remembered() ?? [],
-      join: (addresses) => this.#join(member, addresses),
+      join: member.join,
       unreachable: (failures, problems) => warn(seedsWarning(failures, problems)),
       count,
     })
-  }
-
-  /** Whoever was a member before wants what it missed; a newcomer has missed nothing. */
-  async #join(member: LookoutMember, addresses: readonly Address[]): Promise<JoinOutcome> {
-    const outcome = await member.join(addresses, !this.#belonged)
-    if (outcome.joined > 0) this.#belonged = true
-    return outcome
   }
 
   tell(event: GossipEvent): void {

@@ -111,7 +111,10 @@ export type MergeVeto =
   | ((members: readonly Member[]) => string | undefined)
 
 export interface JoinOptions {
-  /** User events from before the join are not delivered. Default: unless `replayOnJoin` is set. */
+  /**
+   * User events from before the join are not delivered. Default: those that this member missed are,
+   * but for its first contact with the cluster, where `replayOnJoin` decides.
+   */
   readonly ignoreOld?: boolean
 }
 

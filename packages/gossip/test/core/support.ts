@@ -9,6 +9,7 @@ import type {
   GossipTimings,
   Input,
   Output,
+  Policy,
   Profile,
   State,
 } from '../../src/core/index.ts'
@@ -45,6 +46,7 @@ export interface CoreOptions {
   readonly seed?: number
   readonly profile?: Profile
   readonly timings?: Partial<GossipTimings>
+  readonly policy?: Policy
   /** Leaves the start to the test. */
   readonly start?: boolean
 }
@@ -57,7 +59,7 @@ export class Core {
   readonly events: { readonly at: number; readonly event: GossipEvent }[] = []
 
   constructor(options: CoreOptions = {}) {
-    const { seed = 1, profile = 'lan', timings = {} } = options
+    const { seed = 1, profile = 'lan', timings = {}, policy = {} } = options
     this.state = createState(
       {
         name: selfName,
@@ -65,6 +67,7 @@ export class Core {
         tags: { role: 'web' },
         timings: resolveOptions(profile, timings),
         digests: nodeDigests,
+        policy,
       },
       createRandom(seed),
     )
