@@ -8,6 +8,7 @@ import { linkedBySerf } from './link.ts'
 import { kithJoinsSerf, serfsJoinKith } from './membership.ts'
 import { withCrew } from './support/crew.ts'
 import { kithGoesOn, serfGoesOn } from './snapshot.ts'
+import { conflict, talk } from './talk.ts'
 import { traffic } from './traffic.ts'
 
 describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
@@ -50,6 +51,14 @@ describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
   it('GOS-146 leaves a snapshot from which a Kith member goes on', async () => {
     await withCrew(kithGoesOn)
   }, 90_000)
+
+  it('GOS-122 hears and is heard: events, queries, filters, relays, large answers', async () => {
+    await withCrew(talk)
+  }, 120_000)
+
+  it('GOS-123 votes with us about names, and whoever came later goes', async () => {
+    await withCrew(conflict)
+  }, 120_000)
 
   it('GOS-42 carries a service between Kith members that only it can reach, unheard', async () => {
     await withCrew(linkedBySerf)

@@ -39,7 +39,7 @@ function allSeen(members: readonly Gossip[], count: number): Promise<number> {
   return within(patienceMs, `all see ${count}`, () => members.every((of) => alive(of) === count))
 }
 
-/** Two Serfs whose handlers write down what they hear and answer what they are asked, and two of us. */
+/** Two Serfs whose handlers write down what they hear and answer, and two of us. */
 export async function talk(crew: Crew): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'kith-talk-'))
   const heard = join(folder, 'heard')
@@ -67,11 +67,16 @@ export async function talk(crew: Crew): Promise<void> {
     await queriesOfSerf(one, first, second)
     await queriesOfKith(first, second)
     await largeAnswer(one, two, second)
-    for (const serf of [one, two]) expect(complaints(serf, false)).toEqual([])
+    for (const serf of [one, two]) expect(grumbles(serf)).toEqual([])
   } finally {
     await Promise.all([first.stop(), second.stop()])
     await rm(folder, { recursive: true })
   }
+}
+
+/** How long its own handlers take is nothing that we have to do with. */
+function grumbles(serf: SerfParty): readonly string[] {
+  return complaints(serf, true).filter((line) => !/\[WARN\] agent: Script .* slow/.test(line))
 }
 
 async function events(one: SerfParty, first: Gossip, second: Gossip, file: string): Promise<void> {
@@ -101,9 +106,12 @@ interface Answers {
 
 /** `serf query` with these flags; who acknowledged and who answered what. */
 async function ask(serf: SerfParty, ...flags: readonly string[]): Promise<Answers> {
-  const output = await serf.command('query', '-format=json', '-timeout=700ms', ...flags)
+  const output = await serf.command('query', '-format=json', `-timeout=${askMs}ms`, ...flags)
   return JSON.parse(output) as Answers
 }
+
+/** Serf's command line waits for the whole of it; handlers and gossip need a part. */
+const askMs = 4000
 
 async function queriesOfSerf(one: SerfParty, first: Gossip, second: Gossip): Promise<void> {
   const asked: ReceivedQuery[] = []
@@ -122,24 +130,26 @@ async function queriesOfSerf(one: SerfParty, first: Gossip, second: Gossip): Pro
   ])
   expect(all.Acks?.toSorted()).toEqual(['k1', 'k2', 's1', 's2'])
   expect(all.Responses).toEqual({ ...ours, s1: 's1 heard now\n', s2: 's2 heard now\n' })
-  expect([named.Acks ?? [], named.Responses]).toEqual([
-    [],
-    { k2: ours.k2, s2: 's2 heard now\n' },
-  ])
+  expect([named.Acks ?? [], named.Responses]).toEqual([[], { k2: ours.k2, s2: 's2 heard now\n' }])
   expect(tagged.Acks?.toSorted()).toEqual(['k1', 's1'])
   expect(tagged.Responses).toEqual({ k1: ours.k1, s1: 's1 heard now\n' })
   expect(relayed.Responses).toEqual(ours)
   expect(asked).toHaveLength(6)
   for (const { name, from, timeoutMs } of asked) {
-    expect([name, from, timeoutMs]).toEqual(['load', 's1', 700])
+    expect([name, from, timeoutMs]).toEqual(['load', 's1', askMs])
   }
   for (const stop of off) stop()
 }
 
 async function queriesOfKith(first: Gossip, second: Gossip): Promise<void> {
-  const off = second.on('query', (query) => query.respond(bytes('k2 too')))
-  const off1 = first.on('query', (query) => query.respond(bytes('k1 too')))
-  const query = first.query('load', bytes('later'), { ack: true, relayFactor: 2, timeoutMs: 5000 })
+  const off = [first, second].map((of) =>
+    of.on('query', (query) => query.respond(bytes(`${of.self.name} too`))),
+  )
+  const query = first.query('load', bytes('later'), {
+    ack: true,
+    relayFactor: 2,
+    timeoutMs: 10_000,
+  })
   const answers = await allOf(query)
   const serfs = { s1: 's1 heard later\n', s2: 's2 heard later\n' }
   expect(answers).toEqual({ k1: 'k1 too', k2: 'k2 too', ...serfs })
@@ -149,25 +159,22 @@ async function queriesOfKith(first: Gossip, second: Gossip): Promise<void> {
   const filtered = first.query('load', bytes('later'), {
     members: ['s1', 's2', 'k2'],
     tags: { role: '^db$' },
-    timeoutMs: 5000,
+    timeoutMs: 10_000,
   })
   expect(await allOf(filtered)).toEqual({ k2: 'k2 too', s2: serfs.s2 })
-  const ping = first.query('_serf_ping', undefined, { ack: true, timeoutMs: 5000 })
+  const ping = first.query('_serf_ping', undefined, { ack: true, timeoutMs: 10_000 })
   expect((await ping.summary).acks.toSorted()).toEqual(['k1', 'k2', 's1', 's2'])
-  off()
-  off1()
+  for (const stop of off) stop()
 }
 
-/** Five thousand bytes at the command line of a Serf that itself knows no such thing. */
+/** Five thousand bytes at the command line of a Serf, which by itself cannot send that much. */
 async function largeAnswer(one: SerfParty, two: SerfParty, second: Gossip): Promise<void> {
   const sent: unknown[] = []
   const off = second.on('query', async (query) => {
     sent.push(await query.respond(bytes('x'.repeat(5000))).catch((cause: unknown) => cause))
   })
-  for (const serf of [one, two]) {
-    const { Responses } = await ask(serf, '-node=k2', 'large')
-    expect(Responses).toEqual({ k2: 'x'.repeat(5000) })
-  }
+  const answers = await Promise.all([one, two].map((serf) => ask(serf, '-node=k2', 'large')))
+  for (const { Responses } of answers) expect(Responses).toEqual({ k2: 'x'.repeat(5000) })
   // Both streams ended well: the Serfs read all of it.
   await within(patienceMs, 'both answers are sent', () => sent.length === 2)
   expect(sent).toEqual([undefined, undefined])
@@ -192,21 +199,25 @@ export async function conflict(crew: Crew): Promise<void> {
     await twin.start()
     const [ended, intruder] = await Promise.all([
       endOf(twin),
-      crew.serf({ name: 'k1', join: two.address, dies: true }),
+      crew.serf({ name: 'k1', join: two.address, waits: false }),
     ])
     expect(await lost).toMatchObject({ name: 's2', matching: 0 })
     expect(ended).toMatchObject({ code: 'ERR_GOSSIP_CONFLICT_LOST' })
-    await within(patienceMs, 'the Serf under our name shuts down', () =>
-      intruder.lines.some((line) => /minority in name conflict resolution/.test(line)),
+    await within(
+      patienceMs,
+      'the Serf under our name shuts down',
+      () => intruder.lines.some((line) => /minority in name conflict resolution/.test(line)),
+      () => intruder.lines,
     )
     const votes = owner.stats().counters
     evidence('serf interop: votes about our name won', votes['votesWon'] ?? 0)
     expect(votes['votesLost'] ?? 0).toBe(0)
     // Both names are where they were, in all views.
+    const { host, port } = owner.address
     for (const serf of [one, two]) {
       const lines = await serf.command('members')
-      expect(lines).toMatch(new RegExp(`k1 +${owner.address.host}:${owner.address.port} +alive`))
-      expect(lines).toMatch(new RegExp(`s2 +${two.address} +alive`))
+      expect(lines).toMatch(new RegExp(`^k1 +${host}:${port} +alive`, 'm'))
+      expect(lines).toMatch(new RegExp(`^s2 +${two.address} +alive`, 'm'))
     }
     expect(owner.members().map(({ name, status }) => `${name} ${status}`)).toEqual([
       'k1 alive',

@@ -82,7 +82,8 @@ async function register(kith: KithParty, id: string): Promise<void> {
   expect(response.ok, await response.text()).toBe(true)
 }
 
-function complaints(serf: SerfParty, stalled: boolean): readonly string[] {
+/** What this Serf has against us; `stalled`: so long did the machine stand still. */
+export function complaints(serf: SerfParty, stalled: boolean): readonly string[] {
   const patterns = stalled ? [...allowed, ...allowedAfterStall] : allowed
   return serf.lines
     .filter((line) => /\[(WARN|ERR|ERROR)\]/.test(line))

@@ -23,6 +23,8 @@ export interface SerfOptions {
   readonly flags?: readonly string[]
   /** What its RPC wants to be shown; the agent must be told by a file among the flags. */
   readonly rpcAuth?: string
+  /** False does not wait until it answers: it may not live so long. Default true. */
+  readonly waits?: boolean
 }
 
 export interface SerfParty extends Party {
@@ -43,7 +45,7 @@ interface MembersAnswer {
 }
 
 export async function startSerf(options: SerfOptions, track: Track): Promise<SerfParty> {
-  const { name, tags = {}, handlers = [], snapshot, encrypt } = options
+  const { name, tags = {}, handlers = [], snapshot, encrypt, waits = true } = options
   const address = options.bind ?? `127.0.0.1:${await freePort()}`
   const rpc = `127.0.0.1:${await freePort()}`
   const lines: string[] = []
@@ -69,6 +71,7 @@ export async function startSerf(options: SerfOptions, track: Track): Promise<Ser
     track(running)
     running.lines.push = (...more: string[]) => lines.push(...more)
     const answers = (): Promise<boolean> => command('members').then(Boolean, () => false)
+    if (!waits) return
     await within(20_000, `${name} answers`, answers, () => lines)
   }
   await begin(options.join)
