@@ -32,7 +32,7 @@ export interface LookoutOptions {
 export interface Lookout {
   /** What the core goes on with; undefined without a snapshot. */
   readonly restored: Progress | undefined
-  /** Whoever was a member in an earlier life wants what it missed; a newcomer has missed nothing. */
+  /** Whoever was a member in an earlier life wants what it missed; a newcomer missed nothing. */
   readonly belonged: boolean
   /** Rejects where a discovery does not start; `close` is due all the same. */
   begin(member: LookoutMember, signal: AbortSignal): Promise<void>
