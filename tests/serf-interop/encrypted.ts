@@ -1,6 +1,7 @@
 // One cluster under one key, joined either way round; and those who do not have the key.
 import { createGossip, createKeyring } from '@kith/gossip'
-import type { GossipOptions } from '@kith/gossip'
+import type { Gossip, GossipOptions } from '@kith/gossip'
+import { formatAddress } from '@kith/interface'
 import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
 import { expect } from 'vitest'
@@ -12,6 +13,8 @@ import { freePort, run, within } from './support/process.ts'
 const key = Buffer.alloc(32, 0x4b).toString('base64')
 const otherKey = Buffer.alloc(32, 0x4c).toString('base64')
 const joinMsMax = 5_000
+/** A busy machine takes its time to start a process. */
+const startMsMax = 30_000
 
 /** Kith joins a Serf, then another Serf joins Kith; changed tags arrive, nothing is refused. */
 export async function encrypted(crew: Crew): Promise<void> {
@@ -37,41 +40,43 @@ export async function encrypted(crew: Crew): Promise<void> {
   expect(figures).not.toMatch(/(?:key_unknown|plaintext_refused|encryption_\w+)_total [1-9]/)
 }
 
+function member(options: GossipOptions): Gossip {
+  const at = { host: '127.0.0.1', port: 0 }
+  return createGossip({ packets: udpTransport(at), streams: tcpTransport(at), ...options })
+}
+
 /** What a member in this process is told when it joins `address`. */
 async function refusal(address: string, options: GossipOptions): Promise<unknown> {
-  const local = { host: '127.0.0.1', port: 0 }
-  const transports = { packets: udpTransport(local), streams: tcpTransport(local) }
-  await using member = createGossip({ ...transports, ...options })
-  await member.start()
-  return await member.join([address]).then(
+  await using stray = member(options)
+  await stray.start()
+  return await stray.join([address]).then(
     () => 'joined',
     (cause: unknown) => (cause as { code: string }).code,
   )
 }
 
 export async function strangers(crew: Crew): Promise<void> {
-  const [serf, kith, plain] = await Promise.all([
+  const [serf, plain] = await Promise.all([
     crew.serf({ name: 's1', encrypt: key }),
-    crew.kith({ name: 'k1', encrypt: key }),
     crew.serf({ name: 'p1' }),
   ])
+  await using kith = member({ name: 'k1', keyring: createKeyring({ keys: [key] }) })
+  await kith.start()
+  const address = formatAddress(kith.address)
   const wrong = { keyring: createKeyring({ keys: [otherKey] }) }
-  for (const { address } of [serf, kith]) {
-    expect(await refusal(address, {})).toBe('ERR_GOSSIP_KEY_MISSING')
-    expect(await refusal(address, wrong)).toBe('ERR_GOSSIP_KEY_UNKNOWN')
+  for (const encrypted of [serf.address, address]) {
+    expect(await refusal(encrypted, {})).toBe('ERR_GOSSIP_KEY_MISSING')
+    expect(await refusal(encrypted, wrong)).toBe('ERR_GOSSIP_KEY_UNKNOWN')
   }
   const labelled = { keyring: createKeyring({ keys: [key] }), label: 'x' }
-  expect(await refusal(kith.address, labelled)).toBe('ERR_GOSSIP_JOIN_FAILED')
+  expect(await refusal(address, labelled)).toBe('ERR_GOSSIP_JOIN_FAILED')
   // A memberlist from before labels takes the header for plaintext and says so, without the label.
   expect(await refusal(serf.address, labelled)).toBe('ERR_GOSSIP_KEY_UNKNOWN')
   expect(await refusal(plain.address, wrong)).toBe('ERR_GOSSIP_NOT_ENCRYPTED')
-  await serfIsRefused(kith.address, [], /encrypted and encryption is not configured/)
-  await serfIsRefused(kith.address, [`-encrypt=${otherKey}`], /no installed keys could decrypt/i)
-  const lost = await crew.kith({ name: 'k2', encrypt: otherKey, join: serf.address })
-  await within(joinMsMax, 'the agent says what is wrong', () => {
-    return lost.lines.some((line) => line.includes('ERR_GOSSIP_KEY_UNKNOWN'))
-  })
-  expect([...(await kith.members()).keys(), ...(await serf.members()).keys()]).toEqual(['k1', 's1'])
+  await serfIsRefused(address, [], /encrypted and encryption is not configured/)
+  await serfIsRefused(address, [`-encrypt=${otherKey}`], /no installed keys could decrypt/i)
+  expect(kith.members().map(({ name }) => name)).toEqual(['k1'])
+  expect([...(await serf.members()).keys()]).toEqual(['s1'])
 }
 
 /** A Serf that cannot join says why and ends. */
@@ -87,7 +92,7 @@ async function serfIsRefused(
     ...[`-join=${address}`, ...flags],
   ])
   try {
-    await within(joinMsMax, 'the Serf says why', () => stray.lines.some((line) => says.test(line)))
+    await within(startMsMax, 'the Serf says why', () => stray.lines.some((line) => says.test(line)))
   } finally {
     stray.child.kill('SIGKILL')
     await stray.ended

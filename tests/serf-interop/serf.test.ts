@@ -7,6 +7,7 @@ import { encrypted, strangers } from './encrypted.ts'
 import { linkedBySerf } from './link.ts'
 import { kithJoinsSerf, serfsJoinKith } from './membership.ts'
 import { withCrew } from './support/crew.ts'
+import { rotated } from './rotation.ts'
 import { kithGoesOn, serfGoesOn } from './snapshot.ts'
 import { conflict, talk } from './talk.ts'
 import { traffic } from './traffic.ts'
@@ -27,6 +28,14 @@ describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
   it('GOS-108 tells who lacks its key what is wrong, as Kith tells a Serf', async () => {
     await withCrew(strangers)
   }, 60_000)
+
+  it(
+    'GOS-109 changes its key with Kith, told by either, under events of which none is lost',
+    async () => {
+      await withCrew(rotated)
+    },
+    atTier(120_000, 600_000),
+  )
 
   it(
     'GOS-41 has nothing to complain about under traffic',

@@ -16,6 +16,7 @@ export { fileDiscovery } from './runtime/discovery/file.ts'
 export type { FileDiscoveryOptions } from './runtime/discovery/file.ts'
 export { staticDiscovery } from './runtime/discovery/static.ts'
 export { createGossip } from './runtime/gossip.ts'
+export type { GossipKeys, KeyOptions, KeyReport, KeyResult } from './runtime/key-types.ts'
 export { createKeyring } from './runtime/keyring.ts'
 export type { Keyring, KeyringOptions } from './runtime/keyring.ts'
 export type {

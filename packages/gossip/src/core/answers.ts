@@ -4,9 +4,10 @@
  */
 import { addressText, encodeMessage, encodeSerf, encodeStream, sameBytes } from '../wire/codec.ts'
 import type { QueryMessage, QueryResponseMessage } from '../wire/message.ts'
+import { remember } from './asked.ts'
 import { sendBare } from './broadcasts.ts'
 import { handleQueryResponse, isAck } from './collecting.ts'
-import { cancel, schedule } from './deadlines.ts'
+import { cancel } from './deadlines.ts'
 import { requestsMax } from './push-pull.ts'
 import { pickEntries } from './selection.ts'
 import { count, emit, emitEvent, takeId } from './state.ts'
@@ -18,25 +19,12 @@ import type { Address } from '@kith/interface'
 const relaysMax = 16
 /** Only members that understand the checksum layer understand relays. */
 const relayVersion = 5
-/** A query of others is remembered for this long at the most, whatever it says. */
-const timeoutMsMax = 3_600_000
 
 /** Shows a query of others, or our own, to the user, who may answer it until its time is over. */
 export function deliverQuery(state: State, message: QueryMessage): void {
-  const { asked } = state.talk
   const { name, payload, lamportTime, sourceNode: from } = message
-  const timeoutMs = Math.min(timeoutMsMax, Math.max(0, Number(message.timeoutNs / 1_000_000n)))
-  const id = takeId(state)
-  const timer = schedule(state.deadlines, state.now + timeoutMs, { kind: 'askedEnd', id })
-  asked.set(id, { message, timer })
+  const { id, timeoutMs } = remember(state, message)
   emitEvent(state, { kind: 'query', id, name, payload, from, lamportTime, timeoutMs })
-}
-
-/** False where more queries wait for the user than may: this one is not taken up. */
-export function roomForQuery(state: State): boolean {
-  if (state.talk.asked.size < state.timings.queriesPendingMax) return true
-  count(state, 'queriesPendingFull')
-  return false
 }
 
 export function askedEnded(state: State, id: number): void {

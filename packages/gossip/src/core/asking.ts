@@ -28,7 +28,8 @@ export function ask(state: State, id: number, question: Question): void {
 export function questionRefusal(state: State, question: Question): Refusal | undefined {
   const { name, payload } = question
   const ping = name === pingQuery && payload.length === 0
-  if (!ping && (name.startsWith(internalPrefix) || name.startsWith(extensionPrefix))) {
+  const ours = ping || question.internal === true
+  if (!ours && (name.startsWith(internalPrefix) || name.startsWith(extensionPrefix))) {
     const message = `queries cannot begin with ${internalPrefix} or ${extensionPrefix}`
     return { code: 'ERR_GOSSIP_QUERY_NAME', message }
   }

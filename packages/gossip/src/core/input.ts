@@ -5,7 +5,14 @@
 import type { Address, MemberEvent } from '@kith/interface'
 import type { StreamMessage } from '../wire/message.ts'
 import type { DecodeProblemKind } from '../wire/problem.ts'
-import type { Question, QueryReceived, QuerySummary, Refusal, UserEvent } from './talk.ts'
+import type {
+  KeyCommand,
+  Question,
+  QueryReceived,
+  QuerySummary,
+  Refusal,
+  UserEvent,
+} from './talk.ts'
 
 export type Command =
   /**
@@ -201,6 +208,16 @@ export type Output =
       readonly name: string
       readonly from: string
       readonly bytes: Uint8Array
+    }
+  /** Somebody asks something of the keyring; the answer is a `respond` command. */
+  | {
+      readonly kind: 'keyQuery'
+      readonly id: number
+      readonly command: KeyCommand
+      readonly key: Uint8Array
+      readonly from: string
+      /** What its payload may have, to fit a packet. */
+      readonly bytesMax: number
     }
   /** To a query of ours: an ack, or an answer with its payload. */
   | {

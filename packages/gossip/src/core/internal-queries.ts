@@ -1,9 +1,10 @@
 /**
  * Queries that members ask each other without showing them to anybody. Each gives the payload of
- * its answer, or undefined for none; acks, filters, relays and the way of large answers are as for
- * every query.
+ * its answer, or undefined where there is none, or not yet; acks, filters, relays and the way of
+ * large answers are as for every query.
  */
 import type { QueryMessage } from '../wire/message.ts'
+import { askKeyring, keyCommands, keyQueries } from './key-queries.ts'
 import { conflictAnswer, conflictQuery } from './name-conflict.ts'
 import type { State } from './state.ts'
 
@@ -17,4 +18,8 @@ export const pingQuery = '_serf_ping'
 export const internalQueries: ReadonlyMap<string, InternalQuery> = new Map<string, InternalQuery>([
   [pingQuery, () => undefined],
   [conflictQuery, (state, { payload }) => conflictAnswer(state, payload)],
+  ...keyCommands.map((command): [string, InternalQuery] => [
+    keyQueries[command],
+    (state, message) => askKeyring(state, message, command),
+  ]),
 ])

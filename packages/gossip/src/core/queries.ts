@@ -6,10 +6,12 @@
 import { decodeSerf, encodeSerf, matchFilters, sameBytes } from '../wire/codec.ts'
 import type { QueryMessage, RelayMessage } from '../wire/message.ts'
 import { extensionBytesMax } from '../options.ts'
-import { acknowledge, answer, deliverQuery, roomForQuery, sendUser } from './answers.ts'
+import { acknowledge, answer, deliverQuery, sendUser } from './answers.ts'
+import { roomForQuery } from './asked.ts'
 import { broadcastSerf } from './broadcasts.ts'
 import { stamp, witness } from './clocks.ts'
 import { internalPrefix, internalQueries } from './internal-queries.ts'
+import { isKeyQuery } from './key-queries.ts'
 import { count, emit } from './state.ts'
 import type { State } from './state.ts'
 
@@ -36,7 +38,7 @@ export function takeUp(state: State, message: QueryMessage): void {
   if (fit !== 'match') return
   const { name, flags } = message
   const forUser = !name.startsWith(internalPrefix) && !name.startsWith(extensionPrefix)
-  if (forUser && !roomForQuery(state)) return
+  if ((forUser || isKeyQuery(name)) && !roomForQuery(state)) return
   if ((flags & ackWanted) !== 0) acknowledge(state, message)
   if (forUser) return deliverQuery(state, message)
   if (name.startsWith(extensionPrefix)) return deliverBroadcast(state, message)

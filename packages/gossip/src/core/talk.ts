@@ -52,6 +52,9 @@ export interface QuerySummary {
   readonly ended: 'complete' | 'deadline' | 'cancelled'
 }
 
+/** What is asked of a keyring. */
+export type KeyCommand = 'install' | 'use' | 'remove' | 'list'
+
 /** Why a command was not carried out, as the runtime throws it. */
 export interface Refusal {
   readonly code: GossipErrorCode
@@ -72,6 +75,8 @@ export interface Question {
   readonly relayFactor: number
   /** Default: Serf's formula. */
   readonly timeoutMs?: number | undefined
+  /** Asked by this member itself under one of Serf's own names, which users may not ask. */
+  readonly internal?: boolean
 }
 
 /** A query that its user may still answer. */

@@ -12,7 +12,8 @@ import type {
   StreamTransport,
   StreamTransportFactory,
 } from '@kith/interface'
-import { GossipError } from '../errors.ts'
+import { GossipError, optionsError } from '../errors.ts'
+import { isWildcard } from './options.ts'
 
 /** A port that is free for streams may be taken for packets; then another one is tried. */
 const attemptsMax = 10
@@ -32,8 +33,34 @@ export interface BindOptions {
   readonly signal: AbortSignal
 }
 
+export interface Reachable extends Bound {
+  /** What others are told. */
+  readonly advertised: Address
+}
+
+/**
+ * Binds, and finds the address that others are told: `advertise`, or the bound one unless that is a
+ * wildcard, which is nowhere. Leaves nothing open when it rejects.
+ */
+export async function bindReachably(
+  options: BindOptions,
+  advertise: Address | undefined,
+): Promise<Reachable> {
+  const bound = await bind(options)
+  const { host, port } = bound.address
+  const unreachable = advertise === undefined && isWildcard(host)
+  if (!unreachable && !options.signal.aborted) {
+    const advertised = { host: advertise?.host ?? host, port: advertise?.port || port }
+    return { ...bound, advertised }
+  }
+  await Promise.all([bound.packets.stop(), bound.streams.stop()])
+  options.signal.throwIfAborted()
+  const want = 'given where packets are bound to a wildcard'
+  throw optionsError([{ field: 'advertise', got: host, want }]) ?? new Error(want)
+}
+
 /** Streams first, then packets on the same number. Leaves nothing open when it rejects. */
-export async function bind(options: BindOptions): Promise<Bound> {
+async function bind(options: BindOptions): Promise<Bound> {
   let last: Address | undefined
   for (let attempt = 1; ; attempt += 1) {
     const streams = options.streams(options.context)

@@ -1,6 +1,8 @@
 /** Asking an extension of another member over a stream: a few at a time, each within its time. */
 import { formatAddress } from '@kith/interface'
 import type { Address, Clock, StreamTransport } from '@kith/interface'
+import { member } from '../core/index.ts'
+import type { State } from '../core/index.ts'
 import { GossipError } from '../errors.ts'
 import { encodeStream } from '../wire/codec.ts'
 import type { Envelope } from '../wire/codec.ts'
@@ -11,6 +13,13 @@ import { problemText } from './refusal.ts'
 const runningMax = 16
 const waitingMax = 4096
 
+const timeoutMsDefault = 10_000
+
+export interface FetchOptions {
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+}
+
 export interface Fetcher {
   /** Rejects with `ERR_GOSSIP_FETCH_FAILED`, or `ERR_GOSSIP_ABORTED` where the caller did. */
   fetch(
@@ -19,6 +28,24 @@ export interface Fetcher {
     timeoutMs: number,
     signal: AbortSignal,
   ): Promise<Uint8Array>
+}
+
+/**
+ * What `extension` of another member answers. Rejects with `ERR_GOSSIP_MEMBER_UNKNOWN` where it is
+ * not there or no Kith member.
+ */
+export async function fetchFrom(
+  state: State,
+  fetcher: Fetcher,
+  { node, extension, request }: Pick<FetchMessage, 'node' | 'extension' | 'request'>,
+  { timeoutMs = timeoutMsDefault, signal }: FetchOptions & { readonly signal: AbortSignal },
+): Promise<Uint8Array> {
+  const target = member(state, node)
+  if (target?.tags['kith.v'] === undefined || target.status !== 'alive') {
+    throw new GossipError('ERR_GOSSIP_MEMBER_UNKNOWN', `${node} is no living Kith member`)
+  }
+  const message = { kind: 'fetch', extension, from: state.name, node, request } as const
+  return fetcher.fetch(target.address, message, timeoutMs, signal)
 }
 
 export function createFetcher(streams: StreamTransport, clock: Clock, envelope: Envelope): Fetcher {

@@ -2,9 +2,11 @@
 import { invariant } from '@kith/interface'
 import type {
   Address,
+  ByteStream,
   GossipExtension,
   Member,
   MembershipHandler,
+  PacketHandlers,
   Unsubscribe,
 } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
@@ -23,23 +25,26 @@ import type { Command, JoinOutcome, Output, State, UserEvent } from '../core/ind
 import { GossipError, optionsError } from '../errors.ts'
 import { encodeStream, packetOverhead } from '../wire/codec.ts'
 import type { AnyStreamMessage } from '../wire/codec.ts'
-import { bind } from './bind.ts'
-import type { Bound } from './bind.ts'
+import { bindReachably } from './bind.ts'
+import type { Bound, Reachable } from './bind.ts'
 import { createEngine } from './engine.ts'
 import type { Engine } from './engine.ts'
 import { createExchanges, isForCore } from './exchanges.ts'
 import type { Exchanges } from './exchanges.ts'
 import { createExtensions } from './extensions.ts'
 import type { Extensions } from './extensions.ts'
-import { createFetcher } from './fetching.ts'
-import type { Fetcher } from './fetching.ts'
+import { createFetcher, fetchFrom } from './fetching.ts'
+import type { Fetcher, FetchOptions } from './fetching.ts'
 import { createIncoming } from './incoming.ts'
 import type { Incoming } from './incoming.ts'
 import { openLookout } from './lookout.ts'
 import type { Lookout, LookoutMember } from './lookout.ts'
+import type { GossipKeys } from './key-types.ts'
+import { createKeys } from './keys.ts'
+import type { Keys } from './keys.ts'
 import { createNews } from './news.ts'
 import type { News } from './news.ts'
-import { isWildcard, resolveGossipOptions, seedProblems } from './options.ts'
+import { resolveGossipOptions, seedProblems } from './options.ts'
 import type { ResolvedGossipOptions } from './options.ts'
 import { createPackets } from './packets.ts'
 import type { Packets } from './packets.ts'
@@ -64,8 +69,6 @@ export function createGossip(options: GossipOptions = {}): Gossip {
   return new RunningGossip(resolveGossipOptions(options))
 }
 
-const fetchTimeoutMsDefault = 10_000
-
 /** What exists from `start` on. */
 interface Running {
   readonly state: State
@@ -80,6 +83,7 @@ class RunningGossip implements Gossip {
   readonly #news: News
   readonly #extensions: Extensions
   readonly #queries: Queries
+  readonly #keys: Keys
   readonly #incoming: Incoming
   readonly #packets: Packets
   readonly #counters = new Map<string, number>()
@@ -98,8 +102,7 @@ class RunningGossip implements Gossip {
     this.#news = createNews({
       logger,
       count: (kind) => this.#count(kind),
-      respond: (queryId, payload) =>
-        this.#settled((id) => this.#command({ kind: 'respond', id, queryId, payload })),
+      respond: (queryId, payload) => this.#respond(queryId, payload),
     })
     this.#queries = createQueries({
       takeId: () => this.#pending.takeId(),
@@ -108,6 +111,14 @@ class RunningGossip implements Gossip {
       cancel: (id) => this.#command({ kind: 'cancelQuery', id }),
       count: (kind) => this.#count(kind),
       behind: (query) => this.#news.warn({ kind: 'responsesDropped', query }),
+    })
+    this.#keys = createKeys({
+      keyring: options.keyring,
+      envelope: options.envelope,
+      logger,
+      ask: (name, payload, given) => this.#ownQuery(name, payload, given, true),
+      respond: (queryId, payload) => this.#respond(queryId, payload),
+      count: (kind) => this.#count(kind),
     })
     this.#extensions = createExtensions({
       added: (name) => this.#command({ kind: 'extend', name }),
@@ -127,6 +138,10 @@ class RunningGossip implements Gossip {
       count: (kind, by) => this.#count(kind, by),
       answer: (message, from) => this.#answer(message, from),
     })
+  }
+
+  get keys(): GossipKeys {
+    return this.#keys.commands
   }
 
   get address(): Address {
@@ -184,39 +199,25 @@ class RunningGossip implements Gossip {
     }
   }
 
-  async #bind(signal: AbortSignal): Promise<Bound> {
-    const { packets, streams, context } = this.#options
-    const bound = await bind({
-      packets,
-      streams,
-      context,
-      signal,
-      packetHandlers: {
-        packet: (from, bytes) => this.#packet(from, bytes),
-        sendFailed: (to) => this.#running?.engine.run({ kind: 'sendFailed', to }),
-      },
-      streamHandlers: {
-        stream: (stream) => {
-          if (this.#phase === 'running' || this.#phase === 'left') this.#incoming.take(stream)
-          else stream.destroy()
-        },
-      },
-    })
-    const unreachable = this.#options.advertise === undefined && isWildcard(bound.address.host)
-    if (!unreachable && !signal.aborted) return bound
-    await Promise.all([bound.packets.stop(), bound.streams.stop()])
-    signal.throwIfAborted()
-    const want = 'given where packets are bound to a wildcard'
-    throw optionsError([{ field: 'advertise', got: bound.address.host, want }]) ?? new Error(want)
+  #bind(signal: AbortSignal): Promise<Reachable> {
+    const { packets, streams, context, advertise } = this.#options
+    const packetHandlers: PacketHandlers = {
+      packet: (from, bytes) => this.#packet(from, bytes),
+      sendFailed: (to) => this.#running?.engine.run({ kind: 'sendFailed', to }),
+    }
+    const stream = (opened: ByteStream): void => {
+      if (this.#phase === 'running' || this.#phase === 'left') this.#incoming.take(opened)
+      else opened.destroy()
+    }
+    const handlers = { packetHandlers, streamHandlers: { stream } }
+    return bindReachably({ packets, streams, context, signal, ...handlers }, advertise)
   }
 
-  async #launch(bound: Bound, lookout: Lookout, signal: AbortSignal): Promise<void> {
-    const { name, advertise, tags, timings, policy, context, envelope } = this.#options
+  async #launch(bound: Reachable, lookout: Lookout, signal: AbortSignal): Promise<void> {
+    const { name, tags, timings, policy, context, envelope } = this.#options
     const { clock, random } = context
-    const port =
-      advertise === undefined || advertise.port === 0 ? bound.address.port : advertise.port
-    const address = { host: advertise?.host ?? bound.address.host, port }
     const { restored } = lookout
+    const { advertised: address } = bound
     const given = { name, address, tags, timings, policy, restored, digests: nodeDigests }
     const core = { ...given, packetOverheadBytes: packetOverhead(envelope) }
     const state = createState(core, random)
@@ -330,8 +331,7 @@ class RunningGossip implements Gossip {
   }
 
   query(name: string, payload: Uint8Array = new Uint8Array(0), options: QueryOptions = {}): Query {
-    const { state } = this.#requireActive()
-    return this.#queries.ask(questionOf(state, name, payload, options), options)
+    return this.#ownQuery(name, payload, options)
   }
 
   events(options: EventsOptions = {}): AsyncIterableIterator<StreamedEvent, undefined> {
@@ -364,26 +364,14 @@ class RunningGossip implements Gossip {
     memberName: string,
     name: string,
     request: Uint8Array,
-    options: { timeoutMs?: number; signal?: AbortSignal } = {},
+    options: FetchOptions = {},
   ): Promise<Uint8Array> {
     const { state, fetcher } = this.#require()
-    const target = member(state, memberName)
-    if (target?.tags['kith.v'] === undefined || target.status !== 'alive') {
-      const message = `${memberName} is no living Kith member`
-      throw new GossipError('ERR_GOSSIP_MEMBER_UNKNOWN', message)
-    }
-    const message = {
-      kind: 'fetch',
-      extension: name,
-      from: state.name,
-      node: memberName,
-      request,
-    } as const
     const signals = options.signal === undefined ? [] : [options.signal]
     const signal = AbortSignal.any([this.#abort.signal, ...signals])
-    const timeoutMs = options.timeoutMs ?? fetchTimeoutMsDefault
     this.#count('fetches')
-    return fetcher.fetch(target.address, message, timeoutMs, signal)
+    const what = { node: memberName, extension: name, request }
+    return fetchFrom(state, fetcher, what, { ...options, signal })
   }
 
   stats(): GossipStats {
@@ -412,6 +400,16 @@ class RunningGossip implements Gossip {
     }
     if (this.#phase !== 'running') throw this.#lost ?? notRunning(`is ${this.#phase}`)
     return this.#require()
+  }
+
+  /** An `internal` one has one of the names that users may not ask. */
+  #ownQuery(name: string, payload: Uint8Array, options: QueryOptions, internal = false): Query {
+    const { state } = this.#requireActive()
+    return this.#queries.ask(questionOf(state, name, payload, options, internal), options)
+  }
+
+  #respond(queryId: number, payload: Uint8Array): Promise<unknown> {
+    return this.#settled((id) => this.#command({ kind: 'respond', id, queryId, payload }))
   }
 
   #command(command: Command): void {
@@ -457,6 +455,8 @@ class RunningGossip implements Gossip {
         return this.#extensions.deliver(output.name, output.bytes, output.from)
       case 'extensionState':
         return this.#extensions.merge(output.name, output.bytes, output.from)
+      case 'keyQuery':
+        return this.#keys.answer(output)
       case 'answer':
         return this.#queries.answer(output)
       case 'answersEnd':

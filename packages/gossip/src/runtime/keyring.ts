@@ -121,8 +121,11 @@ class MemberKeyring implements Keyring {
   }
 }
 
-/** The texts of key errors are memberlist's, because other members show them. */
-function readKey(key: string | Uint8Array): Uint8Array {
+/**
+ * A key of the caller's as bytes of our own. Throws `ERR_GOSSIP_KEY_INVALID`, in the words of
+ * memberlist, because other members show them.
+ */
+export function readKey(key: string | Uint8Array): Uint8Array {
   const secret = typeof key === 'string' ? decodeKey(key) : Uint8Array.from(key)
   if (typeof secret !== 'string' && keySizes.includes(secret.length)) return secret
   const text =

@@ -22,6 +22,7 @@ import { labelBytesMax } from '../wire/codec.ts'
 import type { Envelope } from '../wire/codec.ts'
 import { createAead } from './aead.ts'
 import { isKeyring } from './keyring.ts'
+import type { Keyring } from './keyring.ts'
 import type { GossipOptions } from './types.ts'
 
 /** Seeds one member may be configured with. */
@@ -44,6 +45,7 @@ export interface ResolvedGossipOptions {
   readonly nameConflict: 'stop' | 'warn' | 'ignore'
   readonly replayOnJoin: boolean
   readonly envelope: Envelope
+  readonly keyring: Keyring | undefined
   readonly context: PluginContext
 }
 
@@ -92,6 +94,7 @@ export function resolveGossipOptions(options: GossipOptions): ResolvedGossipOpti
   const resolved = { name, packets, streams, advertise, seeds, timings, policy, envelope }
   return {
     ...resolved,
+    keyring: options.keyring,
     nameConflict,
     replayOnJoin,
     snapshot,

@@ -25,6 +25,7 @@ export function questionOf(
   name: string,
   payload: Uint8Array,
   options: QueryOptions,
+  internal = false,
 ): Question {
   const { members, tags, ack = false, relayFactor = 0, timeoutMs, responsesMax = 1 } = options
   check([
@@ -36,7 +37,7 @@ export function questionOf(
     ...numberProblems('timeoutMs', timeoutMs ?? 1, 1, timeoutMsMax),
     ...numberProblems('responsesMax', responsesMax, 1, bufferMaxMax),
   ])
-  const question = { name, payload, members, tags, ack, relayFactor, timeoutMs }
+  const question = { name, payload, members, tags, ack, relayFactor, timeoutMs, internal }
   const refused = questionRefusal(state, question)
   if (refused !== undefined) throw new GossipError(refused.code, refused.message)
   return question

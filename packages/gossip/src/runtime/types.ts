@@ -14,6 +14,7 @@ import type {
 import type { CoreStats, GossipEvent, UserEvent } from '../core/index.ts'
 import type { GossipErrorCode } from '../errors.ts'
 import type { GossipTimings, Profile } from '../options.ts'
+import type { GossipKeys } from './key-types.ts'
 import type { Keyring } from './keyring.ts'
 import type {
   EmitOptions,
@@ -210,6 +211,8 @@ export interface Gossip
    * `ERR_GOSSIP_OPTIONS`.
    */
   query(name: string, payload?: Uint8Array, options?: QueryOptions): Query
+  /** Keys of all members together: looked at and changed. */
+  readonly keys: GossipKeys
   /**
    * Members that come, go and change, and user events, in order, from now on. Never slows down this
    * member: what a reader leaves behind beyond its buffer is dropped and said. Ends with the

@@ -23,6 +23,13 @@ export {
   understandsCrc,
 } from './packet.ts'
 export { createSealedDecoder } from './sealed-stream.ts'
+export {
+  decodeKeyRequest,
+  decodeKeyResponse,
+  encodeKeyRequest,
+  encodeKeyResponse,
+} from './key-message.ts'
+export type { KeyResponse } from './key-message.ts'
 export { decodeKey, decodeKeyring, encodeKeyring, keyringBytesMax, keysMax } from './keyring.ts'
 export type { KeyringProblem, KeyringProblemKind } from './keyring.ts'
 export { decodeConflictResponse, decodeSerf, encodeConflictResponse } from './serf.ts'

@@ -23,6 +23,8 @@ export const serfType = {
   query: 4,
   queryResponse: 5,
   conflictResponse: 6,
+  keyRequest: 7,
+  keyResponse: 8,
   relay: 9,
 } as const
 
