@@ -48,6 +48,8 @@ const uploads: readonly Upload[] = [
   { method: 'POST', path: '/v1/log/records', type: 'application/x-ndjson' },
   { method: 'POST', path: '/v1/log/records', type: 'application/octet-stream' },
   { method: 'PUT', path: '/v1/services/web', type: 'application/json' },
+  { method: 'PUT', path: '/v1/services/web/maintenance', type: 'application/json' },
+  { method: 'PUT', path: '/v1/maintenance', type: 'application/json' },
   { method: 'PUT', path: '/v1/checks/web%2Fttl/passing', type: 'application/json' },
   ...['hello', 'pull', 'chain', 'fetch'].map((operation) => ({
     method: 'POST',
@@ -92,7 +94,7 @@ describe('bodies over their limit', () => {
   it('are tried on each route that takes a body', () => {
     const plain = (path: string): string =>
       path
-        .replace(/^(\/v1\/services)\/.*/, '$1/:id')
+        .replace(/^(\/v1\/services)\/[^/]*/, '$1/:id')
         .replace(/^(\/v1\/checks)\/.*/, '$1/:id/:status')
     const tried = new Set(uploads.map(({ method, path }) => `${method} ${plain(path)}`))
     const takesNone = /^(GET|DELETE) |\/v1\/log\/verify$|\$\{operation\}$/
