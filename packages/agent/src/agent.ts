@@ -3,7 +3,7 @@
  * the reverse one. The agent puts them together and adds nothing of its own.
  */
 import type { Address, Logger } from '@kith/interface'
-import type { Gossip } from '@kith/gossip'
+import { type Gossip, GossipError } from '@kith/gossip'
 import type { Log } from '@kith/log'
 import type { Registry } from '@kith/registry'
 import type { Replicator } from '@kith/replicator'
@@ -29,6 +29,11 @@ export interface Agent extends AsyncDisposable {
   leave(): Promise<void>
   /** Drains, leaves, and stops every part in reverse, each within a bound. Idempotent. */
   stop(): Promise<void>
+  /**
+   * Resolves once the agent has stopped: with undefined where it was asked to, else with why it did
+   * so by itself, which is `ERR_GOSSIP_CONFLICT_LOST` where its name belongs to another member.
+   */
+  readonly ended: Promise<Error | undefined>
 }
 
 const DRAIN_TIMEOUT_MS = 5_000
@@ -50,6 +55,12 @@ class AssembledAgent implements Agent {
   #parts: Parts | undefined
   #left: Promise<void> | undefined
   #stopped: Promise<void> | undefined
+  /** Why it stops by itself. */
+  #lost: Error | undefined
+  #end: (cause: Error | undefined) => void = () => {}
+  readonly ended: Promise<Error | undefined> = new Promise((resolve) => {
+    this.#end = resolve
+  })
 
   constructor(options: ResolvedAgentOptions) {
     this.#options = options
@@ -81,9 +92,11 @@ class AssembledAgent implements Agent {
     }
     const stopping = this.#stopping.signal
     const both = signal ? AbortSignal.any([signal, stopping]) : stopping
-    this.#started = startParts(this.#options, both, stopping).then((parts) => {
-      this.#parts = parts
-    })
+    this.#started = startParts(this.#options, both, stopping, () => this.#nameLost()).then(
+      (parts) => {
+        this.#parts = parts
+      },
+    )
     await this.#started
   }
 
@@ -99,24 +112,36 @@ class AssembledAgent implements Agent {
   }
 
   stop(): Promise<void> {
-    this.#stopped ??= this.#stop()
+    this.#stopped ??= this.#stop().finally(() => this.#end(this.#lost))
     return this.#stopped
   }
 
   async #stop(): Promise<void> {
-    this.#stopping.abort(new AgentError('ERR_AGENT_STATE', 'the agent is stopping'))
+    const asked = new AgentError('ERR_AGENT_STATE', 'the agent is stopping')
+    this.#stopping.abort(this.#lost ?? asked)
     // A start under way cleans up after itself.
     await this.#started?.catch(() => {})
     const parts = this.#parts
     if (!parts) return
-    await this.leave().catch((cause: unknown) => {
-      this.#logger.warn({ cause }, 'the cluster was not told of the leave; it will notice')
-    })
+    // A leave under a name that is another's would be the other's leave.
+    if (this.#lost === undefined) {
+      await this.leave().catch((cause: unknown) => {
+        this.#logger.warn({ cause }, 'the cluster was not told of the leave; it will notice')
+      })
+    }
     await stopParts(parts, this.#logger)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop()
+  }
+
+  /** Gossip has stopped; a member without it is none. */
+  #nameLost(): void {
+    const message = `the name ${this.name} belongs to another member; this agent stops`
+    this.#lost = new GossipError('ERR_GOSSIP_CONFLICT_LOST', message)
+    this.#logger.error({ name: this.name }, message)
+    void this.stop()
   }
 
   #running(): Parts {

@@ -49,10 +49,11 @@ export async function startParts(
   options: ResolvedAgentOptions,
   signal: AbortSignal,
   stopping: AbortSignal,
+  nameLost: () => void,
 ): Promise<Parts> {
   const stops: Stop[] = []
   try {
-    return await assemble(options, signal, stopping, stops)
+    return await assemble(options, signal, stopping, stops, nameLost)
   } catch (cause) {
     await stopAll(stops, options.logger)
     throw cause
@@ -79,6 +80,7 @@ async function assemble(
   signal: AbortSignal,
   stopping: AbortSignal,
   stops: Stop[],
+  nameLost: () => void,
 ): Promise<Parts> {
   const { name, logger } = options
   if (options.data !== undefined) await makeDirectory(options.data)
@@ -89,7 +91,7 @@ async function assemble(
   const httpAddress = await server.start()
   signal.throwIfAborted()
   const sockets = createSockets(options.bind)
-  const gossip = await startGossip(options, sockets, httpAddress, signal, stops)
+  const gossip = await startGossip(options, sockets, httpAddress, signal, stops, nameLost)
   const registry = createRegistry({
     membership: gossip,
     extensions: gossip,
@@ -183,6 +185,7 @@ async function startGossip(
   httpAddress: Address,
   signal: AbortSignal,
   stops: Stop[],
+  nameLost: () => void,
 ): Promise<Gossip> {
   const { name, advertise, logger, keyring, label, verifyIncoming, verifyOutgoing } = options
   const told = toldHttpAddress(options, httpAddress)
@@ -205,6 +208,9 @@ async function startGossip(
     ...(advertise === undefined ? {} : { advertise }),
   })
   stops.push({ name: 'gossip', stop: () => gossip.stop() })
+  gossip.on('warning', ({ kind }) => {
+    if (kind === 'conflictLost') nameLost()
+  })
   await gossip.start(signal).catch((cause: unknown) => {
     throw snapshotProblem(cause, options.snapshot)
   })

@@ -249,3 +249,33 @@ describe('plugins', () => {
     await expect(agent({ data }).start()).resolves.toBeUndefined()
   })
 })
+
+describe('a name that belongs to another member', { timeout: 60_000 }, () => {
+  it('ends the agent that came later, without a leave, and says why', async () => {
+    const [a, b] = [agent({ name: 'a' }), agent({ name: 'b' })]
+    await Promise.all([a.start(), b.start()])
+    const seed = formatAddress(a.gossip.address)
+    await b.gossip.join([seed])
+    await until(() => a.gossip.member('b')?.status === 'alive')
+    const twin = agent({ name: 'b', join: [seed] })
+    // It may lose its name before all of its parts run.
+    const started = twin.start().catch((cause: unknown) => cause)
+    expect(await twin.ended).toMatchObject({ code: 'ERR_GOSSIP_CONFLICT_LOST' })
+    await started
+    expect(a.gossip.member('b')).toMatchObject({ status: 'alive', address: b.gossip.address })
+    await b.stop()
+    expect(await b.ended).toBeUndefined()
+  })
+
+  it('events and queries go through the gossip of an agent', async () => {
+    const a = agent({ name: 'a' })
+    await a.start()
+    a.gossip.on('query', (query) => query.respond(Buffer.from('fine')))
+    const answers: string[] = []
+    for await (const { from, payload } of a.gossip.query('load')) {
+      answers.push(`${from} ${Buffer.from(payload).toString()}`)
+    }
+    expect(answers).toEqual(['a fine'])
+    expect(await a.gossip.emit('deploy')).toMatchObject({ name: 'deploy' })
+  })
+})

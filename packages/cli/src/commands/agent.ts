@@ -158,7 +158,8 @@ async function runAgent(options: AgentOptions, lines: AgentLines, io: Io): Promi
   const alive = setInterval(() => {}, 2 ** 30)
   try {
     await start(agent, options, lines, starting.signal)
-    await asked
+    const lost = await Promise.race([asked, agent.ended])
+    if (lost !== undefined) throw lost
     lines.logger.info({}, 'leaving the cluster; a second signal stops at once')
     return 0
   } catch (cause) {
