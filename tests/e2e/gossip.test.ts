@@ -128,7 +128,10 @@ describe('over real sockets', () => {
 
   it('GOS-33 a hostile neighbour changes no view', async () => {
     const [first] = await three()
-    const before = first.members()
+    // Where members are moves with every probe.
+    const view = (): readonly object[] =>
+      first.members().map(({ coordinate: _coordinate, ...rest }) => rest)
+    const before = view()
     const socket = createSocket('udp4')
     for (let type = 0; type < 256; type += 1) {
       const packet = Uint8Array.from([type, 0x81, 0xa1, 0x78, 0xdd, 0xff, 0xff, 0xff, 0xff])
@@ -141,7 +144,7 @@ describe('over real sockets', () => {
       await closed
     }
     socket.close()
-    expect(first.members()).toEqual(before)
+    expect(view()).toEqual(before)
     const { counters } = first.stats()
     expect(counters['packetsFromStrangers']).toBeGreaterThan(200)
   })

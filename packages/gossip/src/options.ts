@@ -30,7 +30,10 @@ export interface GossipTimings {
   readonly gossipIntervalMs: number
   /** Members a round of gossip goes to. More spreads news sooner in more packets. */
   readonly gossipFanout: number
-  /** Scales how often each broadcast is sent. Less saves bandwidth; a few members may miss it. */
+  /**
+   * Scales the least number of times each broadcast is sent, also when the queue is full. In calm
+   * it is sent as often as it takes for everybody to hear it.
+   */
   readonly retransmitFactor: number
   /** Milliseconds for which a failed member still gets gossip, and stays in the probe list. */
   readonly gossipToTheDeadMs: number
@@ -52,7 +55,10 @@ export interface GossipTimings {
   readonly reconnectTimeoutMs: number
   /** Milliseconds a member that left is remembered. */
   readonly tombstoneTimeoutMs: number
-  /** Milliseconds between two attempts to reach a failed member again. */
+  /**
+   * Milliseconds between two attempts to exchange state with a failed member; and the longest time
+   * in which none of the others asks it whether it is back.
+   */
   readonly reconnectIntervalMs: number
   /** Milliseconds a join or leave of an unknown member is remembered. */
   readonly recentIntentTimeoutMs: number

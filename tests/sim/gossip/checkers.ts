@@ -19,9 +19,14 @@ export class Violation extends Error {
   }
 }
 
-interface Row {
+interface Status {
   state: string
   incarnation: number
+}
+
+interface Row extends Status {
+  /** The entry itself, which tells a member forgotten and met again from one that never went. */
+  readonly entry: unknown
 }
 
 /** What one life of an observer showed of each subject. */
@@ -29,7 +34,7 @@ interface Shown {
   life: number
   readonly rows: Map<string, Row>
   /** Status and incarnation of each subject in the view that users see. */
-  readonly view: Map<string, Row>
+  readonly view: Map<string, Status>
   /** Subjects whose row was pruned since the view last showed them alive. */
   readonly pruned: Set<string>
 }
@@ -73,7 +78,7 @@ export class RowChecker implements Watcher {
     const entries = actor.state?.entries
     if (entries === undefined) return
     for (const [name, entry] of entries) {
-      const before = shown.rows.get(name)
+      const before = this.#rowBefore(actor, shown, name, entry, now)
       if (before?.state === entry.state && before.incarnation === entry.incarnation) continue
       const owner = this.#actors.get(name)
       const row = `${actor.name} shows ${name} ${entry.state} at ${entry.incarnation}`
@@ -82,7 +87,7 @@ export class RowChecker implements Watcher {
         throw new Violation('M2', now, `${row}; its own highest is ${owner.incarnationMax}`)
       }
       if (before === undefined) {
-        shown.rows.set(name, { state: entry.state, incarnation: entry.incarnation })
+        shown.rows.set(name, { state: entry.state, incarnation: entry.incarnation, entry })
         continue
       }
       if (entry.incarnation < before.incarnation) {
@@ -100,16 +105,33 @@ export class RowChecker implements Watcher {
     if (entries.size < shown.rows.size) this.#checkPruned(actor, shown, now)
   }
 
+  /** What was shown of this very entry: one step may forget a member and meet it again. */
+  #rowBefore(
+    actor: Actor,
+    shown: Shown,
+    name: string,
+    entry: unknown,
+    now: number,
+  ): Row | undefined {
+    const row = shown.rows.get(name)
+    if (row === undefined || row.entry === entry) return row
+    this.#prune(actor, shown, name, row, now)
+    return undefined
+  }
+
   #checkPruned(actor: Actor, shown: Shown, now: number): void {
     for (const [name, row] of shown.rows) {
-      if (actor.state?.entries.has(name) === true) continue
-      if (!over.has(row.state)) {
-        throw new Violation('M1', now, `${actor.name} forgot ${name} while it was ${row.state}`)
-      }
-      shown.rows.delete(name)
-      shown.pruned.add(name)
-      this.counters.prunes += 1
+      if (actor.state?.entries.has(name) !== true) this.#prune(actor, shown, name, row, now)
     }
+  }
+
+  #prune(actor: Actor, shown: Shown, name: string, row: Row, now: number): void {
+    if (!over.has(row.state)) {
+      throw new Violation('M1', now, `${actor.name} forgot ${name} while it was ${row.state}`)
+    }
+    shown.rows.delete(name)
+    shown.pruned.add(name)
+    this.counters.prunes += 1
   }
 
   #checkView(actor: Actor, shown: Shown, now: number): void {

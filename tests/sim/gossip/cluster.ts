@@ -5,6 +5,8 @@ import { createState, createStreamDecoder, nextDeadline, step } from '@kith/goss
 import type { Command, GossipTimings, Input, Output, State, StreamMessage } from '@kith/gossip/core'
 import { createSimRandom, createVirtualClock, SimNetwork } from '@kith/sim'
 import type { SimHost, SimRandom, SimReply, VirtualClock } from '@kith/sim'
+import { Machine } from './machine.ts'
+import type { Costs, MachineOptions } from './machine.ts'
 
 /** The door of the core, or of a mutant of it. */
 export type Step = typeof step
@@ -40,6 +42,7 @@ interface Life {
   seeds: readonly Actor[]
 }
 
+const packetBytesFull = 1400
 const joinId = 1
 /** Shorter than Serf's 30 s, and part of no bound: a member that never joined is no member yet. */
 const joinRetryMs = 10_000
@@ -50,6 +53,8 @@ export interface ClusterOptions {
   readonly timings: GossipTimings
   readonly step?: Step
   readonly watchers?: readonly Watcher[]
+  /** Where given, whatever a member does takes time on this machine. */
+  readonly machine?: Pick<MachineOptions, 'processors' | 'costs'>
 }
 
 export class Cluster {
@@ -65,6 +70,9 @@ export class Cluster {
   readonly #step: Step
   readonly #watchers: readonly Watcher[]
   readonly #lives = new Map<Actor, Life>()
+  /** What members owe for packets they sent; they pay with their next turn. */
+  readonly #owedMs = new Map<Actor, number>()
+  readonly machine: Machine | undefined
 
   constructor(options: ClusterOptions) {
     const { seed, members, timings } = options
@@ -74,6 +82,8 @@ export class Cluster {
     this.network = new SimNetwork({ seed, clock: this.clock })
     this.#step = options.step ?? step
     this.#watchers = options.watchers ?? []
+    const { clock } = this
+    if (options.machine !== undefined) this.machine = new Machine({ clock, ...options.machine })
     this.actors = Array.from({ length: members }, (_, index) => createActor(index))
   }
 
@@ -135,9 +145,23 @@ export class Cluster {
     this.input(actor, { kind: 'command', command })
   }
 
-  input(actor: Actor, input: Input, now: number = this.clock.now()): void {
+  /** Hands an input to a member: now, or where a machine is modelled, in its turn. */
+  input(actor: Actor, input: Input, now?: number): void {
+    if (this.machine === undefined) return this.#run(actor, input, now ?? this.clock.now())
+    const { life } = actor
+    const owedMs = this.#owedMs.get(actor) ?? 0
+    this.#owedMs.delete(actor)
+    const ms = costOf(input, this.machine.costs) + owedMs
+    this.machine.submit(actor.name, ms, input.kind === 'packet', () => {
+      if (actor.life === life) this.#run(actor, input, this.clock.now())
+    })
+  }
+
+  #run(actor: Actor, input: Input, now: number): void {
     const { state } = actor
     if (state === undefined) return
+    const life = this.#lives.get(actor)
+    if (life !== undefined && input.kind === 'deadline') life.timerAt = undefined
     const outputs = this.#step(state, input, now)
     this.transitions += 1
     actor.incarnationMax = Math.max(actor.incarnationMax, state.incarnation)
@@ -154,7 +178,7 @@ export class Cluster {
   #carryOut(actor: Actor, output: Output): void {
     const life = this.#lives.get(actor)
     if (life === undefined) return
-    if (output.kind === 'send') life.host.send(output.to, output.bytes)
+    if (output.kind === 'send') this.#send(actor, life, output)
     else if (output.kind === 'request') this.#sendRequest(actor, life, output)
     else if (output.kind === 'respond') {
       const reply = life.replies.get(output.id)
@@ -167,6 +191,13 @@ export class Cluster {
       this.joinsRetried += 1
       life.host.clock.after(joinRetryMs, () => this.join(actor, life.seeds))
     }
+  }
+
+  #send(actor: Actor, life: Life, { to, bytes }: Output & { kind: 'send' }): void {
+    life.host.send(to, bytes)
+    const { machine } = this
+    if (machine === undefined) return
+    this.#owedMs.set(actor, (this.#owedMs.get(actor) ?? 0) + machine.costs.sendMs)
   }
 
   #sendRequest(actor: Actor, life: Life, output: Output & { kind: 'request' }): void {
@@ -203,12 +234,19 @@ export class Cluster {
     life.timerAt = at
     if (at === undefined) return
     life.cancelTimer = life.host.clock.after(at - this.clock.now(), () => {
-      life.timerAt = undefined
       // Adding a delay to a time may fall short of the deadline by the last bit of a float.
       const now = this.clock.now()
       this.input(actor, { kind: 'deadline' }, Math.abs(at - now) < 1e-6 ? at : now)
     })
   }
+}
+
+function costOf(input: Input, costs: Costs): number {
+  if (input.kind === 'packet') {
+    return costs.wakeMs + (costs.packetMs * input.bytes.length) / packetBytesFull
+  }
+  const overStream = input.kind === 'reply' || input.kind === 'streamMessage'
+  return costs.wakeMs + (overStream ? costs.streamMs : 0)
 }
 
 function createActor(index: number): Actor {

@@ -4,6 +4,7 @@ import { addressBytes, addressText, isUnicast, sameBytes } from '../wire/codec.t
 import type { AliveMessage, Versions } from '../wire/message.ts'
 import { metaBytesMax, nameBytesMax } from '../options.ts'
 import { broadcastSwim } from './broadcasts.ts'
+import { doubtDeath } from './lost.ts'
 import { absurdAlive, refute } from './refute.ts'
 import { count, emitEvent, ownVersions, setEntryState } from './state.ts'
 import type { Entry, State } from './state.ts'
@@ -52,7 +53,11 @@ export function handleAlive(state: State, received: AliveMessage, ticket?: numbe
 function isStale(state: State, message: AliveMessage): boolean {
   const entry = state.entries.get(message.node)
   if (entry === undefined || message.incarnation > entry.incarnation) return false
-  return message.port === entry.address.port && sameBytes(message.address, entry.addressBytes)
+  if (message.port !== entry.address.port) return false
+  if (!sameBytes(message.address, entry.addressBytes)) return false
+  const contested = entry.state === 'dead' && message.incarnation === entry.incarnation
+  if (contested) doubtDeath(state, entry)
+  return true
 }
 
 function apply(state: State, entry: Entry, message: AliveMessage): void {
@@ -81,6 +86,7 @@ function createEntry(state: State, message: AliveMessage): Entry {
     stateChangedAt: state.now,
     suspicion: undefined,
     conflict: undefined,
+    heard: 0,
   }
   state.entries.set(entry.name, entry)
   state.ring.push(entry)

@@ -2,10 +2,16 @@
  * Acks and answers to queries: straight to who asked, in a packet where they fit, else over a
  * stream, which every Serf takes; and the queries that a user may still answer.
  */
-import { addressText, encodeMessage, encodeSerf, encodeStream, sameBytes } from '../wire/codec.ts'
+import {
+  addressText,
+  encodeMessage,
+  encodePacket,
+  encodeSerf,
+  encodeStream,
+  sameBytes,
+} from '../wire/codec.ts'
 import type { QueryMessage, QueryResponseMessage } from '../wire/message.ts'
 import { remember } from './asked.ts'
-import { sendBare } from './broadcasts.ts'
 import { handleQueryResponse, isAck } from './collecting.ts'
 import { cancel } from './deadlines.ts'
 import { requestsMax } from './push-pull.ts'
@@ -160,7 +166,11 @@ function relay(state: State, query: QueryMessage, body: Uint8Array): void {
   for (const entry of through) sendUser(state, entry.address, wrapped)
 }
 
-/** Serf's answers travel alone: no checksum, nothing beside them. */
+/**
+ * Serf's answers travel alone: no checksum, nothing beside them. They are as many as users ask for,
+ * and no part of what membership may send.
+ */
 export function sendUser(state: State, to: Address, serfBytes: Uint8Array): void {
-  sendBare(state, to, [encodeMessage({ kind: 'user', message: undefined, bytes: serfBytes })])
+  const message = encodeMessage({ kind: 'user', message: undefined, bytes: serfBytes })
+  emit(state, { kind: 'send', to, bytes: encodePacket([message]) })
 }

@@ -11,3 +11,11 @@ export function applyAwareness(state: State, delta: number): void {
 export function scaledProbeIntervalMs(state: State): number {
   return state.timings.probeIntervalMs * (state.awareness + 1)
 }
+
+/**
+ * The time after which helpers are asked, scaled alike: a member that is slow itself must not turn
+ * each of its probes into a dozen packets, which keep everybody else as slow.
+ */
+export function scaledProbeTimeoutMs(state: State): number {
+  return state.timings.probeTimeoutMs * (state.awareness + 1)
+}

@@ -10,14 +10,16 @@ import {
 import type {
   AliveMessage,
   DeadMessage,
+  JoinIntent,
+  LeaveIntent,
   PacketMessage,
-  SerfMessage,
   SuspectMessage,
 } from '../wire/message.ts'
 import { schedule } from './deadlines.ts'
-import { enqueue, takeBroadcasts, transmitLimit } from './queue.ts'
+import { enqueue, takeBroadcasts, transmitLimits } from './queue.ts'
 import type { EnqueueOptions, TransmitQueue } from './queue.ts'
-import { count, emit } from './state.ts'
+import { sendPaced } from './sending.ts'
+import { count } from './state.ts'
 import type { Entry, State } from './state.ts'
 
 /** memberlist's news: replaces what is queued about the same member. */
@@ -35,10 +37,20 @@ export function broadcastSerf(
   state: State,
   queue: TransmitQueue,
   serfBytes: Uint8Array,
-  ticket?: number,
+  options: EnqueueOptions = {},
 ): void {
   const bytes = encodeMessage({ kind: 'user', message: undefined, bytes: serfBytes })
-  queueNews(state, queue, bytes, ticket === undefined ? {} : { ticket })
+  queueNews(state, queue, bytes, options)
+}
+
+/** An intent that is news. It replaces older ones of the same member, which are none any more. */
+export function passIntentOn(
+  state: State,
+  message: JoinIntent | LeaveIntent,
+  serfBytes: Uint8Array,
+): void {
+  const { node: about, lamportTime } = message
+  broadcastSerf(state, state.intents, serfBytes, { about, lamportTime })
 }
 
 /**
@@ -53,21 +65,33 @@ function queueNews(
   if (broadcastCost(bytes.length) > piggybackBudget(0, state.packetOverheadBytes)) {
     return count(state, 'newsTooLarge')
   }
-  enqueue(queue, bytes, options)
+  enqueue(queue, bytes, state.now, options)
   wakeGossip(state)
 }
 
 /** A join or leave of our own making. */
-export function broadcastIntent(state: State, message: SerfMessage, ticket?: number): void {
-  broadcastSerf(state, state.intents, encodeSerf(message), ticket)
+export function broadcastIntent(
+  state: State,
+  message: JoinIntent | LeaveIntent,
+  ticket?: number,
+): void {
+  const { node: about, lamportTime } = message
+  const options = { about, lamportTime, ...(ticket === undefined ? {} : { ticket }) }
+  broadcastSerf(state, state.intents, encodeSerf(message), options)
 }
 
-/** One datagram: the message, and as much news as still fits beside it. */
-export function sendWithNews(state: State, to: Address, message: PacketMessage): void {
-  const bytes = encodeMessage(message)
-  const parts = [bytes]
-  takeNews(state, piggybackBudget(bytes.length, state.packetOverheadBytes), parts)
-  emit(state, { kind: 'send', to, bytes: encodePacket(parts) })
+/** One datagram: the message, what must go beside it, and as much news as still fits. */
+export function sendWithNews(
+  state: State,
+  to: Address,
+  message: PacketMessage,
+  beside: readonly Uint8Array[] = [],
+): void {
+  const first = encodeMessage(message)
+  const parts = [first, ...beside]
+  const used = beside.reduce((bytes, part) => bytes + broadcastCost(part.length), first.length)
+  takeNews(state, piggybackBudget(used, state.packetOverheadBytes), parts)
+  sendPaced(state, to, encodePacket(parts))
 }
 
 /**
@@ -80,17 +104,18 @@ export function sendBare(
   entry?: Entry,
 ): void {
   const crc = entry !== undefined && entry.versions[1] >= 5 ? state.digests : undefined
-  emit(state, { kind: 'send', to, bytes: encodePacket(parts, { crc }) })
+  sendPaced(state, to, encodePacket(parts, { crc }))
 }
 
 /** memberlist's queue is served first, then Serf's intents, queries and events. */
 export function takeNews(state: State, budget: number, into: Uint8Array[]): void {
-  const { retransmitFactor } = state.timings
-  const swimLimit = transmitLimit(retransmitFactor, state.ring.length)
-  const serfLimit = transmitLimit(retransmitFactor, state.members.size)
-  let left = takeBroadcasts(state.broadcasts, budget, swimLimit, into)
+  if (!newsPending(state)) return
+  const { timings, now } = state
+  const swimLimits = transmitLimits(timings, state.ring.length)
+  let left = takeBroadcasts(state.broadcasts, budget, swimLimits, now, into)
+  const serfLimits = transmitLimits(timings, state.members.size)
   for (const queue of [state.intents, state.queries, state.events]) {
-    left = takeBroadcasts(queue, left, serfLimit, into)
+    left = takeBroadcasts(queue, left, serfLimits, now, into)
   }
 }
 

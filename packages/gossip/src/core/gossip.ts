@@ -1,22 +1,61 @@
 /** One round of gossip: the same budget of news to a few random members. */
 import { encodePacket, piggybackBudget } from '../wire/codec.ts'
 import { newsPending, takeNews, wakeGossip } from './broadcasts.ts'
-import { pickEntries } from './selection.ts'
-import { count, emit } from './state.ts'
+import { shedOlder } from './queue.ts'
+import { hasSpareRoom, sendPaced } from './sending.ts'
+import { count } from './state.ts'
 import type { Entry, State } from './state.ts'
 
 export function gossipTick(state: State): void {
   state.gossipTimer = undefined
-  const targets = pickEntries(state, state.timings.gossipFanout, (entry) => listens(state, entry))
-  for (const entry of targets) {
-    const parts: Uint8Array[] = []
-    takeNews(state, piggybackBudget(0, state.packetOverheadBytes), parts)
-    if (parts.length === 0) break
-    const crc = entry.versions[1] >= 5 ? state.digests : undefined
-    emit(state, { kind: 'send', to: entry.address, bytes: encodePacket(parts, { crc }) })
-    count(state, 'gossipPackets')
+  shedOldNews(state)
+  let first: Entry | undefined
+  for (let left = state.timings.gossipFanout; left > 0 && newsPending(state); left -= 1) {
+    if (!hasSpareRoom(state)) {
+      count(state, 'gossipPutOff')
+      break
+    }
+    const entry = nextListener(state)
+    if (entry === undefined || entry === first) break
+    first ??= entry
+    tellNews(state, entry)
   }
   if (newsPending(state)) wakeGossip(state)
+}
+
+function tellNews(state: State, entry: Entry): void {
+  const parts: Uint8Array[] = []
+  takeNews(state, piggybackBudget(0, state.packetOverheadBytes), parts)
+  if (parts.length === 0) return
+  const crc = entry.versions[1] >= 5 ? state.digests : undefined
+  sendPaced(state, entry.address, encodePacket(parts, { crc }))
+  count(state, 'gossipPackets')
+}
+
+/** What is older than an interval of push/pull has been told that way too. */
+function shedOldNews(state: State): void {
+  const { pushPullIntervalMs } = state.timings
+  if (state.now < state.shedsAt) return
+  state.shedsAt = state.now + pushPullIntervalMs / 4
+  for (const queue of [state.broadcasts, state.intents, state.queries, state.events]) {
+    shedOlder(queue, state.now - pushPullIntervalMs)
+  }
+}
+
+/**
+ * The next one in the order of the probe list, which is shuffled each round: one piece of news goes
+ * to different members each time, and to all of them once it was sent as often as there are
+ * members. Drawing anew each time, as memberlist does, misses some and tells others twice.
+ */
+function nextListener(state: State): Entry | undefined {
+  const { ring } = state
+  for (let checked = 0; checked < ring.length; checked += 1) {
+    if (state.gossipIndex >= ring.length) state.gossipIndex = 0
+    const entry = ring[state.gossipIndex]
+    state.gossipIndex += 1
+    if (entry !== undefined && listens(state, entry)) return entry
+  }
+  return undefined
 }
 
 /** Suspects and the recently dead hear of it too, so that they can refute. */

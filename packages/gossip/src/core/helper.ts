@@ -2,21 +2,51 @@
 import { addressText, sameBytes } from '../wire/codec.ts'
 import type { AckMessage, IndirectPingMessage, PingMessage } from '../wire/message.ts'
 import type { Address } from '@kith/interface'
+import { untold } from './announce.ts'
 import { sendWithNews } from './broadcasts.ts'
-import { ownPayload } from './locating.ts'
 import { cancel, schedule } from './deadlines.ts'
+import { ownPayload } from './locating.ts'
+import { hasRoom, hasSpareRoom } from './sending.ts'
 import { pingFor } from './probe.ts'
+import { accusation, pingedBy } from './regain.ts'
 import { count } from './state.ts'
 import type { State } from './state.ts'
 
 /** A nack this early cannot race with the end of the asker's probe. */
 const nackShare = 0.8
+/** Pings of strangers that are answered in one probe interval. */
+const strangerAcksMax = 4
 
 export function handlePing(state: State, message: PingMessage, from: Address): void {
   if (message.node !== '' && message.node !== state.name) return count(state, 'pingForOther')
   const to = replyAddress(message.sourceAddress, message.sourcePort, from)
-  const { sequenceNumber } = message
-  sendWithNews(state, to, { kind: 'ack', sequenceNumber, payload: ownPayload(state) })
+  const { sequenceNumber, sourceNode } = message
+  const entry = state.entries.get(sourceNode)
+  const known = entry?.address.host === to.host && entry.address.port === to.port
+  const room = known && !justPaused(state) ? hasRoom(state) : hasSpareRoom(state)
+  if (!room || (!known && !admitStranger(state))) return count(state, 'acksShed')
+  // Whoever is pinged by somebody it gave up says so: only its subject can put that right.
+  const beside = known ? [...accusation(state, sourceNode), ...untold(state, entry)] : []
+  sendWithNews(state, to, { kind: 'ack', sequenceNumber, payload: ownPayload(state) }, beside)
+  pingedBy(state, message)
+}
+
+/**
+ * What lies in the socket after a pause are pings of the past, to which nobody waits for an ack.
+ */
+function justPaused(state: State): boolean {
+  return state.now - state.pausedAt < state.timings.probeIntervalMs
+}
+
+/** Pings of members that we do not know yet are few; many of them come from somebody else. */
+function admitStranger(state: State): boolean {
+  const { strangers, now } = state
+  if (now - strangers.since >= state.timings.probeIntervalMs) {
+    strangers.since = now
+    strangers.answered = 0
+  }
+  strangers.answered += 1
+  return strangers.answered <= strangerAcksMax
 }
 
 /** Only members we know are probed: anything else would make us a reflector for strangers. */
@@ -32,6 +62,8 @@ export function handleIndirectPing(
   if (state.helperProbes.size >= state.timings.helperProbesMax) {
     return count(state, 'helperProbesFull')
   }
+  // A ping, and later an ack or a nack.
+  if (!hasRoom(state, 2)) return count(state, 'helpShed')
   state.sequenceNumber = (state.sequenceNumber + 1) >>> 0
   const { sequenceNumber } = state
   const lasts = state.timings.probeTimeoutMs * (message.nack ? nackShare : 1)
@@ -50,6 +82,10 @@ export function helperAcked(state: State, message: AckMessage): boolean {
   if (helping === undefined) return false
   state.helperProbes.delete(message.sequenceNumber)
   cancel(state.deadlines, helping.timer)
+  if (!hasRoom(state)) {
+    count(state, 'acksShed')
+    return true
+  }
   sendWithNews(state, helping.origin, {
     kind: 'ack',
     sequenceNumber: helping.originSequenceNumber,
@@ -69,6 +105,7 @@ export function helperTimeout(state: State, sequenceNumber: number): void {
   helping.nack = false
   const at = state.now + state.timings.probeTimeoutMs * (1 - nackShare)
   helping.timer = schedule(state.deadlines, at, { kind: 'helperTimeout', sequenceNumber })
+  if (!hasRoom(state)) return count(state, 'acksShed')
   const { origin, originSequenceNumber } = helping
   sendWithNews(state, origin, { kind: 'nack', sequenceNumber: originSequenceNumber })
 }

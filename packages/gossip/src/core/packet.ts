@@ -1,15 +1,16 @@
 /** One datagram, message by message. What cannot be used is counted, never thrown. */
 import type { Address } from '@kith/interface'
 import { decodePacket } from '../wire/codec.ts'
-import type { PacketMessage, UserMessage } from '../wire/message.ts'
+import type { AckMessage, PacketMessage, UserMessage } from '../wire/message.ts'
 import { handleAlive } from './alive.ts'
-import { broadcastSerf } from './broadcasts.ts'
+import { broadcastSerf, passIntentOn } from './broadcasts.ts'
 import { handleDead } from './dead.ts'
 import { handleIndirectPing, handlePing, helperAcked } from './helper.ts'
 import { handleJoinIntent, handleLeaveIntent } from './intents.ts'
 import { probeAcked, probeNacked } from './probe.ts'
 import { handleQueryResponse } from './collecting.ts'
 import { handleQuery, handleRelay } from './queries.ts'
+import { lostAcked } from './regain.ts'
 import { count } from './state.ts'
 import type { State } from './state.ts'
 import { handleSuspect } from './suspect.ts'
@@ -29,8 +30,7 @@ function handleMessage(state: State, from: Address, message: PacketMessage): voi
     case 'indirectPing':
       return handleIndirectPing(state, message, from)
     case 'ack':
-      if (!probeAcked(state, message) && !helperAcked(state, message)) count(state, 'ackUnknown')
-      return
+      return handleAck(state, message)
     case 'nack':
       if (!probeNacked(state, message.sequenceNumber)) count(state, 'nackUnknown')
       return
@@ -45,6 +45,11 @@ function handleMessage(state: State, from: Address, message: PacketMessage): voi
   }
 }
 
+function handleAck(state: State, message: AckMessage): void {
+  if (probeAcked(state, message) || helperAcked(state, message)) return
+  if (!lostAcked(state, message)) count(state, 'ackUnknown')
+}
+
 /** Serf's messages; what is passed on goes in the bytes it came in. */
 export function handleUser(state: State, user: UserMessage): void {
   const { message, bytes } = user
@@ -52,10 +57,10 @@ export function handleUser(state: State, user: UserMessage): void {
     case undefined:
       return count(state, 'userMessageUnknown')
     case 'leaveIntent':
-      if (handleLeaveIntent(state, message)) broadcastSerf(state, state.intents, bytes)
+      if (handleLeaveIntent(state, message)) passIntentOn(state, message, bytes)
       return
     case 'joinIntent':
-      if (handleJoinIntent(state, message)) broadcastSerf(state, state.intents, bytes)
+      if (handleJoinIntent(state, message)) passIntentOn(state, message, bytes)
       return
     case 'userEvent':
       if (handleUserEvent(state, message)) broadcastSerf(state, state.events, bytes)

@@ -4,11 +4,13 @@
  */
 import { encodeMessage, encodeStream } from '../wire/codec.ts'
 import type { AckMessage, PingMessage } from '../wire/message.ts'
-import { applyAwareness, scaledProbeIntervalMs } from './awareness.ts'
+import { untold } from './announce.ts'
+import { applyAwareness, scaledProbeIntervalMs, scaledProbeTimeoutMs } from './awareness.ts'
 import { sendBare, sendWithNews } from './broadcasts.ts'
 import { cancel, schedule } from './deadlines.ts'
 import type { Input, ProbeReport } from './input.ts'
 import { measured } from './locating.ts'
+import { hasRoom } from './sending.ts'
 import { pickEntries, shuffle } from './selection.ts'
 import { count, emit, emitEvent, takeId } from './state.ts'
 import type { Entry, Probe, State } from './state.ts'
@@ -26,6 +28,7 @@ export function probeTick(state: State, dueAt: number): void {
 }
 
 function startNextProbe(state: State): void {
+  if (!hasRoom(state)) return count(state, 'probesPutOff')
   const entry = nextTarget(state)
   if (entry !== undefined) startProbe(state, entry)
 }
@@ -70,9 +73,10 @@ function startProbe(state: State, entry: Entry): void {
   const { sequenceNumber, now } = state
   const endsAt = now + scaledProbeIntervalMs(state)
   const timers = [
-    schedule(state.deadlines, now + state.timings.probeTimeoutMs, { kind: 'probeTimeout' }),
+    schedule(state.deadlines, now + scaledProbeTimeoutMs(state), { kind: 'probeTimeout' }),
     schedule(state.deadlines, endsAt, { kind: 'probeEnd' }),
   ]
+  const beside = entry.state === 'alive' ? untold(state, entry) : []
   state.probe = {
     sequenceNumber,
     entry,
@@ -86,10 +90,11 @@ function startProbe(state: State, entry: Entry): void {
     streamRequest: undefined,
     stream: 'unused',
     timers,
+    told: beside.length > 0 ? state.incarnation : 0,
   }
   count(state, 'probes')
   const ping = pingFor(state, entry.name, sequenceNumber)
-  if (entry.state === 'alive') return sendWithNews(state, entry.address, ping)
+  if (entry.state === 'alive') return sendWithNews(state, entry.address, ping, beside)
   const { incarnation, name: node } = entry
   const suspect = { kind: 'suspect', incarnation, node, from: state.name } as const
   sendBare(state, entry.address, [encodeMessage(ping), encodeMessage(suspect)], entry)
@@ -102,6 +107,7 @@ function startProbe(state: State, entry: Entry): void {
  */
 export function askLastWord(state: State, entry: Entry): void {
   if (entry.state !== 'suspect' || state.entries.get(entry.name) !== entry) return
+  if (!hasRoom(state)) return count(state, 'lastWordsShed')
   state.sequenceNumber = (state.sequenceNumber + 1) >>> 0
   const { name: node, incarnation } = entry
   const suspect = { kind: 'suspect', incarnation, node, from: state.name } as const
@@ -132,6 +138,7 @@ export function probeTimeout(state: State): void {
     return other.name !== state.name && other !== entry && other.state === 'alive'
   })
   for (const helper of helpers) {
+    if (!hasRoom(state)) break
     const nack = helper.versions[1] >= 4
     if (nack) probe.nacksExpected += 1
     probe.helpers += 1
@@ -176,11 +183,22 @@ export function probeSendFailed(state: State, input: Input & { kind: 'sendFailed
 export function probeAcked(state: State, message: AckMessage): boolean {
   const probe = state.probe
   if (probe?.sequenceNumber !== message.sequenceNumber) return false
-  const { phase, entry, startedAt } = probe
-  // Later ones may have come through a helper, and late ones tell of the load, not of the network.
-  if (phase === 'direct') measured(state, entry.name, state.now - startedAt, message.payload)
+  if (probe.phase === 'direct') answeredDirectly(state, probe, message)
   endProbe(state, -1)
   return true
+}
+
+/**
+ * Acks of a later phase may have come through a helper, and prove nothing about the way to the
+ * member: neither how long it is, nor that our packet arrived.
+ */
+function answeredDirectly(state: State, probe: Probe, message: AckMessage): void {
+  const rtt = state.now - probe.startedAt
+  // Later ones, which a member in doubt still waits for, tell of the load and not of the network.
+  if (rtt < state.timings.probeTimeoutMs) {
+    measured(state, probe.entry.name, rtt, message.payload)
+  }
+  if (probe.told > 0) probe.entry.heard = probe.told
 }
 
 export function probeNacked(state: State, sequenceNumber: number): boolean {

@@ -1,17 +1,25 @@
 /**
  * The transmit-limited queue: each broadcast goes out a bounded number of times, those sent least
- * first. memberlist's messages are named by member and replace each other; Serf's never do.
+ * first. memberlist's messages and Serf's intents are named by member, and the later one replaces
+ * the earlier; events and queries never do.
  */
 import { broadcastCost } from '../wire/codec.ts'
+import type { GossipTimings } from '../options.ts'
+
+/** Transmissions beyond ln(N) that make it certain enough that everybody hears. */
+const certaintyExtra = 10
 
 interface Item {
   readonly bytes: Uint8Array
-  /** The member it is about, for memberlist's messages. */
+  /** The member it is about, where later news of that member replaces it. */
   readonly about: string | undefined
+  /** The Lamport time of an intent, 0 of all else: an earlier one never replaces a later one. */
+  readonly lamportTime: bigint
   /** Told to `finished` when the item leaves the queue, for whatever reason. */
   readonly ticket: number | undefined
   /** Newer items have higher ones. */
   readonly order: number
+  readonly queuedAt: number
   transmits: number
 }
 
@@ -26,6 +34,8 @@ export interface TransmitQueue {
   nextOrder: number
   /** Dropped because the queue was full. */
   dropped: number
+  /** Dropped because they were old. */
+  shed: number
 }
 
 export function createQueue(depthMax: number): TransmitQueue {
@@ -37,6 +47,7 @@ export function createQueue(depthMax: number): TransmitQueue {
     size: 0,
     nextOrder: 0,
     dropped: 0,
+    shed: 0,
   }
 }
 
@@ -45,34 +56,76 @@ export function transmitLimit(retransmitFactor: number, members: number): number
   return retransmitFactor * Math.ceil(Math.log10(members + 1))
 }
 
+/** When an item has been sent often enough. */
+export interface TransmitLimits {
+  /** Transmissions after which an item leaves in any case. */
+  readonly most: number
+  /** Transmissions after which it leaves if it is older than `spreadMs`. */
+  readonly least: number
+  readonly spreadMs: number
+}
+
+/**
+ * Serf's limit lets one random member in e^limit miss the news, and leaves that one to push/pull.
+ * Sent ln(N) + 10 times it misses one member in 20,000 messages, whatever N is; where that is more
+ * than telling everybody twice, telling everybody twice is enough. The extra transmissions are for
+ * calm times only: a queue that is so full that an item grows old in it sheds them first.
+ */
+export function transmitLimits(
+  timings: Pick<GossipTimings, 'retransmitFactor' | 'gossipFanout' | 'gossipIntervalMs'>,
+  members: number,
+): TransmitLimits {
+  const { retransmitFactor, gossipFanout, gossipIntervalMs } = timings
+  const least = transmitLimit(retransmitFactor, members)
+  const certain = Math.ceil(Math.log(Math.max(1, members))) + certaintyExtra
+  const most = Math.max(least, Math.min(2 * (members - 1), certain))
+  return { most, least, spreadMs: 2 * Math.ceil(most / gossipFanout) * gossipIntervalMs }
+}
+
 export interface EnqueueOptions {
   /** Replaces what is queued about the same member. */
   readonly about?: string
+  /** Of an intent; where a later one is queued about the same member, nothing is added. */
+  readonly lamportTime?: bigint
   readonly ticket?: number
 }
 
 export function enqueue(
   queue: TransmitQueue,
   bytes: Uint8Array,
+  now: number,
   options: EnqueueOptions = {},
 ): void {
-  const { about, ticket } = options
+  const { about, lamportTime = 0n, ticket } = options
   const replaced = about === undefined ? undefined : queue.byAbout.get(about)
+  if (replaced !== undefined && replaced.lamportTime > lamportTime) {
+    if (ticket !== undefined) queue.finished.push(ticket)
+    return
+  }
   if (replaced !== undefined) remove(queue, replaced)
   if (queue.size >= queue.depthMax) dropMostSent(queue)
-  const item = { bytes, about, ticket, order: queue.nextOrder, transmits: 0 }
+  const item = {
+    bytes,
+    about,
+    lamportTime,
+    ticket,
+    order: queue.nextOrder,
+    queuedAt: now,
+    transmits: 0,
+  }
   queue.nextOrder += 1
   insert(queue, item)
 }
 
 /**
  * Adds to `into` what fits the budget, fewest transmissions first, and returns what is left of the
- * budget. Each item taken counts one transmission and leaves the queue at the limit.
+ * budget. Each item taken counts one transmission and leaves the queue at its limit.
  */
 export function takeBroadcasts(
   queue: TransmitQueue,
   budget: number,
-  limit: number,
+  limits: TransmitLimits,
+  now: number,
   into: Uint8Array[],
 ): number {
   if (queue.size === 0) return budget
@@ -96,10 +149,33 @@ export function takeBroadcasts(
     into.push(item.bytes)
     item.transmits += 1
     queue.size -= 1
-    if (item.transmits < limit) insert(queue, item)
+    const enough = now - item.queuedAt > limits.spreadMs ? limits.least : limits.most
+    if (item.transmits < enough) insert(queue, item)
     else finish(queue, item)
   }
   return left
+}
+
+/**
+ * Drops what was queued before `at` and sent at least once: whoever missed it heard it otherwise
+ * since, and a queue that has grown so old is what keeps a storm going.
+ */
+export function shedOlder(queue: TransmitQueue, at: number): void {
+  for (const [transmits, tier] of queue.tiers.entries()) {
+    if (transmits === 0) continue
+    let kept = 0
+    for (const item of tier) {
+      if (item.queuedAt >= at) {
+        tier[kept] = item
+        kept += 1
+        continue
+      }
+      queue.size -= 1
+      queue.shed += 1
+      finish(queue, item)
+    }
+    tier.length = kept
+  }
 }
 
 /** The tickets of what left the queue since the last call. */

@@ -1,6 +1,7 @@
 /** Contradicting what others say of us. Only the owner of an incarnation ever raises it. */
 import { applyAwareness } from './awareness.ts'
-import { broadcastSwim } from './broadcasts.ts'
+import { announceSelf } from './announce.ts'
+import { schedule } from './deadlines.ts'
 import { count, emitEvent } from './state.ts'
 import type { Entry, State } from './state.ts'
 import { memberRefreshed } from './view.ts'
@@ -26,9 +27,29 @@ export function absurdAlive(stored: number, incarnation: number): boolean {
 
 /**
  * Takes an incarnation above the accused one and tells everyone; costs a step of awareness. `from`
- * says who accused us, where the message did.
+ * says who accused us, where the message did. Twice within half a probe interval is once: each
+ * refutation is news that everybody passes on, and no suspicion ends so soon. Whoever suspects us
+ * at an incarnation knew of it a whole suspicion ago, and so we took it longer ago than that.
  */
 export function refute(state: State, entry: Entry, accused: number, from?: string): void {
+  const at = state.refutedAt + state.timings.probeIntervalMs / 2
+  if (state.now >= at) return refuteNow(state, entry, accused, from)
+  if (state.refuteNext === undefined) schedule(state.deadlines, at, { kind: 'refute' })
+  const before = state.refuteNext?.accused ?? 0
+  if (accused >= before) state.refuteNext = { accused, from }
+}
+
+/** The time for a refutation that was put off, if there is still something to refute. */
+export function refuteLate(state: State): void {
+  const next = state.refuteNext
+  state.refuteNext = undefined
+  const entry = state.entries.get(state.name)
+  if (next === undefined || entry?.state !== 'alive' || state.phase !== 'active') return
+  if (next.accused >= state.incarnation) refuteNow(state, entry, next.accused, next.from)
+}
+
+function refuteNow(state: State, entry: Entry, accused: number, from: string | undefined): void {
+  state.refutedAt = state.now
   const next = Math.max(state.incarnation + 1, accused + 1)
   state.incarnation = Math.min(next, 2 ** 32 - 1)
   entry.incarnation = state.incarnation
@@ -47,18 +68,8 @@ export function refute(state: State, entry: Entry, accused: number, from?: strin
 export function answerStale(state: State, entry: Entry): void {
   if (entry.name !== state.name || entry.state !== 'alive' || state.phase !== 'active') return
   if (state.broadcasts.byAbout.has(state.name)) return
+  if (state.now - state.answeredStaleAt < state.timings.probeIntervalMs) return
+  state.answeredStaleAt = state.now
   count(state, 'accusationsStale')
   announceSelf(state, entry)
-}
-
-function announceSelf(state: State, entry: Entry): void {
-  broadcastSwim(state, {
-    kind: 'alive',
-    incarnation: entry.incarnation,
-    node: entry.name,
-    address: entry.addressBytes,
-    port: entry.address.port,
-    meta: entry.meta,
-    versions: entry.versions,
-  })
 }

@@ -1,6 +1,6 @@
 /**
- * Everything one member remembers. Only `step` changes it; `now`, `outputs` and `random` are those of
- * the step that runs. SWIM's entries and Serf's member rows are two tables because their lives
+ * Everything one member remembers. Only `step` changes it; `now`, `outputs` and `random` are those
+ * of the step that runs. SWIM's entries and Serf's member rows are two tables because their lives
  * differ: an entry goes half a minute after a death, a row stays for a day.
  */
 import { invariant } from '@kith/interface'
@@ -17,6 +17,8 @@ import type { Coordinates } from './coordinates.ts'
 import { createDeadlines } from './deadlines.ts'
 import type { Deadlines, Timer } from './deadlines.ts'
 import type { GossipEvent, Output } from './input.ts'
+import { createPace } from './pace.ts'
+import type { Pace } from './pace.ts'
 import { createQueue } from './queue.ts'
 import type { TransmitQueue } from './queue.ts'
 import { createTalk } from './talk.ts'
@@ -34,6 +36,8 @@ export type Task =
   | { readonly kind: 'pushPullTick' }
   | { readonly kind: 'reapTick' }
   | { readonly kind: 'reconnectTick' }
+  | { readonly kind: 'lostTick' }
+  | { readonly kind: 'refute' }
   | { readonly kind: 'waitEnd'; readonly ticket: number }
   | { readonly kind: 'leaveEnd' }
   | { readonly kind: 'prune'; readonly name: string }
@@ -68,6 +72,8 @@ export interface Entry {
   suspicion: Suspicion | undefined
   /** The other address last reported for this name. */
   conflict: string | undefined
+  /** The incarnation of ours that it is known to have heard; 0 for none. */
+  heard: number
 }
 
 /** One row of Serf's table. */
@@ -77,6 +83,9 @@ export interface MemberRow {
   statusTime: bigint
   /** When it failed or left. */
   goneAt: number
+  /** When it is asked again whether it is back, while it is failed, and when it was. */
+  askAt: number
+  askedAt: number
 }
 
 export interface RecentIntent {
@@ -101,6 +110,8 @@ export interface Probe {
   streamRequest: number | undefined
   stream: 'unused' | 'pending' | 'failed' | 'acked'
   readonly timers: Timer<Task>[]
+  /** Our own incarnation, where the ping told of it. */
+  readonly told: number
 }
 
 /** A probe we make for somebody else. */
@@ -177,13 +188,34 @@ export interface State {
   readonly ring: Entry[]
   readonly entries: Map<string, Entry>
   probeIndex: number
+  /** Where in the ring the next round of gossip goes on. */
+  gossipIndex: number
+  /** When old news is looked for next. */
+  shedsAt: number
   aliveCount: number
   awareness: number
   readonly deadlines: Deadlines<Task>
+  readonly pace: Pace
+  /** Pings answered to strangers since then. */
+  readonly strangers: { since: number; answered: number }
+  /** When this member last found that it had not run for a while. */
+  pausedAt: number
+  /** When it last refuted, and what it has yet to refute. */
+  refutedAt: number
+  refuteNext: { readonly accused: number; readonly from: string | undefined } | undefined
+  /** When it last repeated itself to somebody who accused it of the past. */
+  answeredStaleAt: number
   probe: Probe | undefined
   /** One tick that came while a probe still ran: the next probe starts at its end. */
   tickWaits: boolean
   readonly helperProbes: Map<number, HelperProbe>
+  /** Failed members that were asked whether they are back, by the number of the ping. */
+  readonly lostProbes: Map<number, string>
+  lostTimer: Timer<Task> | undefined
+  /** Failed members of whom somebody says that they live. */
+  readonly askFirst: Set<string>
+  /** Before this no other exchange with a member that was lost. */
+  meetsAgainAt: number
   readonly broadcasts: TransmitQueue
   readonly intents: TransmitQueue
   readonly queries: TransmitQueue
@@ -266,12 +298,24 @@ export function createState(options: CoreOptions, random: Random): State {
     ring: [],
     entries: new Map(),
     probeIndex: 0,
+    gossipIndex: 0,
+    shedsAt: 0,
     aliveCount: 0,
     awareness: 0,
     deadlines: createDeadlines(),
+    pace: createPace(timings),
+    strangers: { since: -Infinity, answered: 0 },
+    pausedAt: -Infinity,
+    refutedAt: -Infinity,
+    refuteNext: undefined,
+    answeredStaleAt: -Infinity,
     probe: undefined,
     tickWaits: false,
     helperProbes: new Map(),
+    lostProbes: new Map(),
+    lostTimer: undefined,
+    askFirst: new Set(),
+    meetsAgainAt: -Infinity,
     broadcasts: createQueue(timings.queueDepthMax),
     intents: createQueue(timings.queueDepthMax),
     queries: createQueue(timings.queueDepthMax),

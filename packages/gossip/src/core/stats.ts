@@ -13,6 +13,8 @@ export interface CoreStats {
   }
   /** Broadcasts dropped because a queue was full. */
   readonly broadcastsDropped: number
+  /** Broadcasts dropped because they had waited for an interval of push/pull. */
+  readonly broadcastsShed: number
   /** SWIM's N: everyone probed, self and the recently dead included. */
   readonly probeList: number
   readonly alive: number
@@ -38,6 +40,7 @@ export function coreStats(state: State): CoreStats {
       events: state.events.size,
     },
     broadcastsDropped: queues.reduce((sum, queue) => sum + queue.dropped, 0),
+    broadcastsShed: queues.reduce((sum, queue) => sum + queue.shed, 0),
     probeList: state.ring.length,
     alive: state.aliveCount,
     failed: state.failed.size,

@@ -23,6 +23,8 @@ import { broadcastExtension } from './queries.ts'
 import { takeFinished } from './queue.ts'
 import { reapTick } from './reap.ts'
 import { reconnectTick } from './reconnect.ts'
+import { refuteLate } from './refute.ts'
+import { lostTick } from './regain.ts'
 import { count, emitEvent } from './state.ts'
 import type { State, Task } from './state.ts'
 import { handleReply, handleRequestFailed, handleRequestSent, handleStream } from './streams.ts'
@@ -45,6 +47,7 @@ export function nextDeadline(state: State): number | undefined {
 function handle(state: State, input: Input): void {
   switch (input.kind) {
     case 'packet':
+      doubtOwnClock(state)
       return handlePacket(state, input.from, input.bytes)
     case 'deadline':
       return runDue(state)
@@ -114,11 +117,12 @@ function runDue(state: State): void {
  * lie unread in our socket, so everyone gets the lost time back, and we trust ourselves less.
  */
 function doubtOwnClock(state: State): void {
-  const due = earliest(state.deadlines)?.at ?? state.now
+  const due = Math.max(earliest(state.deadlines)?.at ?? state.now, state.pausedAt)
   const lateMs = state.now - due
   if (lateMs <= state.timings.probeTimeoutMs) return
   postpone(state.deadlines, lateMs, waitsForOthers)
   applyAwareness(state, 1)
+  state.pausedAt = state.now
   count(state, 'pauses')
   emitEvent(state, { kind: 'paused', lateMs })
 }
@@ -156,6 +160,10 @@ function runTask(state: State, task: Task, dueAt: number): void {
       return reapTick(state)
     case 'reconnectTick':
       return reconnectTick(state)
+    case 'lostTick':
+      return lostTick(state)
+    case 'refute':
+      return refuteLate(state)
     case 'waitEnd':
       return waitEnded(state, task.ticket)
     case 'leaveEnd':

@@ -2,6 +2,7 @@
 import { invariant } from '@kith/interface'
 import type { Coordinate, Member, MemberEventKind, MemberStatus } from '@kith/interface'
 import { decodeTags, tagsRecord } from '../wire/codec.ts'
+import { memberLost } from './lost.ts'
 import { emitEvent } from './state.ts'
 import type { Entry, MemberRow, State } from './state.ts'
 
@@ -34,6 +35,8 @@ export function memberJoined(state: State, entry: Entry): void {
     snapshot: snapshotOf(state, entry, intent?.kind === 'leave' ? 'leaving' : 'alive'),
     statusTime: intent?.lamportTime ?? 0n,
     goneAt: 0,
+    askAt: 0,
+    askedAt: -Infinity,
   }
   state.members.set(entry.name, row)
   state.sorted = undefined
@@ -108,6 +111,7 @@ export function reap(state: State, row: MemberRow): void {
 function setGone(state: State, row: MemberRow, status: 'left' | 'failed', entry: Entry): void {
   row.goneAt = state.now
   setMember(state, row, { ...row.snapshot, status, incarnation: entry.incarnation })
+  if (status === 'failed') memberLost(state, row)
   report(state, status === 'left' ? 'leave' : 'fail', row)
 }
 

@@ -1,6 +1,6 @@
 /** Probing, helping others to probe, and what it says about ourselves. */
 import { describe, expect, it } from 'vitest'
-import { nextDeadline } from '../../src/core/index.ts'
+import { coreStats, nextDeadline } from '../../src/core/index.ts'
 import { addressOf, alive, bytesOf, Core, dead, selfName, suspect } from './support.ts'
 
 /** Goes to the moment of the first ping. */
@@ -39,10 +39,15 @@ describe('a probe', () => {
     core.tell(dead('c', 'c'))
     for (let second = 1; second <= 33; second += 1) {
       core.advanceTo(second * 1000)
-      const last = core.sentOf('ping').at(-1)
+      const last = core.sentOf('ping').findLast(({ message }) => message.node === 'a')
       if (last !== undefined) core.tell(ack(last.message.sequenceNumber))
     }
-    expect(new Set(core.sentOf('ping').map(({ message }) => message.node))).toEqual(new Set(['a']))
+    const pinged = (name: string): number =>
+      core.sentOf('ping').filter(({ message }) => message.node === name).length
+    expect(pinged('a')).toBe(coreStats(core.state).counters['probes'])
+    // Asking whether somebody is back is no probe: nobody is suspected of not answering.
+    expect(pinged('b')).toBe(coreStats(core.state).counters['lostProbes'])
+    expect(pinged('c')).toBe(0)
     expect([...core.state.entries.keys()].toSorted()).toEqual(['a', 'self'])
     expect(core.status('b')).toBe('failed')
     expect(core.status('c')).toBe('left')
@@ -140,12 +145,14 @@ describe('a probe', () => {
     expect(core.entry('m')).toEqual({ state: 'alive', incarnation: 2 })
   })
 
-  it('GOS-58 doubt is bounded and slows the next probes down', () => {
+  it('GOS-58 GOS-156 doubt is bounded, slows the next probes down and waits longer for acks', () => {
     const core = new Core()
     core.know('m')
-    for (let incarnation = 1; incarnation < 20; incarnation += 1) {
-      core.tell(suspect(selfName, 'm', incarnation))
-    }
+    core.state.awareness = 6
+    core.tell(suspect(selfName, 'm', 1))
+    expect(core.state.awareness).toBe(7)
+    core.now = 1
+    core.tell(suspect(selfName, 'm', 2))
     expect(core.state.awareness).toBe(7)
     const { at } = firstPing(core)
     core.advanceTo(at + 7999)

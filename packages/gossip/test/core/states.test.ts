@@ -211,6 +211,7 @@ describe('what is said of ourselves', () => {
     const core = new Core()
     core.tell(suspect(selfName, 'a', 1))
     expect(core.entry(selfName)).toEqual({ state: 'alive', incarnation: 2 })
+    core.now = 600
     core.tell(dead(selfName, 'a', 77))
     expect(core.entry(selfName)).toEqual({ state: 'alive', incarnation: 78 })
     expect(core.queuedAbout(selfName)).toMatchObject({ kind: 'alive', incarnation: 78 })
@@ -225,6 +226,7 @@ describe('what is said of ourselves', () => {
     core.tell(own)
     expect(core.eventsOf('refute')).toEqual([])
     core.tell(alive(selfName, { incarnation: 1, meta: meta({ stolen: 'yes' }) }))
+    core.now = 600
     core.tell(alive(selfName, { incarnation: 7 }))
     expect(core.eventsOf('refute').map(({ incarnation }) => incarnation)).toEqual([2, 8])
     expect(core.state.entries.get(selfName)?.meta).toEqual(core.state.meta)

@@ -1,0 +1,117 @@
+/**
+ * One machine whose processors all members share: whatever a member does costs time, and where
+ * there is too little of it everybody waits, as processes do on a busy machine. Sockets hold only
+ * so many packets meanwhile.
+ */
+import type { VirtualClock } from '@kith/sim'
+
+/** Milliseconds of one processor. */
+export interface Costs {
+  /** Anything that wakes a process up. */
+  readonly wakeMs: number
+  /** On top of it, a full packet read; smaller ones cost their share. */
+  readonly packetMs: number
+  /** On top of it, a message over a stream. */
+  readonly streamMs: number
+  /** Each packet sent. */
+  readonly sendMs: number
+}
+
+/**
+ * What a Serf agent was seen to use at rest (0.17 s a minute for two packets each way a second), as
+ * a round number.
+ */
+export const serfCosts: Costs = { wakeMs: 0.15, packetMs: 0.5, streamMs: 1, sendMs: 0.15 }
+
+export interface MachineOptions {
+  readonly clock: VirtualClock
+  /** Processors, which may be a part of one. */
+  readonly processors: number
+  readonly costs: Costs
+}
+
+interface Work {
+  readonly ms: number
+  readonly isPacket: boolean
+  readonly run: () => void
+}
+
+interface Process {
+  readonly queue: Work[]
+  packets: number
+  ready: boolean
+}
+
+/** What a process may do before another one has its turn. */
+const sliceMs = 4
+/** Packets in a socket of the usual size. */
+const packetsHeldMax = 256
+
+export class Machine {
+  readonly costs: Costs
+  /** Processor time used so far. */
+  usedMs = 0
+  /** Packets that found their socket full. */
+  overflowed = 0
+  readonly #clock: VirtualClock
+  readonly #speed: number
+  readonly #processes = new Map<string, Process>()
+  readonly #ready: Process[] = []
+  #idle: number
+
+  constructor({ clock, processors, costs }: MachineOptions) {
+    this.costs = costs
+    this.#clock = clock
+    this.#idle = Math.ceil(processors)
+    this.#speed = processors / this.#idle
+  }
+
+  /** Runs `run` in this process after `ms` of processor time, when its turn has come. */
+  submit(name: string, ms: number, isPacket: boolean, run: () => void): void {
+    const process = this.#process(name)
+    if (isPacket && process.packets >= packetsHeldMax) {
+      this.overflowed += 1
+      return
+    }
+    if (isPacket) process.packets += 1
+    process.queue.push({ ms, isPacket, run })
+    if (process.ready) return
+    process.ready = true
+    this.#ready.push(process)
+    this.#dispatch()
+  }
+
+  #process(name: string): Process {
+    const known = this.#processes.get(name)
+    if (known !== undefined) return known
+    const process = { queue: [], packets: 0, ready: false }
+    this.#processes.set(name, process)
+    return process
+  }
+
+  #dispatch(): void {
+    while (this.#idle > 0) {
+      const process = this.#ready.shift()
+      if (process === undefined) return
+      this.#idle -= 1
+      this.#serve(process, sliceMs)
+    }
+  }
+
+  #serve(process: Process, leftMs: number): void {
+    const work = process.queue.shift()
+    if (work === undefined || leftMs <= 0) {
+      if (work !== undefined) process.queue.unshift(work)
+      process.ready = process.queue.length > 0
+      if (process.ready) this.#ready.push(process)
+      this.#idle += 1
+      return this.#dispatch()
+    }
+    this.usedMs += work.ms
+    this.#clock.post(this.#clock.now() + work.ms / this.#speed, () => {
+      if (work.isPacket) process.packets -= 1
+      work.run()
+      this.#serve(process, leftMs - work.ms)
+    })
+  }
+}
