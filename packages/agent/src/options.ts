@@ -16,6 +16,7 @@ import {
   silentLogger,
 } from '@kith/interface'
 import { systemRandom } from '@kith/interface/node'
+import { type RetentionOptions, retentionProblems } from '@kith/log'
 import { type ServiceDefinition, serviceProblems } from '@kith/registry'
 import { type EncryptionOptions, isEncrypted, resolveEncryption } from './encryption.ts'
 import type { ResolvedEncryption } from './encryption.ts'
@@ -52,6 +53,8 @@ export interface AgentOptions extends EncryptionOptions {
   readonly httpAdvertise?: string | Address
   /** A directory for the log. Absent: a memory log, which ends with the process. */
   readonly data?: string
+  /** Bounds on the records kept; the oldest go. Default: everything is kept. */
+  readonly retention?: RetentionOptions
   /** Told to all members; names that begin with `kith.` are the agent's own. */
   readonly tags?: Readonly<Record<string, string>>
   /** Pace of probes and gossip. Default lan. */
@@ -82,6 +85,7 @@ export interface ResolvedAgentOptions extends ResolvedEncryption {
   readonly http: Address
   readonly httpAdvertise: Address | undefined
   readonly data: string | undefined
+  readonly retention: RetentionOptions | undefined
   readonly tags: Readonly<Record<string, string>>
   readonly profile: AgentProfile
   readonly services: readonly ServiceDefinition[]
@@ -110,6 +114,7 @@ const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
   'http',
   'httpAdvertise',
   'data',
+  'retention',
   'tags',
   'profile',
   'insecurePlaintext',
@@ -145,6 +150,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     snapshot: options.snapshot ?? defaultSnapshot(options.data),
     rejoinAfterLeave: options.rejoinAfterLeave ?? false,
     data: options.data,
+    retention: options.retention,
     tags: readTags(options.tags, problems),
     profile: options.profile ?? 'lan',
     services: listed('services'),
@@ -208,7 +214,8 @@ function readAddress(
 }
 
 function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): void {
-  const { name, data, snapshot, profile, clusterId, bind, advertise, httpAdvertise } = options
+  const { name, data, retention, snapshot, profile, clusterId } = options
+  const { bind, advertise, httpAdvertise } = options
   if (isWildcard(bind.host) && (advertise === undefined || isWildcard(advertise.host))) {
     const want = 'host:port that others reach, because bind is every address of this machine'
     problems.push({ field: 'advertise', got: showValue(advertise), want })
@@ -228,6 +235,11 @@ function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): v
   }
   if (data !== undefined && (typeof data !== 'string' || data === '')) {
     problems.push({ field: 'data', got: showValue(data), want: 'the path of a directory' })
+  }
+  if (retention !== undefined) {
+    for (const { field, ...rest } of retentionProblems(retention)) {
+      problems.push({ field: field === '' ? 'retention' : `retention.${field}`, ...rest })
+    }
   }
   if (!['lan', 'wan', 'local'].includes(profile)) {
     problems.push({ field: 'profile', got: showValue(profile), want: '"lan", "wan" or "local"' })

@@ -152,7 +152,7 @@ function registryPort(registry: Registry, persist: boolean): ServerParts['regist
 }
 
 async function startLog(
-  { name, data, logger }: ResolvedAgentOptions,
+  { name, data, retention, logger }: ResolvedAgentOptions,
   others: boolean,
   signal: AbortSignal,
   stops: Stop[],
@@ -162,6 +162,7 @@ async function startLog(
     logger,
     gate: others ? 'wait' : 'open',
     ...(data === undefined ? {} : { directory: join(data, 'log') }),
+    ...(retention === undefined ? {} : { retention }),
   })
   stops.push({ name: 'log', stop: () => log.stop() })
   await log.start(signal)

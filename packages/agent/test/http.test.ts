@@ -82,6 +82,23 @@ describe('the HTTP interface over the real parts', () => {
     expect(await ask('POST', '/v1/log/verify')).toMatchObject({ status: 200, body: { ok: true } })
   })
 
+  it('LOG-44 LOG-47 drops what its bounds let go, and names the floor', async () => {
+    const retention = { recordsMax: 2, checkMs: 10 }
+    await using small = createAgent({ name: 'small', profile: 'local', retention })
+    await small.start()
+    const retained = new Promise((resolve) => small.log.on('retained', resolve))
+    for (const value of ['a', 'b', 'c']) await small.log.append({ value: Buffer.from(value) })
+    await retained
+    const url = `http://${formatAddress(small.httpAddress)}/v1/log`
+    const status = (await (await fetch(`${url}/status`)).json()) as { floor: number }
+    expect(status).toMatchObject({ floor: 1, next: 3, records: 2 })
+    const gone = await fetch(`${url}/records?from=0`)
+    expect(gone.status).toBe(410)
+    expect(await gone.json()).toMatchObject({ code: 'ERR_LOG_DROPPED', floor: 1 })
+    const kept = await (await fetch(`${url}/records`)).text()
+    expect(kept.trim().split('\n').length).toBe(2)
+  })
+
   it('registers a service whose check is told from outside', async () => {
     const service = { service: 'db', port: 5432, checks: [{ kind: 'ttl', name: 'alive' }] }
     const put = await ask('PUT', '/v1/services/db-1', JSON.stringify(service))

@@ -34,6 +34,8 @@ export interface AgentConfig {
   readonly http?: string | undefined
   readonly httpAdvertise?: string | undefined
   readonly data?: string | undefined
+  /** Bounds by name; which there are is the log's to say. */
+  readonly retention?: Record<string, number> | undefined
   readonly tags?: Record<string, string> | undefined
   readonly encrypt?: string | undefined
   readonly keyring?: string | undefined
@@ -120,6 +122,9 @@ const schema = z.strictObject(
     http: address(0).optional(),
     httpAdvertise: address(0).optional(),
     data: text('the path of a directory').optional(),
+    retention: z
+      .record(z.string(), z.int({ error: 'a whole number' }), { error: 'an object of bounds' })
+      .optional(),
     tags: texts.optional(),
     encrypt: z.string({ error: keyError }).optional(),
     keyring: text('the path of a keyring file').optional(),

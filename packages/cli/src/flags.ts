@@ -56,6 +56,28 @@ export function addTag(
   return { ...earlier, [text.slice(0, at)]: text.slice(at + 1) }
 }
 
+/** A bound of retention, `NAME=NUMBER`; which names there are is the log's to say. */
+export function addBound(
+  text: string,
+  earlier: Readonly<Record<string, number>> = {},
+): Record<string, number> {
+  const [, name = '', digits = ''] = /^([A-Za-z]+)=(\d{1,16})$/.exec(text) ?? []
+  const value = Number(digits)
+  if (name === '' || !Number.isSafeInteger(value)) refuse(text, 'BOUND=NUMBER')
+  return { ...earlier, [name]: value }
+}
+
+/** Where reading begins: an offset, an end, or a time, which gets the zone of this machine. */
+export function fromFlag(text: string): number | string {
+  if (text === 'earliest' || text === 'latest') return text
+  if (/^\d+$/.test(text)) return integerFlag(0, Number.MAX_SAFE_INTEGER)(text)
+  const time = /^\d{4}-\d{2}-\d{2}(T|$)/.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(time)) {
+    return refuse(text, 'an offset, earliest, latest or a time as 2026-01-31T12:00')
+  }
+  return new Date(time).toISOString()
+}
+
 export function addText(text: string, earlier: readonly string[] = []): string[] {
   return [...earlier, text]
 }

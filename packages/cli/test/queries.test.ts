@@ -110,6 +110,24 @@ describe('log read, tail, status and verify', () => {
     expect(agent.asked[0]?.url).toBe('/v1/log/records?from=0&limit=9')
   })
 
+  it('begins where it is told: at an offset, an end or a time', async () => {
+    await using agent = await fakeAgent((_asked, response) => void response.end(lines))
+    const local = new Date('2026-01-31T12:00').toISOString()
+    const asked = {
+      earliest: 'earliest',
+      latest: 'latest',
+      '2026-01-31T12:00:00+01:00': '2026-01-31T11:00:00.000Z',
+      '2026-01-31': '2026-01-31T00:00:00.000Z',
+      '2026-01-31T12:00': local,
+    }
+    for (const from of Object.keys(asked)) {
+      await kith(['log', 'read', '--from', from, '--http-addr', agent.address])
+    }
+    await kith(['log', 'read', '--http-addr', agent.address])
+    const seen = agent.asked.map(({ url }) => new URL(url, 'http://a').searchParams.get('from'))
+    expect(seen).toEqual([...Object.values(asked), 'earliest'])
+  })
+
   it('follows until a signal, and ends well', async () => {
     let interrupt: (() => void) | undefined
     await using agent = await fakeAgent((_asked, response) => {
@@ -137,13 +155,15 @@ describe('log read, tail, status and verify', () => {
 
   it('shows each origin, and says that an unknown lag is unknown', async () => {
     const origin = { origin: 'o'.repeat(32), member: 'ada', floor: 1, next: 9, status: 'live' }
-    const status = { logId: 'l'.repeat(32), durable: true, records: 8, bytes: 99, next: 8 }
+    const status = { logId: 'l'.repeat(32), durable: true, records: 8, bytes: 99 }
     await using agent = await fakeAgent(() => ({
       ...status,
+      floor: 4,
+      next: 12,
       origins: [{ ...origin, chain: 'c'.repeat(64), own: false, holes: [], lag: 'unknown' }],
     }))
     const run = await kith(['log', 'status', '--http-addr', agent.address])
-    expect(run.out).toContain('on disk: 8 records, 99 bytes')
+    expect(run.out).toContain('on disk: 8 records, 99 bytes, offsets 4 to 12\n')
     expect(run.out).toMatch(/ada\s+1\s+9\s+unknown\s+live\s+cccccccccccc\n/)
   })
 

@@ -26,7 +26,7 @@ describe('flags', () => {
     [['agent', '--service', 'web'], '--service <name:port>', 'NAME:PORT with a port'],
     [['agent', '--profile', 'fast'], '--profile <profile>', 'Allowed choices are lan, wan, local'],
     [['agent', '--rpc', '127.0.0.1:7373'], "unknown option '--rpc'", ''],
-    [['log', 'read', '--from', '-1'], '--from <offset>', 'an integer from 0 to'],
+    [['log', 'read', '--from', '-1'], '--from <where>', 'an offset, earliest, latest or a time'],
     [['log', 'read', '--limit', '1.5'], '--limit <count>', 'an integer from 1 to'],
     [['members', '--format', 'yaml'], '--format <format>', 'text, json'],
     [['members', '--http-addr', ':x'], '--http-addr <host:port>', 'HOST:PORT or a URL'],

@@ -31,6 +31,7 @@ export type {
   OriginId,
   OriginState,
   OriginStatus,
+  ReadFrom,
   ReplicaLog,
 } from './log.ts'
 export type {

@@ -63,6 +63,12 @@ export interface Hole {
   readonly to: number
 }
 
+/**
+ * Where reading begins: a local offset, the oldest record held, behind the newest, or the first
+ * record that this log stored at `time` (wall milliseconds) or later.
+ */
+export type ReadFrom = number | 'earliest' | 'latest' | { readonly time: number }
+
 export type OriginStatus = 'live' | 'sealed' | 'retired' | 'quarantined'
 
 /** What this log durably holds of one origin. */

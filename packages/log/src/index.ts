@@ -5,6 +5,7 @@
 export { LogError } from './errors.ts'
 export type { LogErrorCode } from './errors.ts'
 export type { RetentionPolicy } from './core/retain.ts'
+export { retentionProblems } from './options.ts'
 export type { LogOptions, RetentionOptions } from './options.ts'
 export type { CursorCommit, CursorState, LogCursor } from './runtime/cursors.ts'
 export { createLog } from './runtime/log.ts'

@@ -174,17 +174,13 @@ function resolveRetention(
   problems: OptionProblem[],
 ): ResolvedOptions['retention'] {
   if (given === undefined) return undefined
-  const { checkMs = checkMsDefault, ...policy } = given
-  for (const { field, ...rest } of retentionProblems(policy)) {
-    problems.push({ field: `retention.${field}`, ...rest })
+  for (const { field, ...rest } of retentionProblems(given)) {
+    problems.push({ field: field === '' ? 'retention' : `retention.${field}`, ...rest })
   }
-  if (!Number.isInteger(checkMs) || checkMs < 10 || checkMs > 3_600_000) {
-    problems.push(problem('retention.checkMs', checkMs, 'an integer from 10 to 3600000'))
-  }
-  return Object.freeze({ ...policy, checkMs })
+  return Object.freeze({ ...given, checkMs: given.checkMs ?? checkMsDefault })
 }
 
-const retentionRanges: Readonly<Record<keyof RetentionPolicy, readonly [number, number]>> = {
+const policyRanges: Readonly<Record<keyof RetentionPolicy, readonly [number, number]>> = {
   bytesMax: [0, Number.MAX_SAFE_INTEGER],
   recordsMax: [0, Number.MAX_SAFE_INTEGER],
   ageMsMax: [0, Number.MAX_SAFE_INTEGER],
@@ -192,17 +188,29 @@ const retentionRanges: Readonly<Record<keyof RetentionPolicy, readonly [number, 
   hardBytesMax: [0, Number.MAX_SAFE_INTEGER],
 }
 
-/** Everything wrong with a policy of retention. */
-export function retentionProblems(policy: RetentionPolicy): readonly OptionProblem[] {
+/** Everything wrong with what a log shall keep; fields are named as in the options. */
+export function retentionProblems(options: RetentionOptions): readonly OptionProblem[] {
+  return boundProblems(options, { ...policyRanges, checkMs: [10, 3_600_000] })
+}
+
+/** The same for one call of `retain`. */
+export function policyProblems(policy: RetentionPolicy): readonly OptionProblem[] {
+  return boundProblems(policy, policyRanges)
+}
+
+function boundProblems(
+  policy: RetentionPolicy,
+  ranges: Readonly<Record<string, readonly [number, number]>>,
+): readonly OptionProblem[] {
   const problems: OptionProblem[] = []
   if (typeof policy !== 'object' || policy === null) {
     return [problem('', policy, 'an object of bounds')]
   }
-  for (const [field, value] of Object.entries(policy) as [keyof RetentionPolicy, unknown][]) {
-    const [low, high] = retentionRanges[field] ?? [1, 0]
-    if (low > high) problems.push(problem(field, value, 'left out: it is not a bound'))
-    else if (value !== undefined && !isIntegerIn(value, low, high)) {
-      problems.push(problem(field, value, `an integer from ${low} to ${high}`))
+  for (const [field, value] of Object.entries(policy) as [string, unknown][]) {
+    const range = Object.hasOwn(ranges, field) ? ranges[field] : undefined
+    if (range === undefined) problems.push(problem(field, value, 'left out: it is not a bound'))
+    else if (value !== undefined && !isIntegerIn(value, ...range)) {
+      problems.push(problem(field, value, `an integer from ${range[0]} to ${range[1]}`))
     }
   }
   const { bytesMax, hardBytesMax, minReplicas = 0 } = policy

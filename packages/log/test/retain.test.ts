@@ -1,7 +1,6 @@
 /** Retention: what goes, what stays, and what everybody sees of it. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Clock } from '@kith/interface'
 import {
   assert as assertProperty,
   constantFrom,
@@ -21,6 +20,7 @@ import {
   home,
   kinds,
   makeBatch,
+  manualClock,
   pulled,
   records,
   started,
@@ -28,29 +28,6 @@ import {
 
 const stranger = 'ab'.repeat(16)
 const replica = (mark: number): string => mark.toString(16).padStart(2, '0').repeat(16)
-
-/** A clock whose wall time and timers move when the test says so. */
-function manualClock(): Clock & { advance(ms: number): void } {
-  let now = 0
-  const timers = new Set<{ at: number; callback: () => void }>()
-  return {
-    now: () => now,
-    wallNow: () => 1_700_000_000_000 + now,
-    after(delayMs, callback) {
-      const timer = { at: now + delayMs, callback }
-      timers.add(timer)
-      return () => void timers.delete(timer)
-    },
-    advance(ms) {
-      now += ms
-      for (const timer of timers) {
-        if (timer.at > now) continue
-        timers.delete(timer)
-        timer.callback()
-      }
-    },
-  }
-}
 
 /** Appends `count` batches of `each` records. */
 async function fill(log: Log, count: number, each = 2): Promise<void> {

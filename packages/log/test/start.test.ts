@@ -3,8 +3,7 @@ import { once } from 'node:events'
 import { mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
-import type { Clock, LogStore } from '@kith/interface'
-import { systemClock } from '@kith/interface/node'
+import type { LogStore } from '@kith/interface'
 import { describe, expect, it } from 'vitest'
 import { createLog, LogError, memoryStore, sqliteStore } from '../src/index.ts'
 import type { Log, LogOptions } from '../src/index.ts'
@@ -14,33 +13,11 @@ import {
   durableKinds,
   home,
   kinds,
+  manualClock,
   records,
   started,
   temporaryDirectory,
 } from './support.ts'
-
-/** A clock whose timers run when the test says so. */
-function manualClock(): Clock & { advance(ms: number): void } {
-  let now = 0
-  const timers = new Set<{ at: number; callback: () => void }>()
-  return {
-    now: () => now,
-    wallNow: () => systemClock.wallNow() + now,
-    after(delayMs, callback) {
-      const timer = { at: now + delayMs, callback }
-      timers.add(timer)
-      return () => void timers.delete(timer)
-    },
-    advance(ms) {
-      now += ms
-      for (const timer of [...timers]) {
-        if (timer.at > now) continue
-        timers.delete(timer)
-        timer.callback()
-      }
-    },
-  }
-}
 
 describe.each(kinds)('starting a %s log', (kind) => {
   it('LOG-14 waits behind its gate until a member was heard from', async () => {

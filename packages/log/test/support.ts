@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { AppendRecord } from '@kith/interface'
+import type { AppendRecord, Clock } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
 import { onTestFinished } from 'vitest'
 import { createGroup } from '../src/core/index.ts'
@@ -92,4 +92,38 @@ export async function codeOf(promise: Promise<unknown>): Promise<string> {
     return (cause as { code?: string }).code ?? String(cause)
   }
   return 'resolved'
+}
+
+export interface ManualClock extends Clock {
+  advance(ms: number): void
+  /** Moves the wall clock alone, as an operator would. */
+  setWall(ms: number): void
+}
+
+/** A clock whose time and timers move when the test says so. */
+export function manualClock(): ManualClock {
+  let now = 0
+  let wall = 1_700_000_000_000
+  const timers = new Set<{ at: number; callback: () => void }>()
+  return {
+    now: () => now,
+    wallNow: () => wall,
+    after(delayMs, callback) {
+      const timer = { at: now + delayMs, callback }
+      timers.add(timer)
+      return () => void timers.delete(timer)
+    },
+    advance(ms) {
+      now += ms
+      wall += ms
+      for (const timer of [...timers]) {
+        if (timer.at > now) continue
+        timers.delete(timer)
+        timer.callback()
+      }
+    },
+    setWall(ms) {
+      wall = ms
+    },
+  }
 }

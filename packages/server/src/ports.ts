@@ -12,21 +12,23 @@ import type {
   MembershipView,
   OriginId,
   OriginState,
+  ReadFrom,
   ServiceInstance,
 } from '@kith/interface'
 
 export interface LogPort {
   append(records: readonly AppendRecord[], options?: AppendOptions): Promise<AppendResult>
   /**
-   * Records from offset `from` on, at most `limit` of at most `bytesMax` bytes, and where to go on.
+   * Records from `from` on (default: the oldest), at most `limit` of at most `bytesMax` bytes, and
+   * where to go on.
    */
   read(options?: {
-    from?: number
+    from?: ReadFrom
     limit?: number
     bytesMax?: number
   }): Promise<{ readonly records: readonly LogRecord[]; readonly next: number }>
   /** Every record from `from` on, then each new one, until the signal aborts. */
-  tail(options?: { from?: number | 'latest'; signal?: AbortSignal }): AsyncIterable<LogRecord>
+  tail(options?: { from?: ReadFrom; signal?: AbortSignal }): AsyncIterable<LogRecord>
   status(): LogStatusPort
   /** Checks every checksum and chain; `ok` says whether all was well. */
   verify(): Promise<{ readonly ok: boolean }>
@@ -38,6 +40,8 @@ export interface LogStatusPort {
   readonly durable: boolean
   readonly records: number
   readonly bytes: number
+  /** The offset of the first record held. */
+  readonly floor: number
   /** The offset that the next record will have. */
   readonly next: number
   readonly origins: readonly OriginState[]

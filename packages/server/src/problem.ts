@@ -8,6 +8,8 @@ export interface Problem {
   readonly detail: string
   readonly code: string
   readonly problems?: readonly OptionProblem[]
+  /** With `ERR_LOG_DROPPED`: the offset of the first record that is held. */
+  readonly floor?: number
 }
 
 const PROBLEMS_MAX = 20
@@ -38,6 +40,7 @@ const foreignStatuses: Readonly<Record<string, readonly [number, string]>> = {
   ERR_LOG_ACK_UNKNOWN: unavailable,
   ERR_LOG_APPEND_TOO_LARGE: tooLarge,
   ERR_LOG_CLOSED: unavailable,
+  ERR_LOG_DROPPED: [410, 'The records were dropped'],
   ERR_LOG_NOT_READY: unavailable,
   ERR_LOG_NOT_STARTED: unavailable,
   ERR_LOG_OFFSET_OUT_OF_RANGE: [416, 'The offset is not held'],
@@ -74,6 +77,7 @@ export function problemOf(cause: unknown): Problem {
     detail: cause.message,
     code: cause.code,
     ...(problems.length > 0 ? { problems: problems.slice(0, PROBLEMS_MAX) } : {}),
+    ...(cause.code === 'ERR_LOG_DROPPED' ? floorIn(cause.details) : {}),
   }
 }
 
@@ -86,6 +90,11 @@ function statusOf(code: string): readonly [number, string] {
   if (Object.hasOwn(foreignStatuses, code))
     return foreignStatuses[code] ?? serverStatuses.ERR_SERVER_INTERNAL
   return serverStatuses.ERR_SERVER_INTERNAL
+}
+
+function floorIn(details: unknown): { floor: number } | undefined {
+  const floor: unknown = (details as { floor?: unknown } | undefined)?.floor
+  return typeof floor === 'number' ? { floor } : undefined
 }
 
 /** Parts keep their problems as the details or among them. */

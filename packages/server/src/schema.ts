@@ -4,6 +4,7 @@ import {
   describeProblems,
   type Durability,
   type OptionProblem,
+  type ReadFrom,
   schemaProblems,
   type SchemaIssue,
 } from '@kith/interface'
@@ -19,7 +20,7 @@ export interface AppendQuery {
 }
 
 export interface ReadQuery {
-  readonly from?: number | 'latest' | undefined
+  readonly from?: ReadFrom | undefined
   readonly limit?: number | undefined
   readonly follow?: boolean | undefined
 }
@@ -85,6 +86,11 @@ function flagText() {
   return z.enum(['true', 'false'], { error: '"true" or "false"' }).transform((x) => x === 'true')
 }
 
+/** A time with its zone, so that it means the same to whoever asks and to whoever answers. */
+function timeText() {
+  return z.iso.datetime({ offset: true }).transform((value) => ({ time: Date.parse(value) }))
+}
+
 function text(from: number, to: number) {
   const error = `text of ${from} to ${to} characters`
   return z
@@ -115,8 +121,8 @@ export const appendQuery: Schema<AppendQuery> = z
 
 export const readQuery: Schema<ReadQuery> = z.strictObject({
   from: z
-    .union([z.literal('latest'), wholeText(0, wholeMax)], {
-      error: `"latest" or an integer from 0 to ${wholeMax}`,
+    .union([z.enum(['earliest', 'latest']), wholeText(0, wholeMax), timeText()], {
+      error: `"earliest", "latest", a time as 2026-01-31T12:00:00Z or an integer up to ${wholeMax}`,
     })
     .optional(),
   limit: wholeText(1, wholeMax).optional(),

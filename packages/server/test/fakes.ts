@@ -6,6 +6,7 @@ import {
   type Logger,
   type LogRecord,
   type Member,
+  type ReadFrom,
   type ServiceInstance,
   silentLogger,
 } from '@kith/interface'
@@ -35,16 +36,28 @@ export interface FakeLog extends LogPort {
   readonly records: LogRecord[]
   readonly appends: { records: readonly AppendRecord[]; options: AppendOptions | undefined }[]
   reads: number
+  /** What is below it counts as dropped. */
+  floor: number
   fail: Error | undefined
 }
 
 export function fakeLog(): FakeLog {
   const records: LogRecord[] = []
   let wake = deferred<void>()
+  /** Records of this log were all stored at their offset. */
+  const offsetOf = (from: ReadFrom): number => {
+    if (from === 'earliest') return log.floor
+    if (from === 'latest') return records.length
+    if (typeof from === 'object') return Math.max(log.floor, from.time)
+    if (from >= log.floor) return from
+    const details = { floor: log.floor }
+    throw new KithError('ERR_LOG_DROPPED', `offset ${from} was dropped`, { details })
+  }
   const log: FakeLog = {
     records,
     appends: [],
     reads: 0,
+    floor: 0,
     fail: undefined,
     append(given, options) {
       if (log.fail) return Promise.reject(log.fail)
@@ -59,16 +72,17 @@ export function fakeLog(): FakeLog {
       const count = given.length
       return Promise.resolve({ origin: ORIGIN, first: offset + 1, count, offset, duplicate: false })
     },
-    read({ from = 0, limit = 100 } = {}) {
+    async read({ from: given = 'earliest', limit = 100 } = {}) {
       log.reads += 1
+      const from = offsetOf(given)
       if (from > records.length) {
         return Promise.reject(new KithError('ERR_LOG_OFFSET_OUT_OF_RANGE', `no offset ${from}`))
       }
       const page = records.slice(from, from + limit)
       return Promise.resolve({ records: page, next: from + page.length })
     },
-    async *tail({ from = 0, signal } = {}) {
-      let at = from === 'latest' ? records.length : from
+    async *tail({ from = 'earliest', signal } = {}) {
+      let at = offsetOf(from)
       const gone = deferred<void>()
       signal?.addEventListener('abort', () => gone.resolve(), { once: true })
       while (!signal?.aborted) {
@@ -87,6 +101,7 @@ export function fakeLog(): FakeLog {
         durable: true,
         records: records.length,
         bytes: 10,
+        floor: log.floor,
         next: records.length,
         origins: [
           { ...state, chain: 'c'.repeat(64), status: 'live', holes: [], own: true },

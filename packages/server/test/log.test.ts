@@ -199,11 +199,43 @@ describe('read', () => {
     expect(await lines(await fetch(`${bench.url}/v1/log/records?from=latest`))).toEqual([])
   })
 
+  it('begins at either end, and at a time with a zone', async () => {
+    bench = await startServer()
+    await post('', Array.from({ length: 30 }, (_, i) => `{"value":"${i}"}\n`).join(''), ndjson)
+    const first = async (from: string): Promise<unknown> => {
+      const url = `${bench.url}/v1/log/records?limit=1&from=${encodeURIComponent(from)}`
+      return (await lines(await fetch(url)))[0]?.offset
+    }
+    bench.log.floor = 5
+    expect(await first('earliest')).toBe(5)
+    expect(await first('1970-01-01T00:00:00.020Z')).toBe(20)
+    expect(await first('1970-01-01T01:00:00.021+01:00')).toBe(21)
+    expect(await first('1969-12-31T23:59:59Z')).toBe(5)
+    expect(await first('latest')).toBe(undefined)
+    const url = `${bench.url}/v1/log/records?from=1970-01-01T00:00:00.020`
+    expect(await detail(await fetch(url))).toContain('from must be "earliest", "latest", a time')
+  })
+
+  it('names the floor where records were dropped, and begins there without a wish', async () => {
+    bench = await startServer()
+    await post('', '{"value":"a"}\n{"value":"b"}\n{"value":"c"}', ndjson)
+    bench.log.floor = 2
+    for (const query of ['from=1', 'from=1&follow=true']) {
+      const gone = await fetch(`${bench.url}/v1/log/records?${query}`)
+      expect(gone.status).toBe(410)
+      expect(await gone.json()).toMatchObject({ code: 'ERR_LOG_DROPPED', floor: 2 })
+    }
+    const rest = await lines(await fetch(`${bench.url}/v1/log/records`))
+    expect(rest.map(({ offset }) => offset)).toEqual([2])
+    const status = await fetch(`${bench.url}/v1/log/status`)
+    expect(await status.json()).toMatchObject({ floor: 2, next: 3 })
+  })
+
   it('says which offsets it has not, and refuses what is no offset', async () => {
     bench = await startServer()
     expect((await fetch(`${bench.url}/v1/log/records?from=5`)).status).toBe(416)
     const bad = await fetch(`${bench.url}/v1/log/records?from=-1`)
-    expect(await detail(bad)).toContain('from must be "latest" or an integer from 0')
+    expect(await detail(bad)).toContain('from must be "earliest", "latest", a time')
   })
 
   it('follows from an offset, sending its headers before there is a record', async () => {

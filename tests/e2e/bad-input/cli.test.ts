@@ -17,6 +17,7 @@ afterAll(() => rm(folder, { recursive: true }))
 const addresses = ['nowhere', '127.0.0.1', ':80', '127.0.0.1:70000', '127.0.0.1:x', '']
 const wholes = ['-1', '1.5', '1e3', 'x', '', '99999999999999999']
 const http = [...addresses.filter((one) => one !== ''), 'ftp://x/', 'http://', 'http://x:99999']
+const from = [...wholes, 'first', '2026-13-01', '12:00']
 const query = { '--http-addr': http, '--format': ['yaml', 'JSON', ''] }
 
 /** Bad values for each flag that takes one, by command. */
@@ -31,6 +32,7 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     '--http': [...addresses, '0.0.0.0:0'],
     '--http-advertise': [...addresses, '0.0.0.0:1', '[::]:1'],
     '--data': ['', 'FOLDER/file'],
+    '--retain': ['', 'bytesMax', 'bytesMax=-1', 'bytesMax=1e9', 'days=7', 'checkMs=9'],
     '--tag': ['novalue', '=x', '', 'kith.v=2', `x=${'y'.repeat(600)}`],
     '--encrypt': ['', 'key', 'AAECAwQFBgcICQoLDA0ODw', 'AAEC', `${'A'.repeat(43)}B`],
     '--keyring': ['', 'FOLDER/none.json', 'FOLDER', 'FOLDER/file', 'FOLDER/half.json'],
@@ -54,8 +56,8 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     '--timeout-ms': [...wholes, '600001'],
     '--retry-ms': [...wholes, '3600001'],
   },
-  'log read': { ...query, '--from': wholes, '--limit': [...wholes, '0'] },
-  'log tail': { ...query, '--from': wholes, '--limit': [...wholes, '0'] },
+  'log read': { ...query, '--from': from, '--limit': [...wholes, '0'] },
+  'log tail': { ...query, '--from': from, '--limit': [...wholes, '0'] },
   'log status': query,
   'log verify': query,
 }
@@ -69,6 +71,7 @@ const optionOf: Readonly<Record<string, string>> = {
   '--http': 'http',
   '--http-advertise': 'httpAdvertise',
   '--data': 'data',
+  '--retain': 'retention.',
   '--tag': 'tags',
   '--service': 'services[0]',
   '--config': 'cannot read',
@@ -153,6 +156,7 @@ describe('the configuration file', () => {
     http: [...address, '0.0.0.0:80'],
     httpAdvertise: [...address, '0.0.0.0:1'],
     data: ['', 7],
+    retention: [[], 5, { bytesMax: '5' }, { bytesMax: -1 }, { days: 7 }],
     tags: [[], { role: 5 }, { 'kith.v': '2' }, 'a=b'],
     encrypt: ['', 'key', 'AAECAwQFBgcICQoLDA0ODw', 7],
     keyring: ['', '/nowhere/keyring.json', '/', 7],

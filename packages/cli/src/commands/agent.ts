@@ -7,6 +7,7 @@ import { type AgentLines, createAgentLines } from '../agent-lines.ts'
 import type { AgentConfig } from '../config.ts'
 import {
   addAddress,
+  addBound,
   addressFlag,
   addService,
   addTag,
@@ -37,6 +38,7 @@ interface AgentFlags {
   readonly http?: Address
   readonly httpAdvertise?: Address
   readonly data?: string
+  readonly retain?: Record<string, number>
   readonly tag?: Record<string, string>
   readonly encrypt?: string
   readonly keyring?: string
@@ -67,6 +69,7 @@ export function agentCommand(io: Io, done: (code: number) => void): Command {
     .option('--http <host:port>', 'where HTTP listens; default 127.0.0.1:7947', anyPort)
     .option('--http-advertise <host:port>', 'where others reach it', anyPort)
     .option('--data <dir>', 'where the log is kept; default: in memory only')
+    .option('--retain <bound=number>', 'keep so much of the log (again for more)', addBound)
     .option('--tag <name=value>', 'tell all members something (again for more)', addTag)
     .option('--encrypt <key>', 'the key of the cluster, as kith keygen prints it', keyFlag)
     .option('--keyring <file>', 'a keyring file instead: JSON list of keys, the primary first')
@@ -112,6 +115,7 @@ function mergeOptions(flags: AgentFlags, config: AgentConfig): AgentOptions {
     snapshot: flags.snapshot ?? config.snapshot,
     rejoinAfterLeave: flags.rejoin ?? config.rejoin,
     data: flags.data ?? config.data,
+    retention: flags.retain ?? (config.retention as AgentOptions['retention']),
     tags: flags.tag ?? config.tags,
     profile: flags.profile ?? config.profile,
     // A key on the command line takes the place of a keyring in the file, and the other way round.

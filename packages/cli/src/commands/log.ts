@@ -2,7 +2,7 @@
 import type { OriginState } from '@kith/interface'
 import { Command } from 'commander'
 import { CliError, exitCodes } from '../errors.ts'
-import { integerFlag } from '../flags.ts'
+import { fromFlag, integerFlag } from '../flags.ts'
 import { createHttpCaller } from '../http.ts'
 import { type Io, painter, printable, table, write } from '../io.ts'
 import { type QueryFlags, queryOptions } from '../query.ts'
@@ -19,17 +19,16 @@ export function logCommand(io: Io, done: (code: number) => void): Command {
 }
 
 interface ReadFlags extends QueryFlags {
-  readonly from?: number
+  readonly from?: number | string
   readonly limit?: number
 }
 
-const offsetFlag = integerFlag(0, Number.MAX_SAFE_INTEGER)
 const countFlag = integerFlag(1, Number.MAX_SAFE_INTEGER)
 
 function readCommand(io: Io): Command {
   const command = new Command('read')
     .description('print the records stored now: their values, or all of them as JSON lines')
-    .option('--from <offset>', 'where to begin; default: the beginning', offsetFlag)
+    .option('--from <where>', 'offset, earliest, latest or time; default: earliest', fromFlag)
     .option('--limit <count>', 'at most so many', countFlag)
   return queryOptions(command, io).action((flags: ReadFlags) => printRecords(flags, io))
 }
@@ -37,7 +36,7 @@ function readCommand(io: Io): Command {
 function tailCommand(io: Io): Command {
   const command = new Command('tail')
     .description('print new records as they come, until Ctrl-C')
-    .option('--from <offset>', 'where to begin; default: after the last record', offsetFlag)
+    .option('--from <where>', 'offset, earliest, latest or time; default: latest', fromFlag)
     .option('--limit <count>', 'end after so many', countFlag)
   return queryOptions(command, io).action(async (flags: ReadFlags) => {
     const stop = new AbortController()
@@ -55,7 +54,7 @@ function tailCommand(io: Io): Command {
 async function printRecords(flags: ReadFlags, io: Io, follow?: AbortSignal): Promise<void> {
   await using caller = createHttpCaller(flags.httpAddr)
   const { limit, format } = flags
-  const from = flags.from ?? (follow ? 'latest' : 0)
+  const from = flags.from ?? (follow ? 'latest' : 'earliest')
   const query = { from, limit, ...(follow ? { follow: true } : {}) }
   const options = { query, ...(follow ? { signal: follow } : {}) }
   let printed = 0
@@ -91,6 +90,7 @@ interface StatusAnswer {
   readonly durable: boolean
   readonly records: number
   readonly bytes: number
+  readonly floor: number
   readonly next: number
   readonly origins: readonly (OriginState & { readonly lag: number | 'unknown' })[]
 }
@@ -119,8 +119,9 @@ function statusText(status: StatusAnswer): string {
     ],
   )
   const head = ['ORIGIN', 'MEMBER', 'FLOOR', 'NEXT', 'LAG', 'STATUS', 'CHAIN']
-  const { logId, records, bytes } = status
-  return `log ${logId}, ${kind}: ${records} records, ${bytes} bytes\n${table([head, ...rows])}`
+  const { logId, records, bytes, floor, next } = status
+  const held = `${records} records, ${bytes} bytes, offsets ${floor} to ${next}`
+  return `log ${logId}, ${kind}: ${held}\n${table([head, ...rows])}`
 }
 
 function verifyCommand(io: Io, done: (code: number) => void): Command {

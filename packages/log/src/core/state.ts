@@ -22,6 +22,8 @@ import { originChain } from '../wire/batch.ts'
 export interface LogState {
   meta: StoredMeta
   nextOffset: number
+  /** When the last batch was stored; times never run backwards along offsets (LOG-48). */
+  storedAt: number
   readonly origins: Map<OriginId, StoredOrigin>
   readonly holes: Map<OriginId, readonly StoredHole[]>
   readonly cursors: Map<string, StoredCursor>
@@ -35,6 +37,7 @@ export function copyState(state: LogState): LogState {
   return {
     meta: state.meta,
     nextOffset: state.nextOffset,
+    storedAt: state.storedAt,
     origins: new Map(state.origins),
     holes: new Map(state.holes),
     cursors: new Map(state.cursors),
@@ -46,12 +49,15 @@ export function copyState(state: LogState): LogState {
 /** What one transaction changed, so that a later position can follow it. */
 export interface StateChange {
   readonly nextOffset: number
+  readonly storedAt: number
   readonly changes: StoreChanges
 }
 
-export function applyChange(state: LogState, { nextOffset, changes }: StateChange): void {
+export function applyChange(state: LogState, change: StateChange): void {
+  const { changes } = change
   if (changes.meta !== undefined) state.meta = changes.meta
-  state.nextOffset = nextOffset
+  state.nextOffset = change.nextOffset
+  state.storedAt = change.storedAt
   for (const origin of changes.origins ?? []) state.origins.set(origin.origin, origin)
   for (const { origin, from } of changes.holesRemoved ?? []) removeHole(state, origin, from)
   for (const hole of changes.holes ?? []) addHole(state, hole)

@@ -20,7 +20,7 @@ import type { GateInput } from '../core/gate.ts'
 import { vectorOf } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import type { RetentionPolicy } from '../core/retain.ts'
-import { resolveOptions, retentionProblems } from '../options.ts'
+import { policyProblems, resolveOptions } from '../options.ts'
 import type { LogOptions, ResolvedOptions } from '../options.ts'
 import { createAppender } from './appends.ts'
 import type { Appender } from './appends.ts'
@@ -299,7 +299,7 @@ class RunningLog implements Log {
   retain(policy: RetentionPolicy): Promise<RetainReport> {
     return this.later((parts) => {
       mustRun(parts)
-      const problems = retentionProblems(policy)
+      const problems = policyProblems(policy)
       if (problems.length > 0 || this.retention === undefined) {
         throw new LogError('ERR_LOG_OPTIONS', describeProblems(problems), { details: problems })
       }

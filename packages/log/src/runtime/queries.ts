@@ -1,5 +1,5 @@
 /** Reading a log: by offset for its users, by origin for its replicas (LOG-18, LOG-19). */
-import type { BatchRun, Chain, LogRecord, OriginId, StoredOrigin } from '@kith/interface'
+import type { BatchRun, Chain, LogRecord, OriginId, ReadFrom, StoredOrigin } from '@kith/interface'
 import { LogError } from '../errors.ts'
 import { originChain } from '../wire/batch.ts'
 import { mustRun } from './parts.ts'
@@ -8,8 +8,8 @@ import { chainBefore, decodeRecords } from './reads.ts'
 import type { CorruptDetails } from './reads.ts'
 
 export interface ReadOptions {
-  /** Local offset of the first record wanted. Default: the oldest record held. */
-  readonly from?: number
+  /** The first record wanted. Default `earliest`. */
+  readonly from?: ReadFrom
   /** Records at most; default 1 000, at most 100 000. */
   readonly limit?: number
   /**
@@ -27,9 +27,9 @@ export interface ReadResult {
 
 export function readRecords(parts: LogParts, options: ReadOptions): ReadResult {
   mustRun(parts)
-  const { from = floorOf(parts), limit = 1_000, bytesMax = 1024 * 1024 } = options
+  const { limit = 1_000, bytesMax = 1024 * 1024 } = options
   const end = parts.writer.flushed.nextOffset
-  checkOffset(parts, from)
+  const from = offsetOf(parts, options.from ?? 'earliest')
   if (!Number.isInteger(limit) || limit < 1 || limit > 100_000) {
     throw new LogError('ERR_LOG_OPTIONS', `limit must be an integer from 1 to 100000, got ${limit}`)
   }
@@ -60,10 +60,13 @@ function floorOf({ writer }: LogParts): number {
   return writer.head.meta.floor
 }
 
-/** Throws where a log of this range has no such offset, or has dropped it (LOG-44). */
-function checkOffset(parts: LogParts, from: number): void {
+/** The offset meant; throws where the log has no such, or has dropped it (LOG-44). */
+function offsetOf(parts: LogParts, from: ReadFrom): number {
   const next = parts.writer.flushed.nextOffset
   const floor = floorOf(parts)
+  if (from === 'earliest') return floor
+  if (from === 'latest') return next
+  if (typeof from === 'object' && from !== null) return offsetAt(parts, from.time)
   if (!Number.isInteger(from) || from < 0 || from > next) {
     throw new LogError(
       'ERR_LOG_OFFSET_OUT_OF_RANGE',
@@ -71,7 +74,7 @@ function checkOffset(parts: LogParts, from: number): void {
       { details: { from, floor, next } },
     )
   }
-  if (from >= floor) return
+  if (from >= floor) return from
   throw new LogError(
     'ERR_LOG_DROPPED',
     `offset ${from} was dropped by retention: this log holds ${floor} to ${next}`,
@@ -79,9 +82,29 @@ function checkOffset(parts: LogParts, from: number): void {
   )
 }
 
+/**
+ * The offset of the first batch that was stored at `time` or later. Storing times never run
+ * backwards along offsets (LOG-48), so half of what is left is passed over with each look.
+ */
+function offsetAt(parts: LogParts, time: number): number {
+  if (!Number.isFinite(time)) {
+    throw new LogError('ERR_LOG_OPTIONS', `from.time must be milliseconds, got ${String(time)}`)
+  }
+  let low = floorOf(parts)
+  let high = parts.writer.flushed.nextOffset
+  while (low < high) {
+    const middle = low + Math.floor((high - low) / 2)
+    const at = parts.reads.rowFrom(middle, high)
+    // Behind damaged rows alone nothing tells the time: reading begins with them, and says so.
+    if (at.storedAt === undefined || at.storedAt >= time) high = at.begin
+    else low = at.end
+  }
+  return low
+}
+
 export interface TailOptions {
-  /** Where to begin; `latest` skips what is there. Default: the oldest record held. */
-  readonly from?: number | 'latest'
+  /** Where to begin; `latest` skips what is there. Default `earliest`. */
+  readonly from?: ReadFrom
   /** Ends the iteration quietly. */
   readonly signal?: AbortSignal
 }
@@ -98,7 +121,7 @@ export async function* tailRecords(
   { from, signal }: TailOptions,
 ): AsyncGenerator<LogRecord, void, undefined> {
   mustRun(parts)
-  let next = from === 'latest' ? parts.writer.flushed.nextOffset : (from ?? floorOf(parts))
+  let next = offsetOf(parts, from ?? 'earliest')
   while (!ended(signal)) {
     const page = readRecords(parts, { from: next, ...tailPage })
     for (const record of page.records) {

@@ -31,6 +31,13 @@ export interface CorruptDetails {
   readonly sequence?: number
 }
 
+export interface RowPlace {
+  readonly begin: number
+  readonly end: number
+  /** Undefined where no whole row was found. */
+  readonly storedAt: number | undefined
+}
+
 export type ExaminedBatch =
   | { readonly ok: true; readonly row: CheckedRow }
   | { readonly ok: false; readonly problem: string }
@@ -93,6 +100,26 @@ export class BatchReads {
       const reason = cause instanceof Error ? cause.message : String(cause)
       return [{ ok: false, offset, reason }]
     }
+  }
+
+  /**
+   * The row that holds `offset`, or where that is damaged the next whole one before `limit`;
+   * `begin` is where the row that holds `offset` begins, whole or not.
+   */
+  rowFrom(offset: number, limit: number): RowPlace {
+    this.unreadCommits = 0
+    let read = this.ask(() => this.reader.atOffset(offset), offset)
+    const begin = Math.min(offset, read === undefined ? offset : rowOffset(read))
+    for (let at = offset; at < limit;) {
+      if (read?.ok === true && read.batch.offset + read.batch.count > at) {
+        return { begin, end: read.batch.offset + read.batch.count, storedAt: read.batch.storedAt }
+      }
+      const behind = at + 1
+      read = this.ask(() => this.reader.fromOffset(behind, 1)[0], behind)
+      if (read === undefined) break
+      at = Math.max(behind, rowOffset(read))
+    }
+    return { begin, end: limit, storedAt: undefined }
   }
 
   /** Lets go of what was dropped below `floor`. */
@@ -210,6 +237,10 @@ export class BatchReads {
       return undefined
     }
   }
+}
+
+function rowOffset(read: StoredBatchRead): number {
+  return read.ok ? read.batch.offset : read.offset
 }
 
 /** A page read at once blocks the caller's thread: this bounds it to a few milliseconds. */

@@ -60,6 +60,7 @@ export async function startParts(options: ResolvedOptions, ports: StartPorts): P
     const reads = new BatchReads(backend.reader, digests, options.cacheBytesMax)
     // Before the writer: it takes out of the state what cannot be believed.
     const damage = [...state.damage, ...checkEnds(initial, state, reads)]
+    initial.storedAt = lastStoredAt(initial, reads)
     writer = new LogWriter(initial, {
       clock,
       digests,
@@ -149,6 +150,7 @@ function initialState(state: StoreState, now: number, newId: () => OriginId): Lo
   return {
     meta,
     nextOffset: endOf(state),
+    storedAt: 0,
     origins: new Map(state.origins.map((row) => [row.origin, row])),
     holes,
     cursors: new Map(state.cursors.map((row) => [row.name, row])),
@@ -184,6 +186,16 @@ async function markOpen(parts: LogParts, fresh: boolean): Promise<void> {
   writer.current(0).meta = true
   await writer.join()
   invariant(writer.flushed.origins.has(writer.flushed.meta.origin), 'the own origin has a row')
+}
+
+/** Where the last batch is damaged the clock alone says how late it is. */
+function lastStoredAt({ nextOffset, meta }: LogState, reads: BatchReads): number {
+  if (nextOffset <= meta.floor) return 0
+  try {
+    return reads.rowFrom(nextOffset - 1, nextOffset).storedAt ?? 0
+  } catch {
+    return 0
+  }
 }
 
 /** Every origin's last batch must be the one that its row speaks of. */

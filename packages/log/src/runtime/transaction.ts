@@ -118,13 +118,14 @@ export class OpenTransaction {
     const batches: PlacedBatch[] = []
     const commits: LogCommit[] = []
     let offset = head.nextOffset
+    const storedAt = Math.max(now, head.storedAt)
     for (const batch of this.foreign) {
       const { origin, first, count } = batch
-      batches.push({ ...batch, offset, storedAt: now, buffer: 1 })
+      batches.push({ ...batch, offset, storedAt, buffer: 1 })
       commits.push({ origin, first, next: first + count, offset, count, local: false })
       offset += count
     }
-    const own = this.sealOwn(head, digests, now, offset)
+    const own = this.sealOwn(head, digests, storedAt, offset)
     if (own !== undefined) {
       batches.push(...own.batches)
       commits.push(own.commit)
@@ -143,14 +144,18 @@ export class OpenTransaction {
       ...(this.meta ? { meta: head.meta } : {}),
       ...(this.dropBelow > 0 ? { dropBelow: this.dropBelow } : {}),
     }
+    const moved = {
+      nextOffset: offset,
+      storedAt: batches.length > 0 ? storedAt : head.storedAt,
+    }
     // Holes were entered into `head` when they were decided; everything else is set again.
-    applyChange(head, { nextOffset: offset, changes: { ...changes, holes: [] } })
+    applyChange(head, { ...moved, changes: { ...changes, holes: [] } })
     const foreignBuffer = this.foreignBytes?.buffer as ArrayBuffer | undefined
     const buffers = foreignBuffer === undefined ? [] : [new ArrayBuffer(0), foreignBuffer]
     if (this.group !== undefined) buffers[0] = this.group.buffer
     return {
       transaction: { changes, batches, buffers, flush: this.flush },
-      change: { nextOffset: offset, changes },
+      change: { ...moved, changes },
       commits,
       ownFirst: own?.commit.first ?? 0,
       ownOffset: own?.commit.offset ?? 0,

@@ -1,4 +1,5 @@
 /** `GET /v1/log/records`: records as lines, once through or followed as they come. */
+import type { ReadFrom } from '@kith/interface'
 import type { FastifyInstance } from 'fastify'
 import type { RouteContext } from '../context.ts'
 import { ServerError } from '../errors.ts'
@@ -18,7 +19,7 @@ const READ_RECORDS_MAX = 512
 const READ_BYTES_MAX = 64 * 1024
 
 interface ReadPlan {
-  readonly from: number | 'latest'
+  readonly from: number
   readonly limit: number
   readonly follow: boolean
 }
@@ -28,12 +29,11 @@ export function readRoutes(app: FastifyInstance, context: RouteContext): void {
     const { log } = context.parts()
     const query = parse(readQuery, request.query, 'query')
     const plan: ReadPlan = {
-      from: query.from ?? 0,
+      // What is not held is answered as a problem, while there still can be one.
+      from: await offsetOf(log, query.from ?? 'earliest'),
       limit: query.limit ?? Number.MAX_SAFE_INTEGER,
       follow: query.follow ?? false,
     }
-    // An offset that is not held is answered as a problem, while there still can be one.
-    if (plan.from !== 'latest') await log.read({ from: plan.from, limit: 1 })
     refuseTooMany(plan, context)
     const signal = goneSignal(reply.raw, context.stopping)
     const lines = plan.follow ? followLines(log, plan, signal) : storedLines(log, plan, signal)
@@ -50,6 +50,11 @@ export function readRoutes(app: FastifyInstance, context: RouteContext): void {
       if (plan.follow) context.counters.followers -= 1
     }
   })
+}
+
+async function offsetOf(log: LogPort, from: ReadFrom): Promise<number> {
+  const { records, next } = await log.read({ from, limit: 1 })
+  return records[0]?.offset ?? next
 }
 
 /** Each holds a page for as long as its reader takes nothing. */
@@ -84,7 +89,7 @@ async function* storedLines(
   signal: AbortSignal,
 ): AsyncGenerator<Lines> {
   const end = log.status().next
-  let at = from === 'latest' ? end : from
+  let at = from
   let left = limit
   while (at < end && left > 0 && !signal.aborted) {
     const records = Math.min(left, READ_RECORDS_MAX, end - at)

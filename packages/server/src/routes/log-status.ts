@@ -8,7 +8,7 @@ export function logStatusRoutes(app: FastifyInstance, context: RouteContext): vo
   app.get('/v1/log/status', async (request) => {
     parse(noQuery, request.query, 'query')
     const { log, lag, member } = context.parts()
-    const { logId, origin, durable, records, bytes, next, origins } = log.status()
+    const { logId, origin, durable, records, bytes, floor, next, origins } = log.status()
     const behind = lag()
     return {
       member,
@@ -17,6 +17,7 @@ export function logStatusRoutes(app: FastifyInstance, context: RouteContext): vo
       durable,
       records,
       bytes,
+      floor,
       next,
       // The own origin has no better holder; of any other, not knowing is said as such.
       origins: origins.map((state) => ({
