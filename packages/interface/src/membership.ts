@@ -69,7 +69,10 @@ export interface GossipExtension {
    * One broadcast of another member, each at most once within the dedupe window. Hostile input too.
    */
   onMessage?(bytes: Uint8Array, from: string): void
-  /** Answers another member's fetch over a stream, at most 4 MiB; undefined refuses. */
+  /**
+   * Answers another member's fetch over a stream, at most 4 MiB; undefined refuses. `request` is
+   * freed once this returned: whoever needs it longer copies it.
+   */
   onFetch?(request: Uint8Array, from: string): Uint8Array | undefined
 }
 

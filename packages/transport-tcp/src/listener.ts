@@ -26,6 +26,12 @@ interface Slot {
   stopTimer: CancelTimer
 }
 
+/**
+ * A socket reads ahead one piece and no more. With several it would hand out a copy of them all and
+ * leave the pieces to the collector, where nobody can free them.
+ */
+export const highWaterMark = 1
+
 const mappedPrefix = '::ffff:'
 
 /** IPv4 as IPv4, also where it came in over an IPv6 socket. */
@@ -59,12 +65,12 @@ export class Listener {
     this.#options = options
     this.#context = context
     this.#deliver = deliver
-    const common = { allowHalfOpen: true, noDelay: true, keepAlive: true }
+    const common = { allowHalfOpen: true, noDelay: true, keepAlive: true, highWaterMark }
     this.#server = createServer(common, (socket) => this.#connected(socket))
     if (options.tls === undefined) return
     const { requestCert } = options.tls
     const secure = { ...contextOptions(options.tls), requestCert, rejectUnauthorized: requestCert }
-    this.#tls = createTlsServer({ ...secure, allowHalfOpen: true }, (socket) =>
+    this.#tls = createTlsServer({ ...secure, allowHalfOpen: true, highWaterMark }, (socket) =>
       this.#secured(socket),
     )
     this.#tls.on('tlsClientError', (_, socket) => {

@@ -13,7 +13,7 @@ import type {
   TransportStart,
 } from '@kith/interface'
 import { connectError, reasonOf, stateError, TcpError } from './errors.ts'
-import { Listener } from './listener.ts'
+import { highWaterMark, Listener } from './listener.ts'
 import { contextOptions, resolveOptions } from './options.ts'
 import type { ResolvedTcpOptions, TcpOptions } from './options.ts'
 import { TcpStream } from './stream.ts'
@@ -148,7 +148,7 @@ class TcpStreams implements TcpTransport {
 
   #dial(to: Address): Socket {
     const { tls } = this.#options
-    const common = { host: to.host, port: to.port, allowHalfOpen: true }
+    const common = { host: to.host, port: to.port, allowHalfOpen: true, highWaterMark }
     if (tls === undefined) return connectTcp({ ...common, noDelay: true, keepAlive: true })
     // A literal is no server name; its certificate is checked against the address instead.
     const name = tls.servername ?? (isIP(to.host) === 0 ? to.host : undefined)

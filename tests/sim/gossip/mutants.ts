@@ -33,7 +33,7 @@ function claims(input: Input, kind: 'alive' | 'accusation'): readonly Claim[] {
   }
   if (input.kind !== 'reply' && input.kind !== 'streamMessage') return []
   if (input.message.kind !== 'pushPull') return []
-  return input.message.rows.filter((row) => (row.state === 'alive') === (kind === 'alive'))
+  return [...input.message.rows].filter((row) => (row.state === 'alive') === (kind === 'alive'))
 }
 
 function happened(outputs: readonly Output[], kind: string): boolean {

@@ -1,5 +1,5 @@
 /** Taking in the rows of a push/pull, after checking that everyone in it could live together. */
-import type { PushPullRow, SwimState, Versions } from '../wire/message.ts'
+import type { PushPullRow, Rows, SwimState, Versions } from '../wire/message.ts'
 import { handleAlive } from './alive.ts'
 import { handleDead } from './dead.ts'
 import { count } from './state.ts'
@@ -8,7 +8,7 @@ import { handleSuspect } from './suspect.ts'
 import { rowsVetoed } from './veto.ts'
 
 /** Undefined where the rows were merged; else why none of them was. */
-export function mergeRows(state: State, rows: readonly PushPullRow[]): string | undefined {
+export function mergeRows(state: State, rows: Rows): string | undefined {
   if (rows.length > state.timings.membersMax) return `${rows.length} rows are too many`
   const reason = versionProblem(state, rows) ?? rowsVetoed(state, rows)
   if (reason !== undefined) return reason
@@ -38,7 +38,7 @@ interface Versioned {
 }
 
 /** Everyone's present version must lie in the range that all living members understand. */
-function versionProblem(state: State, rows: readonly Versioned[]): string | undefined {
+function versionProblem(state: State, rows: Iterable<Versioned>): string | undefined {
   let [protocolLow, protocolHigh, delegateLow, delegateHigh] = [0, 255, 0, 255]
   for (const list of [rows, state.ring]) {
     for (const { state: swimState, versions } of list) {

@@ -1,4 +1,5 @@
 /** One datagram, message by message. What cannot be used is counted, never thrown. */
+import { releaseBytes } from '@kith/interface'
 import type { Address } from '@kith/interface'
 import { decodePacket } from '../wire/codec.ts'
 import type { AckMessage, PacketMessage, UserMessage } from '../wire/message.ts'
@@ -55,6 +56,7 @@ export function handleUser(state: State, user: UserMessage): void {
   const { message, bytes } = user
   switch (message?.kind) {
     case undefined:
+      releaseBytes(bytes)
       return count(state, 'userMessageUnknown')
     case 'leaveIntent':
       if (handleLeaveIntent(state, message)) passIntentOn(state, message, bytes)
@@ -63,8 +65,9 @@ export function handleUser(state: State, user: UserMessage): void {
       if (handleJoinIntent(state, message)) passIntentOn(state, message, bytes)
       return
     case 'userEvent':
-      if (handleUserEvent(state, message)) broadcastSerf(state, state.events, bytes)
-      return
+      if (handleUserEvent(state, message)) return broadcastSerf(state, state.events, bytes)
+      releaseBytes(bytes)
+      return releaseBytes(message.payload)
     case 'query':
       return handleQuery(state, message, bytes)
     case 'queryResponse':

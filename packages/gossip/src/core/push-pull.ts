@@ -2,6 +2,7 @@
  * Exchanging whole states over a stream, now and then and at a join: memberlist-behaviour section
  * 8.
  */
+import { releaseBytes } from '@kith/interface'
 import type { Address } from '@kith/interface'
 import { encodeStream } from '../wire/codec.ts'
 import type { PushPullMessage, PushPullRow, StreamMessage } from '../wire/message.ts'
@@ -79,6 +80,7 @@ export function answerPushPull(state: State, streamId: number, message: PushPull
   if (state.extensions.size === 0) return respondAndMerge(state, streamId, message, new Map())
   if (state.collects.size >= requestsMax) {
     count(state, 'requestsFull')
+    free(message)
     return emit(state, { kind: 'respond', id: streamId, bytes: undefined })
   }
   const id = takeId(state)
@@ -132,6 +134,18 @@ function replyProblem(
 
 /** All or nothing as to members; undefined where it was accepted, else the reason. */
 function merge(state: State, message: PushPullMessage, ignoreOld: boolean): string | undefined {
+  const reason = mergeAll(state, message, ignoreOld)
+  free(message)
+  return reason
+}
+
+/** Everything of it that was kept is a copy. */
+function free({ rows, userState }: PushPullMessage): void {
+  rows.release?.()
+  releaseBytes(userState)
+}
+
+function mergeAll(state: State, message: PushPullMessage, ignoreOld: boolean): string | undefined {
   const reason = mergeRows(state, message.rows)
   if (reason !== undefined) {
     count(state, 'mergesRefused')

@@ -1,5 +1,7 @@
 /** Serf's part of a push/pull, and beside it what extensions tell each other. */
-import { decodeState, encodeState } from '../wire/codec.ts'
+import { encodeState, openState } from '../wire/codec.ts'
+import type { StateReader } from '../wire/codec.ts'
+import { releaseBytes } from '@kith/interface'
 import { decodeText, encodeText } from '../wire/text.ts'
 import { extensionStateBytesMax } from '../options.ts'
 import { witness } from './clocks.ts'
@@ -37,24 +39,32 @@ export function localUserState(state: State, states: ReadonlyMap<string, Uint8Ar
 /** With `ignoreOld` events from before the other side's present are not delivered. */
 export function mergeUserState(state: State, bytes: Uint8Array, ignoreOld: boolean): void {
   if (bytes.length === 0) return count(state, 'userStateEmpty')
-  const remote = decodeState(bytes)
+  const remote = openState(bytes)
   if (remote === undefined) return count(state, 'userStateMalformed')
   follow(state, state.clock, remote.lamportTime)
   follow(state, state.eventClock, remote.eventLamportTime)
   follow(state, state.queryClock, remote.queryLamportTime)
-  const left = new Set(remote.leftMembers)
-  for (const node of left) {
-    const time = remote.statusTimes.get(node)
+  mergeTimes(state, remote)
+  state.talk.ignoresFirst = false
+  if (ignoreOld) ignoreEvents(state, remote, remote.eventLamportTime)
+  mergeEvents(state, remote)
+  deliverStates(state, remote)
+}
+
+/** First who left, then everybody else. */
+function mergeTimes(state: State, remote: StateReader): void {
+  const left = new Map<string, bigint | undefined>()
+  for (const node of remote.leftMembers) left.set(node, undefined)
+  remote.eachTime((node, time) => {
+    if (left.has(node)) left.set(node, time)
+  })
+  for (const [node, time] of left) {
     if (time === undefined || isBack(state, node)) continue
     handleLeaveIntent(state, { kind: 'leaveIntent', lamportTime: time + 1n, node, prune: false })
   }
-  for (const [node, lamportTime] of remote.statusTimes) {
+  remote.eachTime((node, lamportTime) => {
     if (!left.has(node)) handleJoinIntent(state, { kind: 'joinIntent', lamportTime, node })
-  }
-  state.talk.ignoresFirst = false
-  if (ignoreOld) ignoreEvents(state, remote.events, remote.eventLamportTime)
-  mergeEvents(state, remote.events)
-  deliverStates(state, remote.extensions)
+  })
 }
 
 /**
@@ -73,15 +83,20 @@ function follow(state: State, clock: LamportClock, time: bigint): void {
   if (time > 0n && !witness(clock, time - 1n, state.now)) count(state, 'lamportTimeAbsurd')
 }
 
-function deliverStates(state: State, states: ReadonlyMap<string, Uint8Array>): void {
-  const sender = states.get(senderKey)
+function deliverStates(state: State, remote: StateReader): void {
+  let sender: Uint8Array | undefined
+  remote.eachExtension((name, bytes) => {
+    if (name === senderKey) sender = bytes
+    else releaseBytes(bytes)
+  })
   if (sender === undefined) return
   const from = decodeText(sender, 0, sender.length)
   if (from === undefined || !nameIsFit(from)) return count(state, 'nameUnfit')
-  for (const [name, bytes] of states) {
-    if (!state.extensions.has(name)) continue
-    if (bytes.length <= extensionStateBytesMax) {
+  remote.eachExtension((name, bytes) => {
+    const fits = bytes.length <= extensionStateBytesMax
+    if (!fits) count(state, 'extensionStateTooLarge')
+    if (fits && state.extensions.has(name)) {
       emit(state, { kind: 'extensionState', name, from, bytes })
-    } else count(state, 'extensionStateTooLarge')
-  }
+    } else releaseBytes(bytes)
+  })
 }

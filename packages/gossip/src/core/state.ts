@@ -232,6 +232,8 @@ export interface State {
   readonly queryClock: LamportClock
   readonly recentIntents: Map<string, RecentIntent>
   readonly eventSlots: (EventSlot | undefined)[]
+  /** Of names and payloads in `eventSlots`. */
+  eventBytesKept: number
   readonly querySlots: (QuerySlot | undefined)[]
   nextId: number
   readonly requests: Map<number, PendingRequest>
@@ -331,6 +333,7 @@ export function createState(options: CoreOptions, random: Random): State {
     queryClock: createClock(restored?.queryClock),
     recentIntents: new Map(),
     eventSlots: [],
+    eventBytesKept: 0,
     querySlots: [],
     nextId: 1,
     requests: new Map(),

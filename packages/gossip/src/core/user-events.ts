@@ -2,8 +2,10 @@
  * User events: those of others are recognised once, passed on, delivered, and kept for push/pull;
  * our own go the same way without the recognising, because nobody may talk us out of them.
  */
+import { releaseBytes } from '@kith/interface'
 import type { BufferedEvents, UserEventMessage } from '../wire/message.ts'
 import { encodeSerf, sameBytes } from '../wire/codec.ts'
+import type { StateReader } from '../wire/codec.ts'
 import { encodeText } from '../wire/text.ts'
 import { userEventBytesHardMax } from '../options.ts'
 import { broadcastSerf } from './broadcasts.ts'
@@ -15,8 +17,13 @@ import type { Refusal, UserEvent } from './talk.ts'
 
 /** Different events of one Lamport time; a cluster makes one or two. */
 export const eventsPerTimeMax = 64
-/** Names and payloads of all events of one Lamport time: with 512 slots at most 8 MiB are kept. */
+/** Names and payloads of all events of one Lamport time. */
 const eventBytesPerTimeMax = 16_384
+/**
+ * The same of all times: they travel with every push/pull. 512 slots of events at Serf's default
+ * limit are an eighth of it.
+ */
+const eventBytesKeptMax = 2_097_152
 
 /** An event of our own; `done` says that it was delivered here and queued for everybody. */
 export function emitUserEvent(
@@ -94,7 +101,9 @@ function keepEvent(state: State, message: UserEventMessage): boolean {
   const place = Number(lamportTime % BigInt(state.timings.eventBufferMax))
   const slot = state.eventSlots[place]
   if (slot?.lamportTime !== lamportTime) {
+    for (const event of slot?.events ?? []) state.eventBytesKept -= eventBytes(event)
     state.eventSlots[place] = { lamportTime, events: [{ name, payload }] }
+    accountEvent(state, message)
     return true
   }
   const known = slot.events.some((event) => {
@@ -106,21 +115,38 @@ function keepEvent(state: State, message: UserEventMessage): boolean {
     return dropped(state, 'eventsFull')
   }
   slot.events.push({ name, payload })
+  accountEvent(state, message)
   return true
+}
+
+/** What does not fit goes oldest first, and what is as old as that is too old from here on. */
+function accountEvent(state: State, message: UserEventMessage): void {
+  state.eventBytesKept += eventBytes(message)
+  while (state.eventBytesKept > eventBytesKeptMax) {
+    let oldest: EventSlot | undefined
+    for (const slot of state.eventSlots) {
+      if (slot !== undefined && slot.lamportTime < (oldest ?? slot).lamportTime) oldest = slot
+      else oldest ??= slot
+    }
+    if (oldest === undefined) return
+    for (const event of oldest.events) state.eventBytesKept -= eventBytes(event)
+    state.eventSlots[state.eventSlots.indexOf(oldest)] = undefined
+    const next = oldest.lamportTime + 1n
+    if (next > state.talk.eventTimeMin) state.talk.eventTimeMin = next
+    count(state, 'eventsForgotten')
+  }
 }
 
 function eventBytes({ name, payload }: Pick<UserEventMessage, 'name' | 'payload'>): number {
   return name.length + payload.length
 }
 
-type Buffered = readonly (BufferedEvents | undefined)[]
-
 /** The events of another member's buffer; they are delivered and kept, not passed on. */
-export function mergeEvents(state: State, buffered: Buffered): void {
-  for (const message of messagesIn(buffered)) {
-    if (message.lamportTime >= state.talk.exchangedTimeMin) handleUserEvent(state, message)
-    else count(state, 'eventsBeforeJoin')
-  }
+export function mergeEvents(state: State, remote: StateReader): void {
+  eachEvent(remote, (message) => {
+    if (message.lamportTime >= state.talk.exchangedTimeMin) return handleUserEvent(state, message)
+    return dropped(state, 'eventsBeforeJoin')
+  })
 }
 
 /**
@@ -129,23 +155,25 @@ export function mergeEvents(state: State, buffered: Buffered): void {
  * loses the next event of a member whose clock is behind; here what gossip brings is news, because
  * gossip is over in seconds.
  */
-export function ignoreEvents(state: State, buffered: Buffered, time: bigint): void {
+export function ignoreEvents(state: State, remote: StateReader, time: bigint): void {
   // A time that our clock did not follow is no time of this cluster, and silences nobody.
   if (time > state.eventClock.time) return
   if (time > state.talk.exchangedTimeMin) state.talk.exchangedTimeMin = time
-  for (const message of messagesIn(buffered)) {
+  eachEvent(remote, (message) => {
     const fits = eventBytes(message) <= userEventBytesHardMax && message.lamportTime < time
-    if (fits && !tooOld(state, message.lamportTime)) keepEvent(state, message)
-  }
+    return fits && !tooOld(state, message.lamportTime) && keepEvent(state, message)
+  })
 }
 
-function* messagesIn(buffered: Buffered): Generator<UserEventMessage> {
-  for (const slot of buffered) {
-    for (const { name, payload } of slot?.events ?? []) {
-      const lamportTime = slot?.lamportTime ?? 0n
-      yield { kind: 'userEvent', lamportTime, name, payload, coalesce: false }
-    }
-  }
+/** Frees the payload of every event that `take` does not keep. */
+function eachEvent(remote: StateReader, take: (message: UserEventMessage) => boolean): void {
+  remote.eachSlot((slot) => {
+    slot?.eachEvent((name, payload) => {
+      const { lamportTime } = slot
+      const kept = take({ kind: 'userEvent', lamportTime, name, payload, coalesce: false })
+      if (!kept) releaseBytes(payload)
+    })
+  })
 }
 
 /** The slots of our buffer that others would still take; of older ones they would complain. */

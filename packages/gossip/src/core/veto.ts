@@ -1,7 +1,7 @@
 /** Asking the owner of this member who may come in, before anything of it is taken in. */
 import type { Member, MemberStatus } from '@kith/interface'
 import { addressText, decodeTags, sameBytes, tagsRecord } from '../wire/codec.ts'
-import type { AliveMessage, PushPullRow, SwimState } from '../wire/message.ts'
+import type { AliveMessage, PushPullRow, Rows, SwimState } from '../wire/message.ts'
 import { count } from './state.ts'
 import type { Entry, State } from './state.ts'
 
@@ -13,10 +13,11 @@ const statuses: Readonly<Record<SwimState, MemberStatus>> = {
 }
 
 /** Why the rows of an exchange may not be merged; undefined where they may. */
-export function rowsVetoed(state: State, rows: readonly PushPullRow[]): string | undefined {
+export function rowsVetoed(state: State, rows: Rows): string | undefined {
   if (state.policy.veto === undefined) return undefined
-  const others = rows.filter(({ name }) => name !== state.name)
-  return vetoed(state, others.map(memberOf))
+  const others: Member[] = []
+  for (const row of rows) if (row.name !== state.name) others.push(memberOf(row))
+  return vetoed(state, others)
 }
 
 /** Whether news of one member is refused: it is unknown so far, or has other tags now. */

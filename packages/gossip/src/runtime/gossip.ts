@@ -1,5 +1,5 @@
 /** One member of a cluster, running: the core, its two transports, and everybody who listens. */
-import { invariant } from '@kith/interface'
+import { invariant, releaseBytes } from '@kith/interface'
 import type {
   Address,
   ByteStream,
@@ -474,7 +474,9 @@ class RunningGossip implements Gossip {
     if (isForCore(message)) return this.#running?.exchanges.answer(message, from)
     if (message.kind === 'fetch') {
       this.#count('fetchesAnswered')
-      return encodeStream(this.#extensions.answerFetch(message, this.#options.name))
+      const answer = encodeStream(this.#extensions.answerFetch(message, this.#options.name))
+      releaseBytes(message.request)
+      return answer
     }
     this.#count('stream.typeMisplaced')
     return undefined

@@ -2,6 +2,7 @@
  * Streams that others open to us: one message each, one answer, then the end. Bounded in number, in
  * time and in the bytes that all of them hold together.
  */
+import { releaseBytes } from '@kith/interface'
 import type { Address, ByteStream, Clock } from '@kith/interface'
 import type { AnyStreamMessage, Envelope } from '../wire/codec.ts'
 import { createSealedDecoder, encodeStream, sealStream } from '../wire/codec.ts'
@@ -10,7 +11,9 @@ import { finish, readMessage, withDeadline } from './exchange.ts'
 /** memberlist's own bound on exchanges at one time. */
 const streamsMax = 127
 /** Unfinished messages of all streams together. */
-const heldBytesMax = 25_165_824
+const heldBytesMax = 8_912_896
+/** Answers that wait for their readers. One alone may be larger: as large as our own state. */
+const answerBytesMax = 8_388_608
 /** Somebody who connects and says nothing has this part of the time for a whole exchange. */
 const firstByteFraction = 4
 const firstByteMsMin = 1000
@@ -42,6 +45,7 @@ class IncomingStreams implements Incoming {
   readonly #options: IncomingOptions
   #open = 0
   #heldBytes = 0
+  #answerBytes = 0
 
   constructor(options: IncomingOptions) {
     this.#options = options
@@ -80,9 +84,26 @@ class IncomingStreams implements Incoming {
       const bytes = await this.#answer(stream)
       // An end and not a reset: who sent a message without an answer wants to know that it came.
       if (bytes === undefined) return stream.end()
-      await stream.write(sealStream(envelope, bytes, 'answerer'))
+      await this.#write(stream, sealStream(envelope, bytes, 'answerer'))
       await finish(stream)
     })
+  }
+
+  async #write(stream: ByteStream, bytes: Uint8Array): Promise<void> {
+    const { length } = bytes
+    if (this.#answerBytes > 0 && this.#answerBytes + length > answerBytesMax) {
+      this.#options.count('answerBytesFull')
+      releaseBytes(bytes)
+      return stream.destroy()
+    }
+    this.#answerBytes += length
+    try {
+      await stream.write(bytes)
+      // A write that failed may have the system still reading from it.
+      releaseBytes(bytes)
+    } finally {
+      this.#answerBytes -= length
+    }
   }
 
   async #answer(stream: ByteStream): Promise<Uint8Array | undefined> {

@@ -181,10 +181,17 @@ export interface PushPullRow {
   readonly versions: Versions | undefined
 }
 
+/** Rows in order; those from the network are read anew each time they are gone through. */
+export interface Rows extends Iterable<PushPullRow> {
+  readonly length: number
+  /** Frees what they are read from; there are none afterwards. */
+  release?(): void
+}
+
 export interface PushPullMessage {
   readonly kind: 'pushPull'
   readonly join: boolean
-  readonly rows: readonly PushPullRow[]
+  readonly rows: Rows
   /** Serf's state, type byte first; empty where there was none. */
   readonly userState: Uint8Array
 }

@@ -1,7 +1,7 @@
 /**
  * Bytes that arrive in pieces and are read from the front. Grows with what arrived, and ahead of it
  * only for something large of which a good part is there: growing by doubling would leave more
- * behind than it holds.
+ * behind than it holds. What it does not need any more it frees at once.
  */
 import { releaseBytes } from '@kith/interface'
 
@@ -15,6 +15,11 @@ export class ByteQueue {
 
   get length(): number {
     return this.#end - this.#start
+  }
+
+  /** What this costs: what is unread, or all the room that was taken for something large. */
+  get heldBytes(): number {
+    return this.#bytes.length >= earnestBytes ? this.#bytes.length : this.length
   }
 
   /** Everything unread. Valid until the next call. */
@@ -33,19 +38,16 @@ export class ByteQueue {
     this.#start += length
   }
 
-  /**
-   * The first bytes, for the caller to keep: a copy, unless they are most of what is held anyway.
-   */
+  /** The first bytes, for the caller to keep in a buffer of their own: a copy where need be. */
   take(length: number): Uint8Array {
     const part = this.view().subarray(0, length)
-    const rest = this.view().subarray(length)
-    if (part.length * 2 < this.#bytes.length) {
+    if (part.length < this.#bytes.length) {
       this.consume(part.length)
       return part.slice()
     }
-    this.#bytes = rest.slice()
+    this.#bytes = new Uint8Array(0)
     this.#start = 0
-    this.#end = rest.length
+    this.#end = 0
     return part
   }
 
@@ -70,9 +72,11 @@ export class ByteQueue {
     this.#start = 0
     this.#end = length
   }
+
   #size(room: number, wanted: number): number {
     const doubled = Math.max(room, this.#bytes.length * 2, 1024)
-    if (wanted <= room) return doubled
+    // With more there than it waits for, the reader goes on at once and little stays.
+    if (wanted <= room) return room >= earnestBytes ? room : doubled
     return room >= earnestBytes ? wanted : Math.min(doubled, Math.max(wanted, 1024))
   }
 }

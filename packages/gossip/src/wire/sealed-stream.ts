@@ -52,7 +52,7 @@ class SealedDecoder implements StreamDecoder {
   }
 
   get heldBytes(): number {
-    return this.#queue.length + this.#inner.heldBytes
+    return this.#queue.heldBytes + this.#inner.heldBytes
   }
 
   push(bytes: Uint8Array): StreamStep {

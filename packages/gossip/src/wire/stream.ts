@@ -2,16 +2,18 @@
  * One direction of one stream: a single message, maybe compressed, that tells its own end. The
  * decoder takes bytes as they come, holds no more than a bound, and trusts no announced length.
  */
+import { releaseBytes } from '@kith/interface'
 import { encodeFetch, fetchType, readFetch, readFetchReply } from './fetch.ts'
 import { LzwReader } from './lzw.ts'
 import { encodeMessage, messageType, readStruct } from './memberlist.ts'
-import type { FetchMessage, FetchReplyMessage, PushPullRow, StreamMessage } from './message.ts'
+import type { FetchMessage, FetchReplyMessage, StreamMessage } from './message.ts'
 import { MsgpackReader, MsgpackWriter } from './msgpack.ts'
 import type { Dialect } from './msgpack.ts'
 import { readCompress, wrapCompress } from './packet.ts'
 import type { DecodeProblem, DecodeProblemKind } from './problem.ts'
 import { encodePushPull, readHeader, readRow } from './push-pull.ts'
 import { ByteQueue } from './queue.ts'
+import { PackedRows } from './rows.ts'
 import { decodeSerf } from './serf.ts'
 
 export type AnyStreamMessage = StreamMessage | FetchMessage | FetchReplyMessage
@@ -48,26 +50,30 @@ function encodePlain(message: AnyStreamMessage, dialect: Dialect): Uint8Array {
 export interface StreamLimits {
   /** Rows a push/pull header may announce. */
   readonly rowsMax: number
-  /** Bytes of user state or of a user message. */
+  /** Bytes of a push/pull, its rows and its user state together. */
+  readonly stateBytesMax: number
+  /** Bytes of a user message. */
   readonly userBytesMax: number
-  /** What one message may decompress to. */
+  /** Bytes of a ping, an ack or an error. */
+  readonly smallBytesMax: number
+  /** What one message may be before it is decompressed. */
+  readonly compressedBytesMax: number
+  /** What one message may decompress to, rows of no use included. */
   readonly decompressedBytesMax: number
-  /** What the rows of one push/pull may hold in memory, at what they cost there. */
-  readonly rowBytesMax: number
-  /** What one message may hold in memory, its rows included. */
-  readonly memoryBytesMax: number
   /** What a fetch or its answer may hold. */
   readonly fetchBytesMax: number
 }
 
 export const defaultStreamLimits: StreamLimits = Object.freeze({
   rowsMax: 1_048_576,
-  // memberlist takes 20 MiB; full buffers of events and 16,384 status times are about 7.
-  userBytesMax: 8_388_608,
-  decompressedBytesMax: 41_943_040,
-  // Room for 16,384 members with names and tags of ordinary length.
-  rowBytesMax: 14_680_064,
-  memoryBytesMax: 25_165_824,
+  // memberlist takes 20 MiB of user state alone. This is 512 bytes for each of 16,384 members, and
+  // full buffers of events are less than 5.
+  stateBytesMax: 8_388_608,
+  // What Serf sends this way are answers to queries that do not fit a packet.
+  userBytesMax: 2_097_152,
+  smallBytesMax: 65_536,
+  compressedBytesMax: 8_388_608,
+  decompressedBytesMax: 10_485_760,
   fetchBytesMax: 4_259_840,
 })
 
@@ -92,6 +98,8 @@ export interface StreamDecoder {
   push(bytes: Uint8Array): StreamStep
   /** The far side ended: whatever is unfinished stays so. */
   end(): StreamStep
+  /** Frees what is unfinished; nothing is read afterwards. */
+  close(): void
   /** Bytes held now, for a bound over many streams. */
   readonly heldBytes: number
   /** Frees them; nothing is pushed afterwards, and messages that came out stay whole. */
@@ -104,14 +112,12 @@ export function createStreamDecoder(limits: StreamLimits = defaultStreamLimits):
 
 const more: StreamStep = { kind: 'more' }
 const blockBytes = 65_536
-/** What a row takes beside its name and meta. */
-const rowOverheadBytes = 768
 /** Some rows may be beyond use, but nobody may have us read a million of them for two kilobytes. */
 const rowsSkippedMax = 4096
 
 interface PushPullProgress {
   readonly join: boolean
-  readonly rows: PushPullRow[]
+  readonly rows: PackedRows
   rowsLeft: number
   rowsSkipped: number
   readonly userStateLength: number
@@ -124,7 +130,6 @@ class Decoder implements StreamDecoder {
   #type: number | undefined
   #pushPull: PushPullProgress | undefined
   #userLength: number | undefined
-  #rowBytes = 0
   /** Trying again with fewer bytes than this would be in vain. */
   #needed = 1
   #outcome: StreamStep | undefined
@@ -135,32 +140,51 @@ class Decoder implements StreamDecoder {
   }
 
   get heldBytes(): number {
-    return this.#queue.length + this.#rowBytes
+    return this.#queue.heldBytes + this.#rowBytes
+  }
+
+  get #rowBytes(): number {
+    return this.#pushPull?.rows.heldBytes ?? 0
   }
 
   push(bytes: Uint8Array): StreamStep {
     if (this.#outcome !== undefined) return this.#outcome
-    this.#queue.push(bytes, this.#needed)
+    // Behind the last part nothing is read any more, so the part can have a buffer for itself.
+    const left = this.#isLast() ? this.#needed - this.#queue.length : bytes.length
+    this.#queue.push(bytes.subarray(0, left), this.#needed)
     const step = this.#advance()
-    if (step.kind !== 'more') this.#outcome = step
-    else if (Math.max(this.heldBytes, this.#needed + this.#rowBytes) > this.#heldMax()) {
-      this.#outcome = this.#failed('streamTooLarge')
-    }
-    return this.#outcome ?? step
+    if (step.kind !== 'more') return this.#finish(step)
+    const held = Math.max(this.#queue.length, this.#needed) + this.#rowBytes
+    return held > this.#heldMax() ? this.#finish(this.#failed('streamTooLarge')) : step
   }
 
   end(): StreamStep {
-    this.#outcome ??= this.#failed('streamTruncated')
-    return this.#outcome
+    return this.#outcome ?? this.#finish(this.#failed('streamTruncated'))
   }
 
   close(): void {
+    this.#outcome ??= this.#failed('streamTruncated')
     this.#queue.release()
+    if (this.#outcome.kind !== 'message') this.#pushPull?.rows.release()
+  }
+
+  #finish(step: StreamStep): StreamStep {
+    this.#outcome = step
+    this.close()
+    return step
+  }
+
+  #isLast(): boolean {
+    return this.#userLength !== undefined || this.#pushPull?.rowsLeft === 0
   }
 
   #heldMax(): number {
+    const limits = this.#limits
+    if (this.#type === messageType.pushPull) return limits.stateBytesMax
+    if (this.#type === messageType.user) return limits.userBytesMax
+    if (this.#type === messageType.compress) return limits.compressedBytesMax
     const fetch = this.#type === fetchType.fetch || this.#type === fetchType.fetchReply
-    return fetch ? this.#limits.fetchBytesMax : this.#limits.memoryBytesMax
+    return fetch ? limits.fetchBytesMax : limits.smallBytesMax
   }
 
   #advance(): StreamStep {
@@ -229,12 +253,13 @@ class Decoder implements StreamDecoder {
     if (!('value' in parsed)) return parsed
     const { join, rowCount, userStateLength } = parsed.value
     if (rowCount < 0n || rowCount > this.#limits.rowsMax) return this.#failed('headerOutOfRange')
-    if (userStateLength < 0n || userStateLength > this.#limits.userBytesMax) {
+    if (userStateLength < 0n || userStateLength > this.#limits.stateBytesMax) {
       return this.#failed('headerOutOfRange')
     }
     const rowsLeft = Number(rowCount)
     const length = Number(userStateLength)
-    this.#pushPull = { join, rows: [], rowsLeft, rowsSkipped: 0, userStateLength: length }
+    const rows = new PackedRows()
+    this.#pushPull = { join, rows, rowsLeft, rowsSkipped: 0, userStateLength: length }
     this.#needed = rowsLeft > 0 ? 1 : length
     return undefined
   }
@@ -250,10 +275,11 @@ class Decoder implements StreamDecoder {
 
   /** As many rows as are there; a row cut off is read again from its start. */
   #readRows(progress: PushPullProgress): StreamStep | undefined {
-    const reader = new MsgpackReader(this.#queue.view())
+    const view = this.#queue.view()
+    const reader = new MsgpackReader(view)
     while (progress.rowsLeft > 0) {
       const start = reader.position
-      const row = readRow(reader)
+      const usable = readRow(reader) !== undefined
       if (reader.failure === 'short') {
         this.#queue.consume(start)
         this.#needed = reader.needed - start
@@ -261,6 +287,7 @@ class Decoder implements StreamDecoder {
       }
       if (reader.failure !== undefined) return this.#failed('messageMalformed')
       progress.rowsLeft -= 1
+      const row = usable ? view.subarray(start, reader.position) : undefined
       const problem = this.#keepRow(progress, row)
       if (problem !== undefined) return this.#failed(problem)
     }
@@ -269,17 +296,14 @@ class Decoder implements StreamDecoder {
     return undefined
   }
 
-  #keepRow(
-    progress: PushPullProgress,
-    row: PushPullRow | undefined,
-  ): DecodeProblemKind | undefined {
+  #keepRow(progress: PushPullProgress, row: Uint8Array | undefined): DecodeProblemKind | undefined {
     if (row === undefined) {
       progress.rowsSkipped += 1
       return progress.rowsSkipped > rowsSkippedMax ? 'messageMalformed' : undefined
     }
     progress.rows.push(row)
-    this.#rowBytes += rowOverheadBytes + row.name.length * 2 + row.meta.length
-    return this.#rowBytes > this.#limits.rowBytesMax ? 'streamTooLarge' : undefined
+    const held = progress.rows.heldBytes + progress.userStateLength
+    return held > this.#limits.stateBytesMax ? 'streamTooLarge' : undefined
   }
 
   #readUserHeader(): StreamStep | undefined {
@@ -317,7 +341,10 @@ class Decoder implements StreamDecoder {
     if (algorithm !== 0) {
       return this.#failed('compressAlgorithm', `cannot decompress unknown algorithm ${algorithm}`)
     }
-    return this.#decompress(body)
+    this.#queue.release()
+    const step = this.#decompress(body)
+    releaseBytes(body)
+    return step
   }
 
   /** Block by block into a decoder of its own, so that a bomb meets that decoder's bounds first. */
@@ -326,6 +353,14 @@ class Decoder implements StreamDecoder {
     const source = new LzwReader(body)
     // One block for all: the decoder behind it copies what it keeps.
     const block = new Uint8Array(blockBytes)
+    const step = this.#pour(source, block, plain)
+    plain.close()
+    source.close()
+    releaseBytes(block)
+    return step
+  }
+
+  #pour(source: LzwReader, block: Uint8Array, plain: Decoder): StreamStep {
     for (let total = 0; ;) {
       const length = source.read(block)
       total += length

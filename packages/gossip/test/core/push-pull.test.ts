@@ -1,8 +1,9 @@
 /** Exchanges of state, joins, leaving, and what time does to members. */
 import { describe, expect, it } from 'vitest'
 import { scaledPushPullMs } from '../../src/core/push-pull.ts'
-import { decodeState, encodeState } from '../../src/wire/codec.ts'
-import type { PushPullMessage, SerfState, StreamMessage } from '../../src/wire/message.ts'
+import { encodeState } from '../../src/wire/codec.ts'
+import { decodeState } from '../wire/support.ts'
+import type { PushPullRow, SerfState, StreamMessage } from '../../src/wire/message.ts'
 import {
   addressOf,
   alive,
@@ -24,7 +25,7 @@ function exchange(core: Core, message: StreamMessage): StreamMessage | undefined
   return bytes && decodeStream(bytes)
 }
 
-function exchangeRows(core: Core, ...rows: PushPullMessage['rows']): StreamMessage | undefined {
+function exchangeRows(core: Core, ...rows: PushPullRow[]): StreamMessage | undefined {
   return exchange(core, pushPull(rows))
 }
 
@@ -66,7 +67,7 @@ describe('push/pull', () => {
     const answer = exchange(core, pushPull([row('b')], { join: true }))
     if (answer?.kind !== 'pushPull') throw new Error('no state came back')
     expect(answer.join).toBe(true)
-    expect(answer.rows.map(({ name }) => name).toSorted()).toEqual(['a', selfName])
+    expect([...answer.rows].map(({ name }) => name).toSorted()).toEqual(['a', selfName])
     expect(core.entry('b')).toEqual({ state: 'alive', incarnation: 1 })
   })
 

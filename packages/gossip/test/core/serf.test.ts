@@ -241,6 +241,25 @@ describe('user events', () => {
     expect(seen.toSorted()).toEqual(['new', 'over'])
   })
 
+  it('GOS-92 of more than 2 MiB the oldest are forgotten, and stay too old', () => {
+    const core = new Core()
+    const large = (time: bigint): SerfMessage =>
+      ({ ...event(time, `e${time}`), payload: new Uint8Array(9_000) }) as SerfMessage
+    for (let time = 1n; time <= 300n; time += 1n) core.tellSerf(large(time))
+    const kept = core.state.eventSlots.flatMap((slot) => slot?.lamportTime ?? [])
+    const bytes = kept.length * 9_000
+    expect(bytes).toBeLessThan(2_097_152)
+    expect(bytes).toBeGreaterThan(2_000_000)
+    expect(kept.toSorted((a, b) => Number(a - b))[0]).toBe(300n - BigInt(kept.length) + 1n)
+    expect(core.counter('eventsForgotten')).toBe(300 - kept.length)
+    const queued = core.state.events.size
+    core.tellSerf(large(1n))
+    expect([core.state.events.size, core.counter('eventsForgotten')]).toEqual([
+      queued,
+      300 - kept.length,
+    ])
+  })
+
   it('GOS-75 one time holds so many events and no more', () => {
     const core = new Core()
     for (let index = 0; index < eventsPerTimeMax + 5; index += 1) {

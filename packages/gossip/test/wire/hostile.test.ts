@@ -9,12 +9,11 @@ import {
   decodeConflictResponse,
   decodePacket,
   decodeSerf,
-  decodeState,
   decodeTags,
   encodeMessage,
 } from '../../src/wire/codec.ts'
 import { concatBytes } from '../../src/wire/packet.ts'
-import { vector, vectorNames } from './support.ts'
+import { decodeState, vector, vectorNames } from './support.ts'
 
 const packets = vectorNames()
   .filter((name) => name.includes('udp'))

@@ -21,7 +21,6 @@ import {
   addressBytes,
   addressText,
   decodeSerf,
-  decodeState,
   decodeTags,
   encodeSerf,
   encodeState,
@@ -31,7 +30,7 @@ import {
 } from '../../src/wire/codec.ts'
 import type { QueryFilter, SerfMessage, SerfState } from '../../src/wire/message.ts'
 import { MsgpackWriter } from '../../src/wire/msgpack.ts'
-import { hex, utf8 } from './support.ts'
+import { decodeState, hex, utf8 } from './support.ts'
 
 // Half of a surrogate pair has no UTF-8.
 const names = hostileNames().filter((name) => !/\p{Surrogate}/u.test(name))

@@ -1,4 +1,5 @@
 // One direction of one stream: found whole whatever the pieces, bounded whatever it claims.
+import { releaseBytes } from '@kith/interface'
 import { pieces } from '@kith/testkit'
 import { assert, property } from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -8,7 +9,7 @@ import {
   defaultStreamLimits,
   encodeStream,
 } from '../../src/wire/codec.ts'
-import type { AnyStreamMessage, StreamStep } from '../../src/wire/codec.ts'
+import type { AnyStreamMessage, StreamDecoder, StreamStep } from '../../src/wire/codec.ts'
 import { compressLzw } from '../../src/wire/lzw.ts'
 import { MsgpackWriter } from '../../src/wire/msgpack.ts'
 import { wrapCompress } from '../../src/wire/packet.ts'
@@ -32,6 +33,12 @@ function decode(bytes: Uint8Array): StreamStep {
   const decoder = createStreamDecoder()
   const step = decoder.push(bytes)
   return step.kind === 'more' ? decoder.end() : step
+}
+
+/** With the rows of a push/pull as a list. */
+function shown(step: StreamStep | undefined): unknown {
+  if (step?.kind !== 'message' || step.message.kind !== 'pushPull') return step
+  return { ...step, message: { ...step.message, rows: [...step.message.rows] } }
 }
 
 function header(fields: Readonly<Record<string, number | bigint | boolean>>): Uint8Array {
@@ -78,7 +85,7 @@ describe('streams', () => {
           const decoder = createStreamDecoder()
           const steps = parts.map((part) => decoder.push(part))
           expect(steps.slice(0, -1).every(({ kind }) => kind === 'more')).toBe(true)
-          expect(steps.at(-1)).toEqual({ kind: 'message', message, problems: [] })
+          expect(shown(steps.at(-1))).toEqual({ kind: 'message', message, problems: [] })
         })
         assert(check, { numRuns: 15 })
       }
@@ -124,7 +131,7 @@ describe('streams', () => {
       0xc0,
       ...rest,
     ])
-    expect(decode(bytes)).toEqual({
+    expect(shown(decode(bytes))).toEqual({
       kind: 'message',
       message: { kind: 'pushPull', join: true, rows: [good], userState: hex('') },
       problems: [{ kind: 'rowSkipped', count: 4 }],
@@ -135,7 +142,7 @@ describe('streams', () => {
     const bytes = encodeStream({ ...pushPull([]), rows: [{ ...row('a'), versions: undefined }] })
     const step = decode(bytes)
     if (step.kind !== 'message' || step.message.kind !== 'pushPull') throw new Error(step.kind)
-    expect(step.message.rows[0]?.versions).toBeUndefined()
+    expect([...step.message.rows][0]?.versions).toBeUndefined()
   })
 })
 
@@ -173,6 +180,53 @@ const refused: readonly (readonly [string, Uint8Array, string, boolean])[] = [
   ['a compressed body of 4 GiB', hex('09 81a3427566dbffffffff'), 'streamTooLarge', false],
   ['a fetch of 5 MiB', hex('4b 81a4426f6479db00500000'), 'streamTooLarge', false],
 ]
+
+describe('what streams hold', () => {
+  const bytesHeld = (): number => process.memoryUsage().arrayBuffers
+
+  it('GOS-91 rows are held as what they weigh on the wire, read anew, and freed', () => {
+    const names = Array.from({ length: 16_384 }, (_, index) => `member-${index}.somewhere`)
+    const bytes = encodeStream(pushPull(names))
+    const step = decode(bytes)
+    if (step.kind !== 'message' || step.message.kind !== 'pushPull') throw new Error(step.kind)
+    const { rows } = step.message
+    expect(rows.length).toBe(16_384)
+    for (const round of [1, 2]) {
+      expect(
+        [...rows].map(({ name }) => name),
+        `round ${round}`,
+      ).toEqual(names)
+    }
+    const before = bytesHeld()
+    rows.release?.()
+    expect(before - bytesHeld()).toBeGreaterThan(bytes.length * 0.9)
+    expect([rows.length, [...rows]]).toEqual([0, []])
+  })
+
+  it('GOS-91 whatever a stream was, nothing of it is held when it is over', () => {
+    const state = encodeStream(pushPull(['a'], new Uint8Array(4_000_000)))
+    const cut = state.subarray(0, -1)
+    const [cutCompressed, stateCompressed] = [wrapCompress(cut), wrapCompress(state)]
+    const over: readonly ((decoder: StreamDecoder) => void)[] = [
+      (decoder) => void decoder.push(cut),
+      (decoder) => void decoder.push(cutCompressed),
+      (decoder) => {
+        const step = decoder.push(stateCompressed)
+        if (step.kind !== 'message' || step.message.kind !== 'pushPull') throw new Error(step.kind)
+        step.message.rows.release?.()
+        releaseBytes(step.message.userState)
+      },
+    ]
+    for (const use of over) {
+      const before = bytesHeld()
+      const decoder = createStreamDecoder()
+      use(decoder)
+      decoder.close()
+      expect(decoder.heldBytes).toBe(0)
+      expect(bytesHeld() - before).toBeLessThan(100_000)
+    }
+  })
+})
 
 describe('streams that are refused', () => {
   it.each(refused)('GOS-9 %s', (_title, bytes, kind, replies) => {

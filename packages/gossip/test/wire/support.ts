@@ -2,8 +2,14 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fromHex } from '@kith/interface'
 import { createAead } from '../../src/runtime/aead.ts'
+import { openState } from '../../src/wire/codec.ts'
 import type { Aead, Envelope } from '../../src/wire/codec.ts'
-import type { AliveMessage, PushPullMessage, PushPullRow } from '../../src/wire/message.ts'
+import type {
+  AliveMessage,
+  PushPullMessage,
+  PushPullRow,
+  SerfState,
+} from '../../src/wire/message.ts'
 
 const fixtures = new URL('../fixtures/', import.meta.url)
 
@@ -60,4 +66,22 @@ export function envelopeOf(
   const plain = createAead()
   const aead = { ...plain, nonce: given.nonce ?? plain.nonce }
   return { aead, label, keys: () => keys, verifyIncoming, verifyOutgoing }
+}
+
+/** All of a user state at once, as it would be written. */
+export function decodeState(bytes: Uint8Array): SerfState | undefined {
+  const state = openState(bytes)
+  if (state === undefined) return undefined
+  const { lamportTime, eventLamportTime, queryLamportTime, leftMembers } = state
+  const [statusTimes, extensions] = [new Map<string, bigint>(), new Map<string, Uint8Array>()]
+  const events: (SerfState['events'][number] | undefined)[] = []
+  state.eachTime((name, time) => statusTimes.set(name, time))
+  state.eachExtension((name, body) => extensions.set(name, body))
+  state.eachSlot((slot) => {
+    const inner: { name: string; payload: Uint8Array }[] = []
+    slot?.eachEvent((name, payload) => inner.push({ name, payload }))
+    events.push(slot && { lamportTime: slot.lamportTime, events: inner })
+  })
+  const clocks = { lamportTime, eventLamportTime, queryLamportTime }
+  return { ...clocks, statusTimes, leftMembers, events, extensions }
 }

@@ -7,7 +7,6 @@ import {
   decodeConflictResponse,
   decodeCoordinate,
   decodePacket,
-  decodeState,
   decodeTags,
   encodeConflictResponse,
   encodeCoordinate,
@@ -23,7 +22,7 @@ import {
 } from '../../src/wire/codec.ts'
 import type { AnyStreamMessage, Dialect, Envelope } from '../../src/wire/codec.ts'
 import type { AckMessage, PacketMessage, UserMessage } from '../../src/wire/message.ts'
-import { envelopeOf, hex, vector, vectorNames } from './support.ts'
+import { decodeState, envelopeOf, hex, vector, vectorNames } from './support.ts'
 
 const lab1 = new TextEncoder().encode('lab1')
 const none = new Uint8Array(0)
@@ -259,7 +258,7 @@ function rewriteStream(message: AnyStreamMessage, dialect: Dialect): AnyStreamMe
   if (message.kind !== 'pushPull') return message
   const state = decodeState(message.userState)
   if (state === undefined) throw new Error('a user state that does not decode')
-  const rows = message.rows.map((row) => ({ ...row, meta: rewriteTags(row.meta) }))
+  const rows = [...message.rows].map((row) => ({ ...row, meta: rewriteTags(row.meta) }))
   return { ...message, rows, userState: encodeState(state, dialect) }
 }
 
@@ -283,7 +282,7 @@ function kindOf(message: PacketMessage): string {
 
 function rowNames(message: AnyStreamMessage): readonly string[] | undefined {
   if (message.kind !== 'pushPull') return undefined
-  return message.rows.map((row) => row.name).toSorted()
+  return [...message.rows].map((row) => row.name).toSorted()
 }
 
 function wholeStream(
@@ -346,7 +345,7 @@ describe('GOS-1 values', () => {
   it('GOS-1 decodes what others wrote with unsorted keys', () => {
     const message = wholeStream(vector('accepted-tcp-pushpull-plain'))
     if (message.kind !== 'pushPull') throw new Error(message.kind)
-    expect(message.rows.map((row) => row.versions)).toEqual([[1, 5, 2, 2, 5, 4]])
+    expect([...message.rows].map((row) => row.versions)).toEqual([[1, 5, 2, 2, 5, 4]])
     const state = decodeState(message.userState)
     expect(state?.events.map((slot) => slot?.events.map(({ name }) => name))).toEqual([['hist']])
     expect(state?.leftMembers).toEqual([])

@@ -10,6 +10,9 @@ import { encodeText } from './text.ts'
  */
 export type Dialect = 'old' | 'new' | 'ext'
 
+/** Room from this size on is freed as soon as it was outgrown, below it collecting is cheaper. */
+const freedBytesMin = 4096
+
 /** Writes values one after another. Grows as needed. */
 export class MsgpackWriter {
   readonly #dialect: Dialect
@@ -20,9 +23,12 @@ export class MsgpackWriter {
     this.#dialect = dialect
   }
 
-  /** A copy of everything written so far. */
+  /** Everything written so far, as a copy; the writer is empty afterwards. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length)
+    const whole = this.#bytes.slice(0, this.#length)
+    this.#length = 0
+    this.#replace(new Uint8Array(0))
+    return whole
   }
 
   /** One byte outside of msgpack: a type byte. */
@@ -156,8 +162,13 @@ export class MsgpackWriter {
     if (this.#length > this.#bytes.length) {
       const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length))
       larger.set(this.#bytes.subarray(0, at))
-      this.#bytes = larger
+      this.#replace(larger)
     }
     return at
+  }
+
+  #replace(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#bytes.length >= freedBytesMin) this.#bytes.buffer.transfer(0)
+    this.#bytes = bytes
   }
 }
