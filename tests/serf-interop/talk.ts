@@ -197,6 +197,13 @@ export async function conflict(crew: Crew): Promise<void> {
   try {
     await owner.start()
     await allSeen([owner], 3)
+    // Who does not know the owner yet would take the intruder for it.
+    const mine = new RegExp(`^k1 +${owner.address.host}:${owner.address.port} +alive`, 'm')
+    for (const serf of [one, two]) {
+      await within(patienceMs, 'the Serfs know the owner', async () =>
+        mine.test(await serf.command('members')),
+      )
+    }
     const lost = new Promise<unknown>((resolve) => {
       twin.on('warning', (warning) => {
         if (warning.kind === 'conflictLost') resolve(warning)
@@ -213,7 +220,7 @@ export async function conflict(crew: Crew): Promise<void> {
       exchangeMs,
       'the Serf under our name shuts down',
       () => intruder.lines.some((line) => /minority in name conflict resolution/.test(line)),
-      () => intruder.lines,
+      () => [intruder.lines, two.lines.slice(-20), owner.members(), owner.stats().counters],
     )
     const votes = owner.stats().counters
     evidence('serf interop: votes about our name won', votes['votesWon'] ?? 0)
