@@ -125,6 +125,8 @@ describe('what is registered to stay', () => {
       code,
     )
     expect(registry.own()).toEqual([])
+    const nothing = registry.register(undefined as never, { persist: true })
+    await expect(nothing).rejects.toMatchObject({ code: 'ERR_REGISTRY_SERVICE' })
   })
 
   it.each(['', 'torn {', '[]', '{"format":2,"services":[]}', '{"format":1,"services":[7]}'])(

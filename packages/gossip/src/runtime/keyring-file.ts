@@ -1,8 +1,8 @@
 /** Keyring files: read with every mistake named, replaced so that a crash leaves old or new. */
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
-import { open, realpath, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { realpath } from 'node:fs/promises'
 import type { Logger } from '@kith/interface'
+import { replaceFile } from '@kith/interface/node'
 import { GossipError } from '../errors.ts'
 import { decodeKeyring, encodeKeyring, keyringBytesMax, keysMax } from '../wire/codec.ts'
 import type { KeyringProblem, KeyringProblemKind } from '../wire/codec.ts'
@@ -73,39 +73,11 @@ export async function writeKeyring(file: string, keys: readonly Uint8Array[]): P
   try {
     // A link stays one, and what it leads to is replaced.
     const target = await realpath(file)
-    const fresh = `${target}.tmp`
-    await rm(fresh, { force: true })
-    await writeFlushed(fresh, encodeKeyring(keys))
-    await rename(fresh, target)
-    await flushDirectory(dirname(target))
+    await replaceFile(target, encodeKeyring(keys), { mode: ownerOnly, beside: `${target}.tmp` })
   } catch (cause) {
     const reason = (cause as Error).message
     const text = `cannot be replaced: ${reason}; the keys in force stay as they were`
     throw fileError(file, 'unwritable', text, cause)
-  }
-}
-
-async function writeFlushed(path: string, text: string): Promise<void> {
-  const handle = await open(path, 'wx', ownerOnly)
-  try {
-    await handle.writeFile(text)
-    await handle.sync()
-  } catch (cause) {
-    await rm(path, { force: true })
-    throw cause
-  } finally {
-    await handle.close()
-  }
-}
-
-/** The new name is durable when its directory is; Windows has no such call. */
-async function flushDirectory(path: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

@@ -2,10 +2,10 @@
  * The snapshot file: read whole at the start, then appended to, and now and then written anew
  * beside itself and put in its place in one move. What is torn or damaged is skipped, never fatal.
  */
-import { open, rename } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import type { CancelTimer, Clock } from '@kith/interface'
+import { replaceFile } from '@kith/interface/node'
 import { GossipError } from '../errors.ts'
 import { allLines, fileBytesMax, recall } from '../core/memory.ts'
 import type { Memory } from '../core/memory.ts'
@@ -85,14 +85,6 @@ export async function openSnapshotFile(options: SnapshotFileOptions): Promise<Sn
     throw unusable(options.path, (cause as Error).message, cause)
   }
   return file
-}
-
-/** So that a crash of the machine does not bring the old file back. */
-async function syncFolder(path: string): Promise<void> {
-  // Windows opens no folders, and keeps its names safe by itself.
-  if (process.platform === 'win32') return
-  await using folder = await open(path, 'r')
-  await folder.sync()
 }
 
 class AppendedFile implements SnapshotFile {
@@ -181,14 +173,7 @@ class AppendedFile implements SnapshotFile {
     this.#drop()
     this.#lacking = true
     const bytes = Buffer.from(allLines(memory))
-    const beside = `${path}.compact`
-    {
-      await using file = await open(beside, 'w', 0o644)
-      await file.writeFile(bytes)
-      await file.sync()
-    }
-    await rename(beside, path)
-    await syncFolder(dirname(path))
+    await replaceFile(path, bytes, { beside: `${path}.compact` })
     await this.#handle?.close()
     this.#handle = undefined
     this.#handle = await open(path, 'a')

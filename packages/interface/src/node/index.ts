@@ -7,6 +7,9 @@ import { crc32 } from 'node:zlib'
 import type { Clock, Digests, Random } from '../context.ts'
 import { createRandom } from '../random.ts'
 
+export { replaceFile } from './replace-file.ts'
+export type { ReplaceFileOptions } from './replace-file.ts'
+
 /** The system's clocks; timers are unreferenced, so none keeps the process alive. */
 export const systemClock: Clock = Object.freeze({
   now: () => performance.now(),

@@ -89,11 +89,13 @@ function judge(
   return { status, output: `${program}: ${end}${output.tail()}` }
 }
 
-/** Asks the whole group to end, then ends it. */
+/**
+ * Asks the whole group to end, then ends it. The timer keeps this process for its moment: whoever
+ * is deaf must not outlive a member that stops.
+ */
 function endGroup(child: ChildProcess): void {
   send(child, 'SIGTERM')
   const timer = setTimeout(() => send(child, 'SIGKILL'), graceMs)
-  timer.unref()
   child.once('exit', () => {
     // What the program started may have outlived it; nobody of the group stays.
     clearTimeout(timer)

@@ -1,9 +1,9 @@
 /** The last epoch of this member, kept where a restart finds it: a file replaced whole. */
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { replaceFile } from '@kith/interface/node'
 import { RegistryError } from '../errors.ts'
 import { epochMax } from '../wire/limits.ts'
-import { replaceFile } from './replace-file.ts'
 
 export interface EpochStore {
   /** The epoch saved last; undefined where there is none, or none that can be read. */
@@ -33,6 +33,7 @@ export function epochFile(directory: string): EpochStore {
     },
     async save(epoch) {
       try {
+        await mkdir(directory, { recursive: true })
         await replaceFile(path, `${epoch}\n`)
       } catch (cause) {
         throw failed(cause)

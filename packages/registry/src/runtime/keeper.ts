@@ -34,8 +34,10 @@ export class Keeper {
     if (this.#file === undefined) {
       throw refused('persist needs a registry with a directory')
     }
-    const id = showValue(definition.id ?? definition.service)
-    if (!isData(definition)) throw refused(`${id} has a check whose options are not plain data`)
+    if (isData(definition)) return
+    const { id, service } = definition
+    const text = 'has a check whose options are not plain data'
+    throw refused(`${showValue(id ?? service)} ${text}`)
   }
 
   /** Kept from now on, or no longer; durable when it resolves. */

@@ -2,10 +2,10 @@
  * What was registered to stay, kept where a restart finds it. Definitions are kept as they were
  * given and judged again when they are read: a kind of check may be missing by then.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { mkdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { replaceFile } from '@kith/interface/node'
 import { RegistryError } from '../errors.ts'
-import { replaceFile } from './replace-file.ts'
 
 export interface KeptService {
   readonly definition: unknown
@@ -38,6 +38,7 @@ export function serviceFile(directory: string): ServiceFile {
     },
     async save(services) {
       try {
+        await mkdir(directory, { recursive: true })
         await replaceFile(path, `${JSON.stringify({ format, services }, undefined, 2)}\n`)
       } catch (cause) {
         throw failed(`cannot keep the services in ${path}`, cause)
