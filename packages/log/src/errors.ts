@@ -4,6 +4,8 @@ import type { KithErrorOptions } from '@kith/interface'
 
 export type LogErrorCode =
   | 'ERR_LOG_APPEND_TOO_LARGE'
+  | 'ERR_LOG_BACKUP'
+  | 'ERR_LOG_BACKUP_UNSUPPORTED'
   | 'ERR_LOG_CLOSED'
   | 'ERR_LOG_CORRUPT'
   | 'ERR_LOG_CURSOR_CONFLICT'

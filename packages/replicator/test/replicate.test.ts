@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { restoreLog } from '@kith/log'
 import { afterEach, describe, expect, it } from 'vitest'
 import { bytes, contents, positions, until, Village } from './support.ts'
 
@@ -91,6 +92,59 @@ describe('replication behind retention', () => {
     village.cut.clear()
     expect(await gap).toMatchObject({ action: 'halted', resume: floor + 1 })
     expect(b.log.vector().find(({ origin }) => origin === a.log.origin)?.next).toBe(4)
+  })
+})
+
+describe('replication to a restored log', () => {
+  it('REP-12 REP-13 a member restored from a backup gets the rest back, and forks nothing', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'kith-replicator-'))
+    const at = (name: string): string => join(directory, name)
+    const alarms: unknown[] = []
+    const watch = (name: string): void => {
+      const place = village.places.get(name)
+      for (const kind of ['fork', 'quarantine', 'gap', 'rotate'] as const) {
+        place?.replicator.on(kind, (event) => alarms.push({ name, kind, event }))
+      }
+    }
+    try {
+      for (const name of ['a', 'b']) {
+        await (await village.add(name, {}, { directory: at(name) })).replicator.start()
+        watch(name)
+      }
+      village.join('a', 'b')
+      const first = village.places.get('a')!
+      await append('a', 5)
+      await first.log.backup(at('backup'))
+      // The backup does not have these, and b does.
+      await append('a', 5, 'later')
+      await until(() => equal('a', 'b'), 'b has all of a')
+      const b = village.places.get('b')!.log
+      const { logId, origin } = first.log
+      await first.replicator.stop()
+      await first.log.stop()
+      await restoreLog(at('backup'), at('restored'))
+      const again = await village.add('a', {}, { directory: at('restored'), gate: 'wait' })
+      await again.replicator.start()
+      watch('a')
+      village.join('a', 'b')
+      expect(again.log.logId).not.toBe(logId)
+      await append('a', 3, 'restored')
+      await until(() => equal('a', 'b'), 'both have everything')
+      const states = again.log.vector()
+      expect(states.find((state) => state.origin === origin)).toMatchObject({
+        next: 11,
+        own: false,
+      })
+      expect(states.find(({ own }) => own)).toMatchObject({ next: 4 })
+      const values = [await contents(again.log), await contents(b)].map((one) => one.toSorted())
+      expect(values[0]).toEqual(values[1])
+      expect(values[0]?.length).toBe(13)
+      expect(alarms).toEqual([])
+      expect(await again.log.verify()).toMatchObject({ ok: true })
+      await village.stop()
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
   })
 })
 

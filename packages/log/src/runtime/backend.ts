@@ -10,6 +10,7 @@ import type {
   StoreDamage,
   StoreState,
 } from '@kith/interface'
+import { LogError } from '../errors.ts'
 
 /** A batch named by its place in one of the transaction's buffers. */
 export interface PlacedBatch extends Omit<StoredBatch, 'bytes'> {
@@ -48,6 +49,10 @@ export interface Backend {
   /** Takes up work again after `ERR_LOG_STORE_FULL`. */
   reset(): void
   inspect(): Promise<readonly StoreDamage[]>
+  /**
+   * Copies all that is committed to a new file; rejects where the store cannot, and when aborted.
+   */
+  backup(path: string, signal: AbortSignal): Promise<void>
   /** Finishes what is under way, then frees the store. */
   close(): Promise<void>
 }
@@ -67,16 +72,27 @@ export function placeBatches(
   }))
 }
 
-const nothingBeside = {
+/** What goes on beside a store, or only some stores have. */
+export interface Beside {
+  afterCommit(): void
+  beforeClose(): Promise<void>
+  backup(path: string, signal: AbortSignal): Promise<void>
+}
+
+const nothingBeside: Beside = {
   afterCommit(): void {},
+  backup: () =>
+    Promise.reject(
+      new LogError('ERR_LOG_BACKUP_UNSUPPORTED', 'only a log in a directory can be backed up'),
+    ),
   beforeClose: (): Promise<void> => Promise.resolve(),
 }
 
-/** Runs the store on this thread; `afterCommit` and `beforeClose` are for what goes on beside it. */
+/** Runs the store on this thread. */
 export function openInline(
   store: LogStore,
   handlers: BackendHandlers,
-  beside: { afterCommit(): void; beforeClose(): Promise<void> } = nothingBeside,
+  beside: Beside = nothingBeside,
 ): OpenBackend {
   const state = store.open()
   const reader = store.reader()
@@ -100,6 +116,7 @@ export function openInline(
     // On one thread nothing is under way behind a failure.
     reset() {},
     inspect: () => Promise.resolve(store.inspect()),
+    backup: (path, signal) => beside.backup(path, signal),
     async close() {
       reader.close()
       await beside.beforeClose()

@@ -24,6 +24,8 @@ import { policyProblems, resolveOptions } from '../options.ts'
 import type { LogOptions, ResolvedOptions } from '../options.ts'
 import { createAppender } from './appends.ts'
 import type { Appender } from './appends.ts'
+import { backupLog } from './backup.ts'
+import type { BackupManifest, BackupOptions } from './backup.ts'
 import { createCursorKeeper } from './cursors.ts'
 import type { CursorKeeper, LogCursor } from './cursors.ts'
 import { mustRun, rotateOrigin } from './parts.ts'
@@ -81,6 +83,11 @@ export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents>
    * What is below the floor afterwards answers `ERR_LOG_DROPPED`.
    */
   retain(policy: RetentionPolicy): Promise<RetainReport>
+  /**
+   * Copies the log, with everything acknowledged before the call, to a directory that holds no
+   * backup yet, while appends go on; one backup follows the other. `restoreLog` makes a log of it.
+   */
+  backup(path: string, options?: BackupOptions): Promise<BackupManifest>
   status(): LogStatus
   verify(options?: VerifyOptions): Promise<VerifyReport>
 }
@@ -114,6 +121,7 @@ class RunningLog implements Log {
   private cursors: CursorKeeper | undefined
   private retention: Retention | undefined
   private stopping: Promise<void> | undefined
+  private backups: Promise<unknown> = Promise.resolve()
   private replicaTimer: (() => void) | undefined
   private gateTimer: (() => void) | undefined
   private vectorCache:
@@ -305,6 +313,12 @@ class RunningLog implements Log {
       }
       return this.retention.retain(policy)
     })
+  }
+
+  backup(path: string, options: BackupOptions = {}): Promise<BackupManifest> {
+    const backup = this.backups.then(() => this.later((parts) => backupLog(parts, path, options)))
+    this.backups = backup.catch(() => {})
+    return backup
   }
 
   readBatches: Log['readBatches'] = (origin, from, bytesMax) =>

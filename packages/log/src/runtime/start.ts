@@ -120,6 +120,7 @@ function openInlineSqlite(
   return openInline(store, handlers, {
     afterCommit: () => checkpoints.grown(store.walBytes),
     beforeClose: () => checkpoints.close(),
+    backup: (path, signal) => store.backup(path, () => signal.aborted),
   })
 }
 

@@ -18,6 +18,9 @@ export type ToWriter =
     }
   | { readonly kind: 'inspect' }
   | { readonly kind: 'restartWal' }
+  | { readonly kind: 'backup'; readonly path: string }
+  /** Gives up the backup under way. */
+  | { readonly kind: 'cancelBackup' }
   | { readonly kind: 'close' }
 
 export type FromWriter =
@@ -32,6 +35,7 @@ export type FromWriter =
   | { readonly kind: 'failed'; readonly epoch: number; readonly error: PlainError }
   | { readonly kind: 'inspected'; readonly damage: readonly StoreDamage[] }
   | { readonly kind: 'restarted' }
+  | { readonly kind: 'backedUp'; readonly error?: PlainError }
   | { readonly kind: 'closed' }
 
 export type ToCheckpointer = { readonly kind: 'run' } | { readonly kind: 'close' }

@@ -65,6 +65,7 @@ class WorkerBackend implements Backend {
   private readonly checkpoints: Checkpoints
   private epoch = 0
   private dead: Error | undefined
+  private backedUp: ((cause: Error | undefined) => void) | undefined
   private readonly inspections: ((damage: readonly StoreDamage[]) => void)[] = []
 
   constructor(
@@ -118,6 +119,9 @@ class WorkerBackend implements Backend {
       case 'inspected':
         this.inspections.shift()?.(message.damage)
         break
+      case 'backedUp':
+        this.backedUp?.(message.error && revivedError(message.error))
+        break
       case 'restarted':
         this.checkpoints.restarted()
         break
@@ -132,6 +136,7 @@ class WorkerBackend implements Backend {
     for (const resolve of this.inspections.splice(0)) {
       resolve([{ table: 'file', key: '', reason: this.dead.message }])
     }
+    this.backedUp?.(this.dead)
     this.handlers.failed(this.dead)
   }
 
@@ -143,11 +148,29 @@ class WorkerBackend implements Backend {
     })
   }
 
+  /** One at a time: the caller sees to it. */
+  backup(path: string, signal: AbortSignal): Promise<void> {
+    if (this.dead !== undefined) return Promise.reject(this.dead)
+    return new Promise((resolve, reject) => {
+      const cancel = (): void =>
+        this.writer.postMessage({ kind: 'cancelBackup' } satisfies ToWriter)
+      this.backedUp = (cause) => {
+        this.backedUp = undefined
+        signal.removeEventListener('abort', cancel)
+        if (cause === undefined) resolve()
+        else reject(cause)
+      }
+      signal.addEventListener('abort', cancel)
+      this.writer.postMessage({ kind: 'backup', path } satisfies ToWriter)
+    })
+  }
+
   async close(): Promise<void> {
     this.reader.close()
     await this.checkpoints.close()
     if (this.dead !== undefined) return
     this.dead = new LogError('ERR_LOG_CLOSED', 'the log is stopped')
+    this.backedUp?.(this.dead)
     await endThread(this.writer)
   }
 }

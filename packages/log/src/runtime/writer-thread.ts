@@ -42,6 +42,19 @@ function restartWal(): void {
   answer({ kind: 'restarted' })
 }
 
+/** How many backups were cancelled so far: each looks whether it was since it began. */
+let cancelled = 0
+
+async function backup(path: string): Promise<void> {
+  const before = cancelled
+  try {
+    await store.backup(path, () => cancelled > before)
+    answer({ kind: 'backedUp' })
+  } catch (cause) {
+    answer({ kind: 'backedUp', error: plainError(cause) })
+  }
+}
+
 function close(): void {
   store.close()
   answer({ kind: 'closed' })
@@ -55,6 +68,12 @@ port.on('message', (message: ToWriter) => {
       break
     case 'restartWal':
       restartWal()
+      break
+    case 'backup':
+      void backup(message.path)
+      break
+    case 'cancelBackup':
+      cancelled += 1
       break
     case 'inspect':
       answer({ kind: 'inspected', damage: store.inspect() })

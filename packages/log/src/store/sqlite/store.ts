@@ -60,6 +60,11 @@ export interface SqliteStoreOptions {
 export interface SqliteStore extends LogStore {
   /** Starts the write-ahead log over where everything in it is copied already. */
   restartWal(): void
+  /**
+   * Copies everything committed, and what is committed meanwhile, to a new file at `path`, a few
+   * pages at a time; gives up where `cancelled` says so.
+   */
+  backup(path: string, cancelled: () => boolean): Promise<void>
   /** Bytes written to the write-ahead log since it was started over, roughly. */
   readonly walBytes: number
 }
@@ -70,6 +75,9 @@ const WAL_KEPT_BYTES = 64 * 1024 * 1024
 export function databasePath(directory: string): string {
   return join(directory, 'log.db')
 }
+
+/** Pages copied at a time: 1 MiB, between which commits get their turn. */
+const backupPages = 64
 
 /** A store in `directory`, which is made where missing. */
 export function sqliteStore(options: SqliteStoreOptions): LogStoreFactory {
@@ -108,6 +116,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
     reader: () => openSqliteReader(path, digests),
     inspect: () => mustBeOpen().inspect(),
     restartWal: () => mustBeOpen().restartWal(),
+    async backup(to, cancelled) {
+      await mustBeOpen().backup(to, cancelled)
+    },
     close() {
       session?.close()
       session = undefined
@@ -434,6 +445,19 @@ class Session {
   restartWal(): void {
     this.db.pragma('wal_checkpoint(RESTART)')
     this.walBytes = 0
+  }
+
+  /**
+   * Over the connection that writes: what it commits meanwhile goes into the copy as well, where
+   * commits of another connection would make the copy begin anew each time.
+   */
+  async backup(path: string, cancelled: () => boolean): Promise<void> {
+    await this.db.backup(path, {
+      progress: () => {
+        if (cancelled()) throw new Error('the backup was cancelled')
+        return backupPages
+      },
+    })
   }
 
   inspect(): readonly StoreDamage[] {
