@@ -38,3 +38,5 @@ export type {
   JoinOptions,
   MergeVeto,
 } from './runtime/types.ts'
+export { compilePattern } from './wire/pattern.ts'
+export type { Pattern } from './wire/pattern.ts'
