@@ -3,7 +3,6 @@
  * drive an agent of yours.
  * @packageDocumentation
  */
-export { estimateRttMs } from './coordinate.ts'
 export { RpcError } from './errors.ts'
 export type { RpcErrorCode, RpcErrorDetails } from './errors.ts'
 export { defaultServerLimits } from './limits.ts'

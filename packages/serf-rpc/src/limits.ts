@@ -21,6 +21,12 @@ export interface RpcServerLimits {
   readonly recordsBytesMax: number
   /** Bytes on their way to one reader before anything waits. Default 65 536. */
   readonly unsentBytesMax: number
+  /**
+   * Milliseconds between the last answer to a query and the word that it is done, where that comes
+   * before the query's time is over: Serf's command drops what it has not taken by then. Default
+   * 1 000.
+   */
+  readonly doneDelayMs: number
   /** Queries of one connection that may still be answered; the oldest go first. Default 512. */
   readonly queriesMax: number
 }
@@ -36,5 +42,6 @@ export const defaultServerLimits: RpcServerLimits = Object.freeze({
   recordsMax: 512,
   recordsBytesMax: 1_048_576,
   unsentBytesMax: 65_536,
+  doneDelayMs: 1_000,
   queriesMax: 512,
 })

@@ -1,6 +1,5 @@
 /** The words that the server, the client and the host share; all of them are data. */
-import type { Address } from '@kith/interface'
-import type { Coordinate } from './wire/message.ts'
+import type { Address, Coordinate } from '@kith/interface'
 
 /** Statuses by Serf's words; a newer agent may have others. */
 export type SerfStatus = 'none' | 'alive' | 'leaving' | 'left' | 'failed'
@@ -22,7 +21,7 @@ export interface SerfMember {
   readonly delegate: SerfVersions
 }
 
-/** Seconds, but `error`, which has no unit. */
+/** `estimatedRttMs` of `@kith/interface` compares two of them. */
 export type SerfCoordinate = Coordinate
 
 /** Section to name to value. */

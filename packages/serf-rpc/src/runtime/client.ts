@@ -267,7 +267,8 @@ class RpcClient implements SerfClient {
 function queryAnswer(streamed: StreamedRecord): SerfQueryAnswer | undefined {
   if (streamed.command !== 'query') return undefined
   const { kind, from, payload = nothing } = streamed.record
-  return kind === 'done' ? undefined : { kind, from, payload }
+  // At the end of a query a real agent may say many times that nobody answered.
+  return kind === 'done' || from === '' ? undefined : { kind, from, payload }
 }
 
 /** Undefined for nothing, as Serf's own command sends it. */

@@ -104,6 +104,7 @@ export class RpcConnection {
   ask(request: Request, options: AskOptions): Promise<ResponseBody | undefined> {
     const { timeoutMs, signal } = options
     if (this.#over !== undefined) return Promise.reject(this.#over)
+    if (signal?.aborted) return Promise.reject(signal.reason as Error)
     if (this.#session.pending.size >= this.#options.requestsMax) {
       const text = `${this.#options.requestsMax} commands wait for ${this.#name} already`
       return Promise.reject(new RpcError('ERR_RPC_BUSY', text, this.#details(request.command)))

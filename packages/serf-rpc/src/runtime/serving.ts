@@ -80,6 +80,8 @@ export class Serving {
       }
     }
     this.#running = false
+    // At the end the rest is read away, so that the end of the other side is seen.
+    if (this.#over.signal.aborted) return
     if (wantsBytes(this.#state)) this.#socket.resume()
     else this.#socket.pause()
     this.#arm()
@@ -93,14 +95,12 @@ export class Serving {
   #end(): void {
     this.#over.abort()
     this.#socket.end()
-    // Without reading on, the end of the other side would never be seen.
     this.#socket.resume()
     this.#stopTimer()
     this.#stopTimer = this.#context.clock.after(lingerMs, () => this.#socket.destroy())
   }
 
   #arm(): void {
-    if (this.#over.signal.aborted) return
     this.#stopTimer()
     const deadline = nextDeadline(this.#state)
     if (deadline === undefined) return
@@ -176,15 +176,36 @@ export class Serving {
       return this.run({ kind: 'answer', answer: { error: errorText(cause) } })
     }
     this.run({ kind: 'answer', answer: { error: '' } })
+    const { clock, connection } = this.#context
+    const endsAt = clock.now() + hostQuery(query).timeoutMs
+    let quietAt = 0
     try {
       for await (const { kind, from, payload } of answers) {
+        quietAt = clock.now() + connection.limits.doneDelayMs
         const record = { kind, from, payload: payload.length === 0 ? undefined : payload }
         this.run({ kind: 'record', sequence, record })
       }
     } catch (cause) {
       if (!signal.aborted) logger.warn({ cause, query: query.name }, 'a query ended early')
     }
+    await this.#until(query.timeoutNs > 0n ? Math.min(endsAt, quietAt) : quietAt)
     this.run({ kind: 'record', sequence, record: { kind: 'done', from: '', payload: undefined } })
+  }
+
+  /** Or until nobody is there to wait for. */
+  #until(time: number): Promise<void> {
+    const { clock } = this.#context
+    const { signal } = this.#over
+    const waitMs = time - clock.now()
+    if (waitMs <= 0 || signal.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const stopTimer = clock.after(waitMs, resolve)
+      const stop = (): void => {
+        stopTimer()
+        resolve()
+      }
+      signal.addEventListener('abort', stop, { once: true })
+    })
   }
 
   #closed(): void {

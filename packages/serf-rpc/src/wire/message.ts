@@ -1,4 +1,5 @@
 /** What Serf's RPC says, by the names of Serf's commands; its texts and numbers as they are. */
+import type { Coordinate } from '@kith/interface'
 
 /** Nil on the wire is undefined here, so that what was read is written back the same. */
 type Maybe<Value> = Value | undefined
@@ -89,14 +90,6 @@ export interface WireMember {
   readonly protocol: Versions
   /** Versions of Serf's protocol. */
   readonly delegate: Versions
-}
-
-/** A place in Vivaldi's space; all numbers in seconds but `error`, which has no unit. */
-export interface Coordinate {
-  readonly vector: readonly number[]
-  readonly error: number
-  readonly adjustment: number
-  readonly height: number
 }
 
 export interface KeyReport {

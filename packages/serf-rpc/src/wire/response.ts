@@ -1,11 +1,11 @@
 /** Answers between their bytes and what they say. */
+import type { Coordinate } from '@kith/interface'
 import { MsgpackReader, MsgpackWriter } from '@kith/msgpack'
 import { readFields, readFrame, readMap, shownText, writeTexts } from './fields.ts'
 import { readMembers, writeMembers } from './member.ts'
 import type {
   BodyKind,
   Command,
-  Coordinate,
   KeyReport,
   ResponseBody,
   ResponseHeader,

@@ -123,8 +123,12 @@ describe('commands', () => {
       expect(error).toMatchObject({ code: 'ERR_RPC_KEYS', message: words })
       expect(error.details?.report).toEqual(report)
     }
-    const malformed = await failure(pair.client.keys.install('!'))
-    expect(malformed.message).toBe('illegal base64 data at input byte 0')
+    // What Go says of each of them.
+    const malformed = { '!': 0, foo: 0, 'AAA!': 3, AAAAA: 4, 'A===': 1, 'AA=': 3, 'AA=A': 2 }
+    for (const [key, byte] of Object.entries({ ...malformed, 'AA==AAAA': 4, 'AAA=A': 4 })) {
+      const { message } = await failure(pair.client.keys.install(key))
+      expect(message, key).toBe(`illegal base64 data at input byte ${byte}`)
+    }
   })
 
   it('RPC-41 an expression that is none is an error, not the end of the connection', async () => {
@@ -332,7 +336,8 @@ describe('iterations', () => {
     ]
     pair.host.on('query', async (query) => {
       pair.host.calls.push(['query', query])
-      return answersOf(answers)
+      const ofNobody = { kind: 'ack', from: '', payload: text('') } as const
+      return answersOf([...answers, ofNobody, { ...ofNobody, kind: 'response' }])
     })
     const options = { members: ['ada'], tags: { role: 'web' }, acks: true, relayFactor: 2 }
     const found = await collect(pair.client.query('load', 'now', { ...options, timeoutMs: 1.5 }))
@@ -351,6 +356,25 @@ describe('iterations', () => {
         },
       ],
     ])
+  })
+
+  it('RPC-25 a query is done a while after its last answer, and never after its time', async () => {
+    const limits = { doneDelayMs: 60_000 }
+    await using pair = await openPair({ server: { limits } })
+    const ack = { kind: 'ack', from: 'ada', payload: text('') } as const
+    pair.host.on('query', async () => answersOf([ack]))
+    // Would take a minute, but for its own time.
+    expect(await collect(pair.client.query('q', '', { timeoutMs: 20 }))).toEqual([ack])
+    const waiting = pair.client.query('q')
+    expect((await waiting.next()).value).toEqual(ack)
+    let over = false
+    const end = waiting.next().finally(() => (over = true))
+    await pair.client.stats()
+    expect(over).toBe(false)
+    pair.host.on('query', async () => answersOf([]))
+    expect(await collect(pair.client.query('q'))).toEqual([])
+    await waiting.return?.()
+    await end
   })
 
   it('RPC-43 a query that is refused, or left, is over for the agent too', async () => {
