@@ -7,6 +7,7 @@ import { type Gossip, GossipError } from '@kith/gossip'
 import type { Log } from '@kith/log'
 import type { Registry } from '@kith/registry'
 import type { Replicator } from '@kith/replicator'
+import { createLogTap, type SerfLogSource } from '@kith/serf-rpc'
 import { AgentError } from './errors.ts'
 import { type AgentOptions, resolveAgentOptions, type ResolvedAgentOptions } from './options.ts'
 import { bounded, type Parts, startParts, stopParts } from './parts.ts'
@@ -20,6 +21,8 @@ export interface Agent extends AsyncDisposable {
   readonly replicator: Replicator
   /** Where the HTTP interface listens. */
   readonly httpAddress: Address
+  /** Where the RPC listens, as the option `rpc` takes it; undefined where it does not run. */
+  readonly rpcAddress: string | undefined
   /**
    * Starts the parts in order. A member that cannot be joined yet is tried again in the background.
    * A part that fails stops what was started before and rejects with its error.
@@ -30,7 +33,8 @@ export interface Agent extends AsyncDisposable {
   /** Drains, leaves, and stops every part in reverse, each within a bound. Idempotent. */
   stop(): Promise<void>
   /**
-   * Resolves once the agent has stopped: with undefined where it was asked to, else with why it did
+   * Resolves once the agent has stopped: with undefined where it was asked to, also over
+   * the RPC, else with why it did
    * so by itself, which is `ERR_GOSSIP_CONFLICT_LOST` where its name belongs to another member.
    */
   readonly ended: Promise<Error | undefined>
@@ -50,6 +54,7 @@ export function createAgent(options: AgentOptions = {}): Agent {
 class AssembledAgent implements Agent {
   readonly #options: ResolvedAgentOptions
   readonly #logger: Logger
+  readonly #logs: SerfLogSource
   readonly #stopping = new AbortController()
   #started: Promise<void> | undefined
   #parts: Parts | undefined
@@ -63,8 +68,11 @@ class AssembledAgent implements Agent {
   })
 
   constructor(options: ResolvedAgentOptions) {
-    this.#options = options
-    this.#logger = options.logger
+    // Everything that is logged can be read over the RPC, whatever the logger lets pass.
+    const tap = createLogTap({ logger: options.logger })
+    this.#options = options.rpc === undefined ? options : { ...options, logger: tap.logger }
+    this.#logger = this.#options.logger
+    this.#logs = tap.source
   }
 
   get name(): string {
@@ -85,6 +93,9 @@ class AssembledAgent implements Agent {
   get httpAddress(): Address {
     return this.#running().httpAddress
   }
+  get rpcAddress(): string | undefined {
+    return this.#running().rpcAddress
+  }
 
   async start(signal?: AbortSignal): Promise<void> {
     if (this.#started || this.#stopped) {
@@ -92,11 +103,15 @@ class AssembledAgent implements Agent {
     }
     const stopping = this.#stopping.signal
     const both = signal ? AbortSignal.any([signal, stopping]) : stopping
-    this.#started = startParts(this.#options, both, stopping, () => this.#nameLost()).then(
-      (parts) => {
-        this.#parts = parts
-      },
-    )
+    const control = {
+      logs: this.#logs,
+      leave: () => this.leave(),
+      shutdown: () => void this.stop(),
+      nameLost: () => this.#nameLost(),
+    }
+    this.#started = startParts(this.#options, both, stopping, control).then((parts) => {
+      this.#parts = parts
+    })
     await this.#started
   }
 

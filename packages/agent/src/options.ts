@@ -22,11 +22,13 @@ import { type EncryptionOptions, isEncrypted, resolveEncryption } from './encryp
 import type { ResolvedEncryption } from './encryption.ts'
 import { AgentError } from './errors.ts'
 import { type AgentDiscovery, readDiscovery } from './finding.ts'
+import { isLoopback, isWildcard } from './hosts.ts'
 import type { AgentPlugin } from './plugin.ts'
+import { type ResolvedRpc, resolveRpc, rpcExposure, type RpcOptions } from './rpc-options.ts'
 
 export type AgentProfile = 'lan' | 'wan' | 'local'
 
-export interface AgentOptions extends EncryptionOptions {
+export interface AgentOptions extends EncryptionOptions, RpcOptions {
   /** 1 to 128 of `[A-Za-z0-9._-]`, unique in the cluster. Default: the host name and a suffix. */
   readonly name?: string
   /** Where gossip listens, `host:port`. Default 127.0.0.1 with a free port. */
@@ -74,7 +76,7 @@ export interface AgentOptions extends EncryptionOptions {
   readonly logger?: Logger
 }
 
-export interface ResolvedAgentOptions extends ResolvedEncryption {
+export interface ResolvedAgentOptions extends ResolvedEncryption, ResolvedRpc {
   readonly name: string
   readonly bind: Address
   readonly advertise: Address | undefined
@@ -123,6 +125,9 @@ const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
   'clusterId',
   'plugins',
   'logger',
+  'rpc',
+  'rpcAuth',
+  'rpcRequired',
 ])
 
 /** Fills in defaults; throws `ERR_AGENT_OPTIONS` that names everything that is wrong. */
@@ -158,6 +163,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     clusterId: options.clusterId ?? 'kith',
     plugins: listed('plugins'),
     logger,
+    ...resolveRpc(options, problems),
   }
   const { insecurePlaintext } = options
   for (const field of ['insecurePlaintext', 'rejoinAfterLeave'] as const) {
@@ -167,7 +173,9 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
   }
   checkPlain(resolved, problems)
   checkLists(resolved, problems)
-  if (insecurePlaintext !== true && !isEncrypted(resolved)) checkLoopback(resolved, problems)
+  const plaintextFits = insecurePlaintext === true || isEncrypted(resolved)
+  problems.push(...rpcExposure(resolved, plaintextFits))
+  if (!plaintextFits) checkLoopback(resolved, problems)
   if (problems.length > 0) {
     throw new AgentError('ERR_AGENT_OPTIONS', describeProblems(problems), { details: { problems } })
   }
@@ -308,16 +316,6 @@ function checkLoopback(options: ResolvedAgentOptions, problems: OptionProblem[])
       'a loopback address unless there is a key (encrypt or keyring) or insecurePlaintext is set'
     problems.push({ field, got: showValue(`${host}:${port}`), want })
   }
-}
-
-/** True where only this machine can reach the host. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
-}
-
-/** True for an address that means "every address of this machine". */
-export function isWildcard(host: string): boolean {
-  return host === '0.0.0.0' || /^[0:]*$/.test(host)
 }
 
 /** Beside the log, so that a member that keeps its records also keeps whom it knew. */

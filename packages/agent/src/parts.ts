@@ -19,8 +19,10 @@ import { createServer, type Server, type ServerParts } from '@kith/server'
 import { AgentError } from './errors.ts'
 import { expectsOthers, snapshotProblem } from './finding.ts'
 import { flatten } from './figures.ts'
-import { isLoopback, isWildcard, type ResolvedAgentOptions } from './options.ts'
+import { isLoopback, isWildcard } from './hosts.ts'
+import type { ResolvedAgentOptions } from './options.ts'
 import type { AgentContext, AgentPluginStop } from './plugin.ts'
+import { createRpc, type RpcControl, rpcPlace } from './rpc.ts'
 import { createSockets, type Sockets } from './sockets.ts'
 import { agentVersion } from './version.ts'
 
@@ -31,8 +33,16 @@ export interface Parts {
   readonly registry: Registry
   readonly replicator: Replicator
   readonly httpAddress: Address
+  /** Where the RPC listens, as `rpc` takes it; undefined where it does not run. */
+  readonly rpcAddress: string | undefined
   /** In order of start: the last one is stopped first. */
   readonly stops: readonly Stop[]
+}
+
+/** What the parts may make of the agent that they belong to. */
+export interface AgentControl extends RpcControl {
+  /** The name of this member belongs to another one. */
+  nameLost(): void
 }
 
 export interface Stop {
@@ -49,11 +59,11 @@ export async function startParts(
   options: ResolvedAgentOptions,
   signal: AbortSignal,
   stopping: AbortSignal,
-  nameLost: () => void,
+  control: AgentControl,
 ): Promise<Parts> {
   const stops: Stop[] = []
   try {
-    return await assemble(options, signal, stopping, stops, nameLost)
+    return await assemble(options, signal, stopping, control, stops)
   } catch (cause) {
     await stopAll(stops, options.logger)
     throw cause
@@ -79,8 +89,8 @@ async function assemble(
   options: ResolvedAgentOptions,
   signal: AbortSignal,
   stopping: AbortSignal,
+  control: AgentControl,
   stops: Stop[],
-  nameLost: () => void,
 ): Promise<Parts> {
   const { name, logger } = options
   if (options.data !== undefined) await makeDirectory(options.data)
@@ -91,7 +101,7 @@ async function assemble(
   const httpAddress = await server.start()
   signal.throwIfAborted()
   const sockets = createSockets(options.bind)
-  const gossip = await startGossip(options, sockets, httpAddress, signal, stops, nameLost)
+  const gossip = await startGossip(options, sockets, httpAddress, signal, stops, control.nameLost)
   const registry = createRegistry({
     membership: gossip,
     extensions: gossip,
@@ -132,7 +142,8 @@ async function assemble(
       ...flatten('log', log.status()),
     }),
   })
-  const parts = { log, server, gossip, registry, replicator, httpAddress, stops }
+  const rpcAddress = await startRpc(options, gossip, control, stops)
+  const parts = { log, server, gossip, registry, replicator, httpAddress, rpcAddress, stops }
   for (const service of options.services) await registry.register(service)
   await setUpPlugins(options, parts, stopping, stops)
   return parts
@@ -149,6 +160,29 @@ function registryPort(registry: Registry, persist: boolean): ServerParts['regist
     services: () => registry.services(),
     resolve: (service, wanted) => registry.resolve(service, wanted),
   }
+}
+
+async function startRpc(
+  options: ResolvedAgentOptions,
+  gossip: Gossip,
+  control: RpcControl,
+  stops: Stop[],
+): Promise<string | undefined> {
+  const rpc = createRpc(
+    options,
+    { gossip, encrypted: options.keyring !== undefined, ...control },
+    options.logger,
+  )
+  if (rpc === undefined) return undefined
+  try {
+    await rpc.start()
+  } catch (cause) {
+    if (options.rpcRequired) throw cause
+    options.logger.warn({ cause }, 'the RPC does not run: name another address for it')
+    return undefined
+  }
+  stops.push({ name: 'rpc', stop: () => rpc.stop() })
+  return rpcPlace(options, rpc)
 }
 
 async function startLog(

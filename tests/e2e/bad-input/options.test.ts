@@ -6,6 +6,7 @@ import { createLog } from '@kith/log'
 import { createRegistry } from '@kith/registry'
 import { createReplicator, tuningDefaults } from '@kith/replicator'
 import { createReplicationHandler, httpSource } from '@kith/replicator/http'
+import { createSerfClient, createSerfRpcServer } from '@kith/serf-rpc'
 import { createServer, defaultServerLimits } from '@kith/server'
 import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
@@ -84,6 +85,41 @@ const tables: readonly Table[] = [
       label: ['x'.repeat(256), 7],
       verifyIncoming: ['no', 0],
       verifyOutgoing: ['no', 0],
+    },
+  },
+  {
+    file: 'packages/agent/src/rpc-options.ts',
+    name: 'RpcOptions',
+    create: (options) => createAgent(options),
+    bad: {
+      rpc: [...address, '0.0.0.0:7373', 'unix:', ''],
+      rpcAuth: ['', 7],
+      rpcRequired: ['yes', 1],
+    },
+  },
+  {
+    file: 'packages/serf-rpc/src/options.ts',
+    name: 'SerfRpcServerOptions',
+    create: (options) => createSerfRpcServer({ host: {} as never, ...options }),
+    bad: {
+      host: [7, 'x'],
+      address: [...address, '0.0.0.0:7373'],
+      path: ['', 'x'.repeat(104), 7],
+      authKey: ['', 'x'.repeat(1_025), 7],
+      limits: [{ speed: 1 }, { connectionsMax: 0 }, { handshakeMs: 'x' }],
+    },
+    ports: ['logger', 'clock'],
+  },
+  {
+    file: 'packages/serf-rpc/src/options.ts',
+    name: 'SerfClientOptions',
+    create: createSerfClient,
+    bad: {
+      address: [...address, '127.0.0.1:0'],
+      path: ['', 'x'.repeat(104), 7],
+      authKey: ['', 'x'.repeat(1_025), 7],
+      ...numeric(['connectTimeoutMs', 'requestTimeoutMs', 'connectAttemptsMax', 'requestsMax']),
+      ...numeric(['reconnectDelayMs', 'reconnectDelayMsMax', 'responseBytesMax', 'recordsMax']),
     },
   },
   {

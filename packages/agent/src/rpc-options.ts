@@ -1,0 +1,78 @@
+/** Where the RPC of an agent listens, and what it wants to be shown. */
+import {
+  type Address,
+  formatAddress,
+  type OptionProblem,
+  parseAddress,
+  showValue,
+} from '@kith/interface'
+import { isLoopback } from './hosts.ts'
+
+export interface RpcOptions {
+  /**
+   * Where Serf's command and `kith` reach this agent: `host:port`, or `unix:` and the path of a
+   * socket that only the owner of the process may open. Absent: nowhere.
+   */
+  readonly rpc?: string | Address
+  /** What callers of the RPC must show first. Default: nothing, which loopback alone allows. */
+  readonly rpcAuth?: string
+  /** Whether a port that is taken ends the start; else the agent runs without. Default true. */
+  readonly rpcRequired?: boolean
+}
+
+export interface ResolvedRpc {
+  readonly rpcRequired: boolean
+  readonly rpc: Address | string | undefined
+  readonly rpcAuth: string | undefined
+}
+
+export const socketPrefix = 'unix:'
+
+/** A path stands for a socket, an address for TCP. */
+export function resolveRpc(options: RpcOptions, problems: OptionProblem[]): ResolvedRpc {
+  const { rpc: given, rpcAuth, rpcRequired = true } = options
+  if (typeof rpcRequired !== 'boolean') {
+    problems.push({ field: 'rpcRequired', got: showValue(rpcRequired), want: 'true or false' })
+  }
+  if (rpcAuth !== undefined && (typeof rpcAuth !== 'string' || rpcAuth === '')) {
+    // Never the text itself: messages end in logs.
+    problems.push({ field: 'rpcAuth', got: typeof rpcAuth, want: 'a text of at least 1 character' })
+  }
+  const rpc = readPlace(given)
+  if (given !== undefined && rpc === undefined) {
+    const want = 'host:port with a port from 0 to 65535, or unix:PATH'
+    problems.push({ field: 'rpc', got: showValue(given), want })
+  }
+  return { rpc, rpcAuth, rpcRequired }
+}
+
+function readPlace(given: string | Address | undefined): Address | string | undefined {
+  if (typeof given === 'string' && given.startsWith(socketPrefix)) {
+    const path = given.slice(socketPrefix.length)
+    return path === '' ? undefined : path
+  }
+  const address = typeof given === 'string' ? parseAddress(given) : given
+  const { host, port } = address ?? { host: '', port: -1 }
+  const fits = Number.isInteger(port) && port >= 0 && port <= 65_535
+  return typeof host === 'string' && host !== '' && fits ? { host, port } : undefined
+}
+
+/** Whoever reaches it commands the cluster, and the key travels in the clear. */
+export function rpcExposure(
+  { rpc, rpcAuth }: ResolvedRpc,
+  plaintextFits: boolean,
+): OptionProblem[] {
+  if (rpc === undefined || typeof rpc === 'string' || isLoopback(rpc.host)) return []
+  const got = showValue(formatAddress(rpc))
+  const problems: OptionProblem[] = []
+  if (!plaintextFits) {
+    const want =
+      'a loopback address unless there is a key (encrypt or keyring) or insecurePlaintext is set'
+    problems.push({ field: 'rpc', got, want })
+  }
+  if (rpcAuth === undefined) {
+    const want = `given where the RPC is not on loopback (${formatAddress(rpc)})`
+    problems.push({ field: 'rpcAuth', got: 'nothing', want })
+  }
+  return problems
+}
