@@ -58,7 +58,9 @@ describe('kith agent as a process', { timeout: 120_000 }, () => {
       'rpc',
       'pid',
     ])
-    expect(agent.lines[0]).toMatchObject({ event: 'ready', node: 'ada', rpc: null })
+    expect(agent.lines[0]).toMatchObject({ event: 'ready', node: 'ada' })
+    expect(agent.rpc).toMatch(/^127\.0\.0\.1:\d+$/)
+    expect((await startAgent('--no-rpc')).lines[0]).toMatchObject({ rpc: null })
     expect(agent.pid).toBe(agent.child.pid)
     const joined = await agent.line(({ event }) => event === 'member-join')
     const [addr, port] = agent.gossip.split(':')

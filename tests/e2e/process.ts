@@ -18,6 +18,7 @@ export interface AgentProcess {
   readonly pid: number
   readonly gossip: string
   readonly http: string
+  readonly rpc: string
   /** Everything printed on standard output, in order, the ready line first. */
   readonly lines: readonly Line[]
   /** Resolves with the first line, past or to come, that fits. */
@@ -52,7 +53,8 @@ async function exitOf(child: ChildProcess): Promise<number | string> {
 
 /** Starts `kith agent` on free ports of loopback and resolves once it is ready. */
 export async function startAgent(...args: string[]): Promise<AgentProcess> {
-  const free = ['--bind', '127.0.0.1:0', '--http', '127.0.0.1:0', '--profile', 'local']
+  const any = ['--bind', '--http', '--rpc'].flatMap((flag) => [flag, '127.0.0.1:0'])
+  const free = [...any, '--profile', 'local']
   const child = start(['agent', '--log-format', 'json', ...free, ...args])
   const lines: Line[] = []
   const waiting = new Set<(line: Line) => void>()
@@ -83,8 +85,8 @@ export async function startAgent(...args: string[]): Promise<AgentProcess> {
       throw new Error(`the agent ended with ${code}: ${await errors}`)
     }),
   ])
-  const { gossip, http, pid } = ready as unknown as { gossip: string; http: string; pid: number }
-  return { child, pid, gossip, http, lines, line, exited }
+  const { gossip, http, rpc, pid } = ready as unknown as AgentProcess
+  return { child, pid, gossip, http, rpc, lines, line, exited }
 }
 
 export interface Result {

@@ -104,6 +104,7 @@ function configOf(seat: Seat, seats: readonly Seat[], folder: string, port: numb
     node: seat.name,
     bind: gossip,
     http,
+    rpc: '127.0.0.1:0',
     data: join(folder, seat.name, 'data'),
     // Not local: it repeats each piece of news only twice, and what is missed comes seconds later.
     profile: 'lan',

@@ -80,7 +80,7 @@ export function createAgentLines(io: Io, format: LogFormat, level: LogLevel): Ag
     ready(ready) {
       holding = false
       if (format === 'json') print(jsonLine({ event: 'ready', ...ready }))
-      else say('info', {}, `${ready.node} is ready: gossip ${ready.gossip}, http ${ready.http}`)
+      else say('info', {}, readyText(ready))
       release()
     },
     member({ kind, member }) {
@@ -96,6 +96,11 @@ export function createAgentLines(io: Io, format: LogFormat, level: LogLevel): Ag
       print(jsonLine({ time: new Date().toISOString(), event: name, ...fields }))
     },
   }
+}
+
+function readyText({ node, gossip, http, rpc }: Ready): string {
+  const places = `gossip ${gossip}, http ${http}`
+  return `${node} is ready: ${rpc === null ? places : `${places}, rpc ${rpc}`}`
 }
 
 function jsonLine(fields: object): string {

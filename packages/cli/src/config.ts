@@ -33,6 +33,8 @@ export interface AgentConfig {
   readonly rejoin?: boolean | undefined
   readonly http?: string | undefined
   readonly httpAdvertise?: string | undefined
+  readonly rpc?: string | false | undefined
+  readonly rpcAuth?: string | undefined
   readonly data?: string | undefined
   /** Bounds by name; which there are is the log's to say. */
   readonly retention?: Record<string, number> | undefined
@@ -66,6 +68,14 @@ function address(portFrom: 0 | 1) {
   return z
     .string({ error })
     .refine((value) => (parseAddress(value)?.port ?? -1) >= portFrom, { error })
+}
+
+function rpc() {
+  const error = 'HOST:PORT with a port from 0 to 65535, unix:PATH, or false for none'
+  const place = z
+    .string({ error })
+    .refine((value) => /^unix:./.test(value) || (parseAddress(value)?.port ?? -1) >= 0, { error })
+  return z.union([place, z.literal(false)], { error })
 }
 
 function seed() {
@@ -121,6 +131,8 @@ const schema = z.strictObject(
     rejoin: z.boolean({ error: 'true or false' }).optional(),
     http: address(0).optional(),
     httpAdvertise: address(0).optional(),
+    rpc: rpc().optional(),
+    rpcAuth: text('a text that callers of the RPC show').optional(),
     data: text('the path of a directory').optional(),
     retention: z
       .record(z.string(), z.int({ error: 'a whole number' }), { error: 'an object of bounds' })

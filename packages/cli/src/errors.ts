@@ -43,7 +43,7 @@ export const exitCodes: ExitCodes = Object.freeze({ ok: 0, failed: 1, usage: 2, 
 
 export function exitCodeOf(cause: unknown): number {
   if (!isKithError(cause)) return exitCodes.failed
-  const unreachable = ['ERR_CLI_UNREACHABLE', 'ERR_REGISTRY_CLIENT_UNAVAILABLE']
+  const unreachable = ['ERR_CLI_UNREACHABLE', 'ERR_REGISTRY_CLIENT_UNAVAILABLE', 'ERR_RPC_CONNECT']
   if (unreachable.includes(cause.code)) return exitCodes.unreachable
   // Each part says by such a code that it was told something that cannot be.
   const usage = cause.code === 'ERR_CLI_CONFIG' || cause.code.endsWith('_OPTIONS')

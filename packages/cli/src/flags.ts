@@ -14,6 +14,25 @@ export function addressFlag(options: { anyPort: boolean }): (text: string) => Ad
   }
 }
 
+/** `HOST:PORT`, or `unix:` and a path, which is returned as the path. */
+export function rpcPlace(options: { anyPort: boolean }): (text: string) => Address | string {
+  const readAddress = addressFlag(options)
+  return (text) => {
+    if (!text.startsWith('unix:')) return readAddress(text)
+    const path = text.slice('unix:'.length)
+    return path === '' ? refuse(text, 'HOST:PORT or unix:PATH') : path
+  }
+}
+
+const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+/** Milliseconds of `1.5s`, `500ms`, `2m`: as Serf's command takes them. */
+export function durationFlag(text: string): number {
+  const [, number = '', unit = ''] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text) ?? []
+  const ms = Number(number) * (durationUnits[unit] ?? 0)
+  return number !== '' && ms >= 1 ? ms : refuse(text, 'a time as 500ms, 1.5s or 2m')
+}
+
 export function integerFlag(from: number, to: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN

@@ -30,6 +30,11 @@ export function printable(text: string): string {
   })
 }
 
+/** The same for text of several lines, which it keeps. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n')
+}
+
 /** Rows in columns, two spaces apart; the last column is not padded. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = []

@@ -25,7 +25,7 @@ describe('flags', () => {
     [['agent', '--tag', 'novalue'], '--tag <name=value>', 'NAME=VALUE, got "novalue"'],
     [['agent', '--service', 'web'], '--service <name:port>', 'NAME:PORT with a port'],
     [['agent', '--profile', 'fast'], '--profile <profile>', 'Allowed choices are lan, wan, local'],
-    [['agent', '--rpc', '127.0.0.1:7373'], "unknown option '--rpc'", ''],
+    [['agent', '--rpc', 'unix:'], '--rpc <address>', 'HOST:PORT or unix:PATH'],
     [['log', 'read', '--from', '-1'], '--from <where>', 'an offset, earliest, latest or a time'],
     [['log', 'read', '--limit', '1.5'], '--limit <count>', 'an integer from 1 to'],
     [['members', '--format', 'yaml'], '--format <format>', 'text, json'],

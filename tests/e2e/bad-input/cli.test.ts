@@ -20,6 +20,12 @@ const http = [...addresses.filter((one) => one !== ''), 'ftp://x/', 'http://', '
 const from = [...wholes, 'first', '2026-13-01', '12:00']
 const query = { '--http-addr': http, '--format': ['yaml', 'JSON', ''] }
 
+const rpc = {
+  '--rpc-addr': [...addresses, '127.0.0.1:0', 'unix:'],
+  '--rpc-auth': [''],
+  '--format': ['yaml', 'JSON', ''],
+}
+
 /** Bad values for each flag that takes one, by command. */
 const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   agent: {
@@ -31,6 +37,7 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     '--snapshot': ['', 'FOLDER', 'FOLDER/file', 'FOLDER/none/x'],
     '--http': [...addresses, '0.0.0.0:0'],
     '--http-advertise': [...addresses, '0.0.0.0:1', '[::]:1'],
+    '--rpc': [...addresses, 'unix:', '0.0.0.0:0'],
     '--data': ['', 'FOLDER/file'],
     '--retain': ['', 'bytesMax', 'bytesMax=-1', 'bytesMax=1e9', 'days=7', 'checkMs=9'],
     '--tag': ['novalue', '=x', '', 'kith.v=2', `x=${'y'.repeat(600)}`],
@@ -44,7 +51,31 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     '--log-format': ['xml', ''],
   },
   keygen: {},
-  members: query,
+  members: {
+    ...rpc,
+    '--http-addr': http,
+    '--tag': ['novalue', '=x', ''],
+    '--name': [''],
+    '--status': [''],
+    '--role': [''],
+  },
+  join: rpc,
+  leave: rpc,
+  'force-leave': rpc,
+  event: rpc,
+  query: {
+    ...rpc,
+    '--node': [''],
+    '--tag': ['novalue', '=x', ''],
+    '--timeout': ['', '5', '0s', '-1s', '1d', 'x', '99999999999s'],
+    '--relay-factor': [...wholes, '256'],
+  },
+  keys: { ...rpc, '--install': [''], '--use': [''], '--remove': [''] },
+  tags: { ...rpc, '--set': ['novalue', '=x', ''], '--delete': [''] },
+  rtt: rpc,
+  info: rpc,
+  monitor: { ...rpc, '--log-level': ['loud', 'INFO', ''] },
+  reachability: rpc,
   services: query,
   resolve: { ...query, '--tag': ['', 'x'.repeat(129)], '--limit': [...wholes, '0', '10001'] },
   'log append': {
@@ -70,6 +101,7 @@ const optionOf: Readonly<Record<string, string>> = {
   '--snapshot': 'snapshot',
   '--http': 'http',
   '--http-advertise': 'httpAdvertise',
+  '--rpc': 'rpc',
   '--data': 'data',
   '--retain': 'retention.',
   '--tag': 'tags',
@@ -78,7 +110,16 @@ const optionOf: Readonly<Record<string, string>> = {
   '--keyring': 'keyring',
 }
 /** Free ports, so that what is refused late disturbs nobody. */
-const quiet = ['--bind', '127.0.0.1:0', '--http', '127.0.0.1:0', '--log-level', 'error']
+const quiet = [
+  '--bind',
+  '127.0.0.1:0',
+  '--http',
+  '127.0.0.1:0',
+  '--rpc',
+  '127.0.0.1:0',
+  '--log-level',
+  'error',
+]
 
 async function commandsOf(path: readonly string[]): Promise<[string, readonly string[]][]> {
   const { out } = await kith([...path, '--help'])
@@ -117,7 +158,7 @@ describe('flags', () => {
   })
 
   it.each([
-    [['agent', '--rpc=127.0.0.1:1'], '--rpc'],
+    [['agent', '--no-rpc=yes'], '--no-rpc'],
     [['agent', '--insecure-plaintext=yes'], '--insecure-plaintext'],
     [['agent', '--script-checks=yes'], '--script-checks'],
     [['agent', 'extra'], 'extra'],
@@ -155,6 +196,8 @@ describe('the configuration file', () => {
     rejoin: ['yes', 1],
     http: [...address, '0.0.0.0:80'],
     httpAdvertise: [...address, '0.0.0.0:1'],
+    rpc: [...address, 'unix:', true, '0.0.0.0:7373'],
+    rpcAuth: ['', 7],
     data: ['', 7],
     retention: [[], 5, { bytesMax: '5' }, { bytesMax: -1 }, { days: 7 }],
     tags: [[], { role: 5 }, { 'kith.v': '2' }, 'a=b'],
@@ -196,7 +239,7 @@ describe('the configuration file', () => {
 
   it.each(rows)('$key: $shown is refused by name with exit code 2', async ({ key, value }) => {
     const file = join(folder, 'config.json')
-    const rest = { bind: '127.0.0.1:0', http: '127.0.0.1:0', logLevel: 'error' }
+    const rest = { bind: '127.0.0.1:0', http: '127.0.0.1:0', rpc: '127.0.0.1:0', logLevel: 'error' }
     await writeFile(file, JSON.stringify({ ...rest, [key]: value }))
     const run = await kith(['agent', '--config', file])
     expect(run.code, run.err).toBe(2)

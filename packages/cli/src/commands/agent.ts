@@ -14,6 +14,7 @@ import {
   addText,
   keyFlag,
   labelFlag,
+  rpcPlace,
   type ServiceFlag,
   textFlag,
 } from '../flags.ts'
@@ -37,6 +38,7 @@ interface AgentFlags {
   readonly rejoin?: true
   readonly http?: Address
   readonly httpAdvertise?: Address
+  readonly rpc?: Address | string | false
   readonly data?: string
   readonly retain?: Record<string, number>
   readonly tag?: Record<string, string>
@@ -68,6 +70,12 @@ export function agentCommand(io: Io, done: (code: number) => void): Command {
     .option('--rejoin', 'look for those remembered also after a leave')
     .option('--http <host:port>', 'where HTTP listens; default 127.0.0.1:7947', anyPort)
     .option('--http-advertise <host:port>', 'where others reach it', anyPort)
+    .option(
+      '--rpc <address>',
+      "where Serf's RPC listens, HOST:PORT or unix:PATH; default 127.0.0.1:7373",
+      rpcPlace({ anyPort: true }),
+    )
+    .option('--no-rpc', 'let the RPC listen nowhere')
     .option('--data <dir>', 'where the log is kept; default: in memory only')
     .option('--retain <bound=number>', 'keep so much of the log (again for more)', addBound)
     .option('--tag <name=value>', 'tell all members something (again for more)', addTag)
@@ -85,7 +93,7 @@ export function agentCommand(io: Io, done: (code: number) => void): Command {
       const config = flags.config === undefined ? {} : await loadConfig(flags.config)
       const format = flags.logFormat ?? config.logFormat ?? 'pretty'
       const lines = createAgentLines(io, format, flags.logLevel ?? config.logLevel ?? 'info')
-      const options = mergeOptions(flags, config)
+      const options = mergeOptions(flags, config, io)
       const scripts = flags.scriptChecks ?? config.scriptChecks ?? false
       done(await runAgent(scripts ? await withScripts(options) : options, lines, io))
     })
@@ -103,13 +111,14 @@ async function withScripts(options: AgentOptions): Promise<AgentOptions> {
 }
 
 /** Flags win over the file, the file over the defaults of the command. */
-function mergeOptions(flags: AgentFlags, config: AgentConfig): AgentOptions {
+function mergeOptions(flags: AgentFlags, config: AgentConfig, io: Io): AgentOptions {
   const merged: { [Name in keyof AgentOptions]?: AgentOptions[Name] | undefined } = {
     name: flags.node ?? config.node ?? hostName(),
     bind: flags.bind ?? config.bind ?? '127.0.0.1:7946',
     http: flags.http ?? config.http ?? '127.0.0.1:7947',
     advertise: flags.advertise ?? config.advertise,
     httpAdvertise: flags.httpAdvertise ?? config.httpAdvertise,
+    ...rpcSettings(flags, config, io),
     join: flags.join ?? config.join,
     discovery: flags.discover ?? config.discover,
     snapshot: flags.snapshot ?? config.snapshot,
@@ -131,6 +140,24 @@ function mergeOptions(flags: AgentFlags, config: AgentConfig): AgentOptions {
     Object.entries(merged).filter(([, value]) => value !== undefined),
   ) as AgentOptions
 }
+
+/** The default port is no condition: another agent of this machine may have it already. */
+function rpcSettings(
+  { rpc: flag }: AgentFlags,
+  { rpc: configured, rpcAuth }: AgentConfig,
+  io: Io,
+): Pick<{ [Name in keyof AgentOptions]?: AgentOptions[Name] | undefined }, RpcSetting> {
+  const given = flag ?? configured
+  if (given === false) return {}
+  const place = typeof given === 'string' && flag !== undefined ? `unix:${given}` : given
+  return {
+    rpc: place ?? '127.0.0.1:7373',
+    rpcRequired: given !== undefined,
+    rpcAuth: io.env['KITH_RPC_AUTH'] || rpcAuth,
+  }
+}
+
+type RpcSetting = 'rpc' | 'rpcRequired' | 'rpcAuth'
 
 function hostName(): string {
   return (
@@ -164,6 +191,8 @@ async function runAgent(options: AgentOptions, lines: AgentLines, io: Io): Promi
     await start(agent, options, lines, starting.signal)
     const lost = await Promise.race([asked, agent.ended])
     if (lost !== undefined) throw lost
+    // Somebody made it leave over the RPC, and it has stopped by itself.
+    if (signals === 0) return 0
     lines.logger.info({}, 'leaving the cluster; a second signal stops at once')
     return 0
   } catch (cause) {
@@ -191,7 +220,7 @@ async function start(
     node: agent.name,
     gossip: formatAddress(agent.gossip.address),
     http: formatAddress(agent.httpAddress),
-    rpc: null,
+    rpc: agent.rpcAddress ?? null,
     pid: process.pid,
   })
   // Both in one turn, so that no change falls between what is and what comes.
