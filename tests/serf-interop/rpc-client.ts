@@ -2,7 +2,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createSerfClient, estimateRttMs, type SerfClient, type SerfEvent } from '@kith/serf-rpc'
+import { estimatedRttMs } from '@kith/interface'
+import { createSerfClient, type SerfClient, type SerfEvent } from '@kith/serf-rpc'
 import { expect } from 'vitest'
 import type { Crew } from './support/crew.ts'
 import { within } from './support/process.ts'
@@ -198,7 +199,7 @@ async function keys(client: SerfClient): Promise<void> {
 async function coordinates(client: SerfClient): Promise<void> {
   const [ada, ben] = await Promise.all([client.coordinate('ada'), client.coordinate('ben')])
   expect(ada?.vector).toHaveLength(8)
-  if (ada && ben) expect(estimateRttMs(ada, ben)).toBeGreaterThan(0)
+  if (ada && ben) expect(estimatedRttMs(ada, ben)).toBeGreaterThan(0)
   expect(await client.coordinate('nobody')).toBeUndefined()
 }
 

@@ -21,12 +21,15 @@ export interface KithOptions {
 export interface KithParty extends Party {
   /** `host:port` of its HTTP API. */
   readonly http: string
+  /** `host:port` of its RPC. */
+  readonly rpc: string
 }
 
 interface Ready {
   readonly event: string
   readonly gossip: string
   readonly http: string
+  readonly rpc: string
 }
 
 interface MembersAnswer {
@@ -37,7 +40,7 @@ export async function startKith(options: KithOptions, track: Track): Promise<Kit
   const { name, tags = {}, encrypt } = options
   const lines: string[] = []
   const flags = [
-    ...['--node', name, '--http', '127.0.0.1:0', '--log-format', 'json'],
+    ...['--node', name, '--http', '127.0.0.1:0', '--rpc', '127.0.0.1:0', '--log-format', 'json'],
     ...Object.entries(tags).flatMap(([key, value]) => ['--tag', `${key}=${value}`]),
     ...(encrypt === undefined ? [] : ['--encrypt', encrypt]),
   ]
@@ -59,7 +62,7 @@ export async function startKith(options: KithOptions, track: Track): Promise<Kit
       () => first() !== undefined,
       () => own,
     )
-    ready = first() ?? { event: '', gossip: '', http: '' }
+    ready = first() ?? { event: '', gossip: '', http: '', rpc: '' }
     lines.push(...own)
     own.push = (...more: string[]) => lines.push(...more)
   }
@@ -71,6 +74,9 @@ export async function startKith(options: KithOptions, track: Track): Promise<Kit
     },
     get http() {
       return ready.http
+    },
+    get rpc() {
+      return ready.rpc
     },
     lines,
     async members() {
