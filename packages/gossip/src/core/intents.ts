@@ -14,11 +14,13 @@ export function handleLeaveIntent(state: State, message: LeaveIntent): boolean {
   if (!witness(state.clock, lamportTime, state.now)) return refuseTime(state)
   const row = state.members.get(node)
   if (row === undefined) return rememberIntent(state, 'leave', node, lamportTime)
-  if (lamportTime <= row.statusTime) return false
-  if (node === state.name && state.phase === 'active') {
+  // Of an earlier life, whose time the join of this one may have taken for free; see below.
+  const ofUs = node === state.name && state.phase === 'active'
+  if (ofUs && lamportTime >= row.statusTime) {
     announceJoin(state)
     return false
   }
+  if (lamportTime <= row.statusTime) return false
   row.statusTime = lamportTime
   const { status } = row.snapshot
   if (status === 'alive') setStatus(state, row, 'leaving')
@@ -27,12 +29,19 @@ export function handleLeaveIntent(state: State, message: LeaveIntent): boolean {
   return true
 }
 
-export function handleJoinIntent(state: State, message: JoinIntent): boolean {
+/**
+ * A member that left and came back through somebody who had not heard its leave may join at the
+ * time of that leave. The join is then the later one: in one life they never have the same time.
+ * `said` is false where an exchange of states only implies the join: a leaving member's time looks
+ * the same there.
+ */
+export function handleJoinIntent(state: State, message: JoinIntent, said = true): boolean {
   const { lamportTime, node } = message
   if (!witness(state.clock, lamportTime, state.now)) return refuseTime(state)
   const row = state.members.get(node)
-  if (row === undefined) return rememberIntent(state, 'join', node, lamportTime)
-  if (lamportTime <= row.statusTime) return false
+  if (row === undefined) return rememberIntent(state, 'join', node, lamportTime, said)
+  const back = said && lamportTime === row.statusTime && row.snapshot.status === 'leaving'
+  if (lamportTime <= row.statusTime && !back) return false
   row.statusTime = lamportTime
   if (row.snapshot.status === 'leaving') setStatus(state, row, 'alive')
   if (node !== state.name || state.phase !== 'active') return true
@@ -77,13 +86,17 @@ function rememberIntent(
   kind: 'join' | 'leave',
   name: string,
   lamportTime: bigint,
+  said = true,
 ): boolean {
   if (!nameIsFit(name)) {
     count(state, 'nameUnfit')
     return false
   }
   const known = state.recentIntents.get(name)
-  if (known !== undefined && lamportTime <= known.lamportTime) return false
+  if (known !== undefined && lamportTime <= known.lamportTime) {
+    const back = said && kind === 'join' && known.kind === 'leave'
+    if (!back || lamportTime < known.lamportTime) return false
+  }
   if (known === undefined && state.recentIntents.size >= state.timings.recentIntentsMax) {
     count(state, 'recentIntentsFull')
     return false

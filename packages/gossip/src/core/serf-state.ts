@@ -63,7 +63,7 @@ function mergeTimes(state: State, remote: StateReader): void {
     handleLeaveIntent(state, { kind: 'leaveIntent', lamportTime: time + 1n, node, prune: false })
   }
   remote.eachTime((node, lamportTime) => {
-    if (!left.has(node)) handleJoinIntent(state, { kind: 'joinIntent', lamportTime, node })
+    if (!left.has(node)) handleJoinIntent(state, { kind: 'joinIntent', lamportTime, node }, false)
   })
 }
 

@@ -70,13 +70,48 @@ describe('intents', () => {
     core.tellSerf(leave('m', 5n))
     expect(core.status('m')).toBe('leaving')
     core.tellSerf(leave('m', 5n))
-    core.tellSerf(join('m', 5n))
+    core.tellSerf(join('m', 4n))
     expect(core.status('m')).toBe('leaving')
     core.tellSerf(join('m', 6n))
     expect(core.status('m')).toBe('alive')
     // The join says all that the leave before it could.
     expect(queued(core)).toEqual([1, 0, 0])
     expect(core.events.map(({ event: { kind } }) => kind)).toEqual(['join', 'join'])
+  })
+
+  it('GOS-200 of a leave and a join at one time the join is the later one, in either order', () => {
+    const core = new Core()
+    core.know('m', 'n')
+    core.tellSerf(leave('m', 5n))
+    core.tellSerf(join('m', 5n))
+    core.tellSerf(join('n', 5n))
+    core.tellSerf(leave('n', 5n))
+    expect([core.status('m'), core.status('n')]).toEqual(['alive', 'alive'])
+    // Both joins are passed on, and the leave of one of them no more.
+    expect(queued(core)).toEqual([2, 0, 0])
+    core.tellSerf(leave('later', 5n))
+    core.tellSerf(join('later', 5n))
+    core.know('later')
+    expect(core.status('later')).toBe('alive')
+  })
+
+  it('GOS-200 the times of an exchange end no leave that is under way', () => {
+    const core = new Core()
+    core.know('m')
+    core.tellSerf(leave('m', 5n))
+    merge(core, { lamportTime: 6n, statusTimes: new Map([['m', 5n]]) })
+    expect(core.status('m')).toBe('leaving')
+  })
+
+  it('GOS-200 a leave of an earlier life at the time of our join is contradicted', () => {
+    const core = new Core()
+    core.know('a')
+    core.tellSerf(leave(selfName, 9n))
+    core.tellSerf(leave(selfName, 10n))
+    core.advanceTo(1000)
+    const said = core.sentOf('user').map(({ message }) => message.message)
+    expect(said.at(-1)).toMatchObject({ node: selfName, lamportTime: 11n })
+    expect(core.status(selfName)).toBe('alive')
   })
 
   it('GOS-68 leaving then dead is left, whoever found it', () => {
