@@ -1,8 +1,10 @@
 /** Lifeguard's doubt of oneself: 0 is healthy, each step slows our own probing by one interval. */
+import { uses } from './detector.ts'
 import type { State } from './state.ts'
 
 /** Clamped to what `awarenessFactorMax` allows. */
 export function applyAwareness(state: State, delta: number): void {
+  if (!uses(state, 'awareness')) return
   const highest = state.timings.awarenessFactorMax - 1
   state.awareness = Math.min(highest, Math.max(0, state.awareness + delta))
 }

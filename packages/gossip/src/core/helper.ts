@@ -5,6 +5,7 @@ import type { Address } from '@kith/interface'
 import { untold } from './announce.ts'
 import { sendWithNews } from './broadcasts.ts'
 import { cancel, schedule } from './deadlines.ts'
+import { uses } from './detector.ts'
 import { ownPayload } from './locating.ts'
 import { hasRoom, hasSpareRoom } from './sending.ts'
 import { pingFor } from './probe.ts'
@@ -26,7 +27,8 @@ export function handlePing(state: State, message: PingMessage, from: Address): v
   const room = known && !justPaused(state) ? hasRoom(state) : hasSpareRoom(state)
   if (!room || (!known && !admitStranger(state))) return count(state, 'acksShed')
   // Whoever is pinged by somebody it gave up says so: only its subject can put that right.
-  const beside = known ? [...accusation(state, sourceNode), ...untold(state, entry)] : []
+  const accused = known && uses(state, 'own') ? accusation(state, sourceNode) : []
+  const beside = known ? [...accused, ...untold(state, entry)] : []
   sendWithNews(state, to, { kind: 'ack', sequenceNumber, payload: ownPayload(state) }, beside)
   pingedBy(state, message)
 }

@@ -8,6 +8,7 @@ import { untold } from './announce.ts'
 import { applyAwareness, scaledProbeIntervalMs, scaledProbeTimeoutMs } from './awareness.ts'
 import { sendBare, sendWithNews } from './broadcasts.ts'
 import { cancel, schedule } from './deadlines.ts'
+import { uses } from './detector.ts'
 import type { Input, ProbeReport } from './input.ts'
 import { measured } from './locating.ts'
 import { hasRoom } from './sending.ts'
@@ -94,7 +95,9 @@ function startProbe(state: State, entry: Entry): void {
   }
   count(state, 'probes')
   const ping = pingFor(state, entry.name, sequenceNumber)
-  if (entry.state === 'alive') return sendWithNews(state, entry.address, ping, beside)
+  if (entry.state === 'alive' || !uses(state, 'buddy')) {
+    return sendWithNews(state, entry.address, ping, beside)
+  }
   const { incarnation, name: node } = entry
   const suspect = { kind: 'suspect', incarnation, node, from: state.name } as const
   sendBare(state, entry.address, [encodeMessage(ping), encodeMessage(suspect)], entry)
@@ -139,7 +142,7 @@ export function probeTimeout(state: State): void {
   })
   for (const helper of helpers) {
     if (!hasRoom(state)) break
-    const nack = helper.versions[1] >= 4
+    const nack = helper.versions[1] >= 4 && uses(state, 'awareness')
     if (nack) probe.nacksExpected += 1
     probe.helpers += 1
     sendWithNews(state, helper.address, {

@@ -2,6 +2,7 @@
 import { applyAwareness } from './awareness.ts'
 import { announceSelf } from './announce.ts'
 import { schedule } from './deadlines.ts'
+import { uses } from './detector.ts'
 import { count, emitEvent } from './state.ts'
 import type { Entry, State } from './state.ts'
 import { memberRefreshed } from './view.ts'
@@ -67,7 +68,7 @@ function refuteNow(state: State, entry: Entry, accused: number, from: string | u
  */
 export function answerStale(state: State, entry: Entry): void {
   if (entry.name !== state.name || entry.state !== 'alive' || state.phase !== 'active') return
-  if (state.broadcasts.byAbout.has(state.name)) return
+  if (state.broadcasts.byAbout.has(state.name) || !uses(state, 'own')) return
   if (state.now - state.answeredStaleAt < state.timings.probeIntervalMs) return
   state.answeredStaleAt = state.now
   count(state, 'accusationsStale')

@@ -16,6 +16,7 @@ import { createCoordinates } from './coordinates.ts'
 import type { Coordinates } from './coordinates.ts'
 import { createDeadlines } from './deadlines.ts'
 import type { Deadlines, Timer } from './deadlines.ts'
+import type { Detector } from './detector.ts'
 import type { GossipEvent, Output } from './input.ts'
 import { createPace } from './pace.ts'
 import type { Pace } from './pace.ts'
@@ -257,6 +258,8 @@ export interface Policy {
   readonly veto?: ((members: readonly Member[]) => string | undefined) | undefined
   /** A vote is held when somebody else is seen under our name. Default true. */
   readonly votes?: boolean | undefined
+  /** Parts of the detector to do without; absent: none. */
+  readonly detector?: Detector | undefined
 }
 
 export interface CoreOptions {

@@ -11,6 +11,7 @@ import { forceLeave, leave, leaveEnded, setTags, start, waitEnded } from './comm
 import { voteOnName } from './conflict-vote.ts'
 import { earliest, postpone, takeDue } from './deadlines.ts'
 import { suspicionEnded } from './dead.ts'
+import { uses } from './detector.ts'
 import { gossipTick } from './gossip.ts'
 import { helperTimeout } from './helper.ts'
 import type { Command, Input, Output } from './input.ts'
@@ -119,7 +120,7 @@ function runDue(state: State): void {
 function doubtOwnClock(state: State): void {
   const due = Math.max(earliest(state.deadlines)?.at ?? state.now, state.pausedAt)
   const lateMs = state.now - due
-  if (lateMs <= state.timings.probeTimeoutMs) return
+  if (lateMs <= state.timings.probeTimeoutMs || !uses(state, 'own')) return
   postpone(state.deadlines, lateMs, waitsForOthers)
   applyAwareness(state, 1)
   state.pausedAt = state.now

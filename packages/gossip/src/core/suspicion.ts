@@ -1,6 +1,7 @@
 /** How long a suspect has to answer: Lifeguard's timer, shortened by every new accuser. */
 import { cancel, schedule } from './deadlines.ts'
 import type { Timer } from './deadlines.ts'
+import { uses } from './detector.ts'
 import type { Entry, State, Suspicion, Task } from './state.ts'
 
 /** The least time for a cluster of `members`, memberlist's integer arithmetic included. */
@@ -31,7 +32,8 @@ export function startSuspicion(state: State, entry: Entry, from: string): void {
   const { suspicionFactor, suspicionMaxFactor, probeIntervalMs } = state.timings
   const minMs = suspicionMinMs(suspicionFactor, state.ring.length, probeIntervalMs)
   const maxMs = suspicionMaxFactor * minMs
-  const needed = confirmationsNeeded(suspicionFactor, state.ring.length)
+  const confirmable = uses(state, 'suspicion')
+  const needed = confirmable ? confirmationsNeeded(suspicionFactor, state.ring.length) : 0
   const lasts = needed < 1 ? minMs : maxMs
   entry.suspicion = {
     startedAt: state.now,
@@ -50,6 +52,7 @@ export function startSuspicion(state: State, entry: Entry, from: string): void {
  */
 function setTimers(state: State, entry: Entry, endsAt: number): readonly Timer<Task>[] {
   const { probeTimeoutMs, gossipIntervalMs } = state.timings
+  if (!uses(state, 'own')) return [schedule(state.deadlines, endsAt, { kind: 'suspicion', entry })]
   const asksAt = Math.max(state.now, endsAt - probeTimeoutMs)
   const at = Math.max(endsAt, state.now + gossipIntervalMs / 2)
   return [
