@@ -130,7 +130,7 @@ async function assemble(
     version: agentVersion(),
     log,
     membership: gossip,
-    registry: registryPort(registry, options.data !== undefined),
+    registry: registryPort(registry, gossip, options.data !== undefined),
     replication: handler,
     lag: () => replicator.lag(),
     unready: () => unready(gossip, stopping),
@@ -150,7 +150,11 @@ async function assemble(
 }
 
 /** What is registered over HTTP stays over restarts, where there is a place to keep it. */
-function registryPort(registry: Registry, persist: boolean): ServerParts['registry'] {
+function registryPort(
+  registry: Registry,
+  gossip: Gossip,
+  persist: boolean,
+): ServerParts['registry'] {
   return {
     register: (service) => registry.register(service, { persist }),
     deregister: (id) => registry.deregister(id),
@@ -159,6 +163,8 @@ function registryPort(registry: Registry, persist: boolean): ServerParts['regist
     setCheck: (id, status, output) => registry.setCheck(id, status, output),
     services: () => registry.services(),
     resolve: (service, wanted) => registry.resolve(service, wanted),
+    watch: (service, wanted) => registry.watch(service, wanted),
+    rtt: (from, to) => gossip.rtt(from, to),
   }
 }
 

@@ -17,7 +17,14 @@ export type { TcpCheckOptions } from './checks/tcp.ts'
 export { ttlCheck } from './checks/ttl.ts'
 export type { TtlCheckOptions } from './checks/ttl.ts'
 export { createRegistryClient } from './client/client.ts'
-export type { RegistryClient, RegistryClientOptions } from './client/client.ts'
+export type {
+  KnownService,
+  RegistryClient,
+  RegistryClientCallOptions,
+  RegistryClientEvents,
+  RegistryClientOptions,
+  RegistryClientUseOptions,
+} from './client/types.ts'
 export type { Counters } from './core/types.ts'
 export { RegistryError } from './errors.ts'
 export type { RegistryErrorCode, RegistryErrorDetails } from './errors.ts'

@@ -28,6 +28,8 @@ export interface ServerCounters {
   readers: number
   /** Those of them with `follow`. */
   followers: number
+  /** Answers that follow a service, now. */
+  watchers: number
   verifying: boolean
 }
 
@@ -41,6 +43,7 @@ export function createCounters(): ServerCounters {
     recordsRead: 0,
     readers: 0,
     followers: 0,
+    watchers: 0,
     verifying: false,
   }
 }

@@ -12,6 +12,7 @@ export type {
   RegistryPort,
   ReplicationOperation,
   ReplicationPort,
+  ResolvePortOptions,
   ServerParts,
   ServiceRegistration,
 } from './ports.ts'

@@ -32,6 +32,13 @@ export interface ServerLimits {
   readonly readersMax: number
   /** Readers with `follow` at a time. Default 128. */
   readonly followersMax: number
+  /** Answers that follow a service at a time. Default 512. */
+  readonly watchersMax: number
+  /**
+   * Whoever follows a service hears something at least this often: an empty line where nothing
+   * changed. Default 5 000.
+   */
+  readonly watchBeatMs: number
   /** A request must have arrived whole within this. Default 60 000. */
   readonly requestTimeoutMs: number
   /** The head of a request must have arrived within this. Default 10 000. */
@@ -68,6 +75,8 @@ export const defaultServerLimits: ServerLimits = Object.freeze({
   connectionsMax: 1024,
   readersMax: 256,
   followersMax: 128,
+  watchersMax: 512,
+  watchBeatMs: 5_000,
   requestTimeoutMs: 60_000,
   headersTimeoutMs: 10_000,
   writeTimeoutMs: 60_000,

@@ -68,10 +68,22 @@ export interface RegistryPort {
   setCheck(checkId: string, status: CheckStatus, output?: string): void
   /** Instances by service name. */
   services(): ReadonlyMap<string, number>
-  resolve(
+  resolve(service: string, options?: ResolvePortOptions): readonly ServiceInstance[]
+  /** What `resolve` gives now, then after each change, until the signal aborts. */
+  watch(
     service: string,
-    options?: { passing?: boolean; tags?: string[]; limit?: number },
-  ): readonly ServiceInstance[]
+    options: ResolvePortOptions & { signal: AbortSignal },
+  ): AsyncIterable<readonly ServiceInstance[]>
+  /** Milliseconds between two members; undefined where nobody measured them. */
+  rtt(from: string, to: string): number | undefined
+}
+
+export interface ResolvePortOptions {
+  readonly passing?: boolean
+  readonly tags?: string[]
+  readonly limit?: number
+  /** The member from which the distance orders the instances. */
+  readonly near?: string
 }
 
 export type ReplicationOperation = 'hello' | 'pull' | 'chain' | 'fetch'

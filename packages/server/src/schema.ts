@@ -29,6 +29,8 @@ export interface ResolveQuery {
   readonly passing?: boolean | undefined
   readonly tag?: string[] | undefined
   readonly limit?: number | undefined
+  readonly near?: string | undefined
+  readonly follow?: boolean | undefined
 }
 
 export interface RecordLine {
@@ -139,6 +141,8 @@ export const resolveQuery: Schema<ResolveQuery> = z.strictObject({
     })
     .optional(),
   limit: wholeText(1, 10_000).optional(),
+  near: text(1, 128).optional(),
+  follow: flagText().optional(),
 })
 
 export const noQuery: Schema<object> = z.strictObject({})

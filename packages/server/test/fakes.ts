@@ -127,6 +127,16 @@ export function fakeRegistry(): RegistryPort & {
 } {
   const held = new Map<string, ServiceInstance>()
   const checks: unknown[] = []
+  let wake = deferred<void>()
+  const changed = (): void => {
+    wake.resolve()
+    wake = deferred<void>()
+  }
+  const resolve: RegistryPort['resolve'] = (service, { tags = [] } = {}) =>
+    [...held.values()].filter(
+      (instance) =>
+        instance.service === service && tags.every((tag) => instance.tags.includes(tag)),
+    )
   return {
     held,
     checks,
@@ -144,12 +154,14 @@ export function fakeRegistry(): RegistryPort & {
         version: 1,
       }
       held.set(given.id, instance)
+      changed()
       return Promise.resolve(instance)
     },
     deregister(id) {
       if (!held.delete(id)) {
         return Promise.reject(new KithError('ERR_REGISTRY_UNKNOWN_INSTANCE', `no instance ${id}`))
       }
+      changed()
       return Promise.resolve()
     },
     async maintain(reason, id) {
@@ -163,11 +175,17 @@ export function fakeRegistry(): RegistryPort & {
     },
     setCheck: (...call) => void checks.push(call),
     services: () => new Map([...held.values()].map(({ service }) => [service, 1])),
-    resolve: (service, { tags = [] } = {}) =>
-      [...held.values()].filter(
-        (instance) =>
-          instance.service === service && tags.every((tag) => instance.tags.includes(tag)),
-      ),
+    resolve,
+    async *watch(service, { signal, ...options }) {
+      const gone = deferred<void>()
+      signal.addEventListener('abort', () => gone.resolve(), { once: true })
+      while (!signal.aborted) {
+        const changed = wake.promise
+        yield resolve(service, options)
+        await Promise.race([changed, gone.promise])
+      }
+    },
+    rtt: (_from, to) => (to === 'alpha' ? 3.5 : undefined),
   }
 }
 

@@ -106,6 +106,16 @@ describe('status, members and figures', () => {
   })
 })
 
+async function* linesOf(answer: Response): AsyncGenerator<string> {
+  let text = ''
+  for await (const chunk of (answer.body ?? []) as AsyncIterable<Uint8Array>) {
+    text += Buffer.from(chunk).toString()
+    const lines = text.split('\n')
+    text = lines.pop() ?? ''
+    yield* lines
+  }
+}
+
 describe('services and checks', () => {
   it('registers, resolves by tag and deregisters', async () => {
     bench = await startServer()
@@ -129,6 +139,36 @@ describe('services and checks', () => {
     })
     expect((await fetch(`${url}/v1/services/web-1`, { method: 'DELETE' })).status).toBe(204)
     expect((await fetch(`${url}/v1/services/web-1`, { method: 'DELETE' })).status).toBe(404)
+  })
+
+  it('orders by distance and says how far each member is', async () => {
+    bench = await startServer()
+    await bench.registry.register({ service: 'web', id: 'web-1', port: 8080 })
+    const near = await (await fetch(`${bench.url}/v1/services/web?near=beta`)).json()
+    expect(near).toMatchObject({ instances: [{ id: 'web-1' }], distances: { alpha: 3.5 } })
+  })
+
+  it('follows a service: each state as a line, and empty lines in between', async () => {
+    bench = await startServer({ watchBeatMs: 50, watchersMax: 1 })
+    const { url, registry } = bench
+    const gone = new AbortController()
+    const answer = await fetch(`${url}/v1/services/web?follow=true`, { signal: gone.signal })
+    expect(answer.headers.get('content-type')).toBe('application/x-ndjson')
+    const lines = linesOf(answer)
+    const next = async (): Promise<string> => (await lines.next()).value ?? 'the end'
+    expect(JSON.parse(await next())).toEqual({ service: 'web', instances: [] })
+    expect(await next()).toBe('')
+    await registry.register({ service: 'web', id: 'web-1', port: 8080 })
+    let line = ''
+    while (line === '') line = await next()
+    expect(JSON.parse(line)).toMatchObject({ service: 'web', instances: [{ id: 'web-1' }] })
+    const second = await fetch(`${url}/v1/services/web?follow=true`)
+    expect([second.status, (await problem(second)).code]).toEqual([429, 'ERR_SERVER_BUSY'])
+    gone.abort()
+    await expect(next()).rejects.toThrow()
+    const free = async (): Promise<boolean> =>
+      (await (await fetch(`${url}/metrics`)).text()).includes('kith_http_watchers 0\n')
+    while (!(await free()));
   })
 
   it('holds an instance, or all of the member, back and gives it back', async () => {
@@ -211,6 +251,7 @@ describe('stop', () => {
     const { url, replication, server } = started
     const pull = fetch(`${url}/v1/replication/pull`, { method: 'POST', body: 'x' })
     const follow = await fetch(`${url}/v1/log/records?follow=true`)
+    const watch = await fetch(`${url}/v1/services/web?follow=true`)
     const agent = new Agent({ keepAlive: true })
     await once(httpRequest(`${url}/livez`, { agent }).end(), 'response')
     const half = connect(Number(new URL(url).port), '127.0.0.1')
@@ -222,6 +263,7 @@ describe('stop', () => {
     expect(performance.now() - from).toBeLessThan(3000)
     expect(await (await pull).text()).toBe('nothing new')
     expect(await follow.text()).toBe('')
+    expect(await watch.text()).toBe('{"service":"web","instances":[]}\n')
     await expect(fetch(`${url}/livez`)).rejects.toThrow()
     agent.destroy()
     half.destroy()

@@ -165,6 +165,8 @@ const rows: Readonly<Record<string, readonly Bad[]>> = {
     unknownQuery('/v1/services/web'),
     ...queries('/v1/services/web', {
       passing: ['yes', ''],
+      follow: ['yes', '', '1'],
+      near: ['', 'x'.repeat(129)],
       tag: ['', 'x'.repeat(129)],
       limit: [...wholes, '0', '10001'],
     }),

@@ -3,7 +3,7 @@ import { createAgent } from '@kith/agent'
 import { createGossip, profiles } from '@kith/gossip'
 import { isKithError } from '@kith/interface'
 import { createLog } from '@kith/log'
-import { createRegistry } from '@kith/registry'
+import { createRegistry, createRegistryClient } from '@kith/registry'
 import { createReplicator, tuningDefaults } from '@kith/replicator'
 import { createReplicationHandler, httpSource } from '@kith/replicator/http'
 import { createSerfClient, createSerfRpcServer } from '@kith/serf-rpc'
@@ -256,6 +256,18 @@ const tables: readonly Table[] = [
     },
     ports: ['membership', 'extensions', 'clock', 'random', 'logger'],
     field: (option) => (option === 'settings' ? '' : option),
+  },
+  {
+    file: 'packages/registry/src/client/types.ts',
+    name: 'RegistryClientOptions',
+    create: (options) => createRegistryClient({ urls: ['http://127.0.0.1:1'], ...options }),
+    bad: {
+      urls: ['http://127.0.0.1:1', [], ['ftp://x'], ['x'], [7], Array(65).fill('http://a')],
+      fetch: ['x', 5],
+      ...numeric(['timeoutMs', 'silenceMs', 'retryMsMax', 'servicesMax', 'idleMs']),
+      near: ['', 'x'.repeat(129), 7],
+    },
+    ports: ['clock', 'random', 'logger'],
   },
   {
     file: 'packages/server/src/options.ts',

@@ -16,7 +16,7 @@ async function openClient(url: string): Promise<RegistryClient> {
 export function servicesCommand(io: Io): Command {
   const command = new Command('services').description('list the services of the cluster')
   return queryOptions(command, io).action(async ({ httpAddr, format }: QueryFlags) => {
-    const client = await openClient(httpAddr)
+    await using client = await openClient(httpAddr)
     const services = [...(await client.services())].map(([service, instances]) => ({
       service,
       instances,
@@ -50,7 +50,7 @@ export function resolveCommand(io: Io, done: (code: number) => void): Command {
     .option('--tag <tag>', 'only instances with this tag (again for more)', addServiceTag)
     .option('--limit <count>', 'at most so many', integerFlag(1, 10_000))
   return queryOptions(command, io).action(async (service: string, flags: ResolveFlags) => {
-    const client = await openClient(flags.httpAddr)
+    await using client = await openClient(flags.httpAddr)
     const instances = await client.resolve(service, {
       passing: flags.all !== true,
       ...(flags.tag === undefined ? {} : { tags: flags.tag }),

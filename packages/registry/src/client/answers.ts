@@ -2,6 +2,9 @@
 import type { CheckState, ServiceInstance } from '@kith/interface'
 import { RegistryError } from '../errors.ts'
 
+/** Instances of a service, or services of a cluster; more is believed of nobody. */
+const listMax = 100_000
+
 type Fields = Readonly<Record<string, unknown>>
 
 /** `{ services: [{ service, instances }] }`. */
@@ -15,9 +18,25 @@ export function readServices(answer: unknown): ReadonlyMap<string, number> {
   return found
 }
 
-/** `{ instances: [...] }`. */
-export function readInstances(answer: unknown): readonly ServiceInstance[] {
-  return Object.freeze(listOf(fieldsOf(answer)['instances']).map(readInstance))
+/** What an agent says of one service. */
+export interface ServiceState {
+  /** Of every status, by member and id. */
+  readonly instances: readonly ServiceInstance[]
+  /** Milliseconds to the members that somebody measured. */
+  readonly distances: ReadonlyMap<string, number>
+}
+
+/** `{ instances: [...], distances?: { member: ms } }`. */
+export function readState(answer: unknown): ServiceState {
+  const { instances, distances = {} } = fieldsOf(answer)
+  const measured = Object.entries(fieldsOf(distances)).map(([member, ms]) => {
+    if (typeof ms !== 'number' || !(ms >= 0)) throw misshapen('distances')
+    return [member, ms] as const
+  })
+  return {
+    instances: Object.freeze(listOf(instances).map(readInstance)),
+    distances: new Map(measured),
+  }
 }
 
 function readInstance(given: unknown): ServiceInstance {
@@ -36,8 +55,8 @@ function readInstance(given: unknown): ServiceInstance {
     service: text('service'),
     id: text('id'),
     member: text('member'),
-    address: text('address'),
-    port: whole('port'),
+    address: readAddress(text('address')),
+    port: readPort(whole('port')),
     tags: Object.freeze(listOf(fields['tags']).map(String)),
     meta: Object.freeze(
       Object.fromEntries(
@@ -60,13 +79,24 @@ function readStatus(value: unknown): ServiceInstance['status'] {
   throw misshapen('status')
 }
 
+/** What somebody will connect to: never text that could mean more than a host. */
+function readAddress(address: string): string {
+  if (/^[0-9A-Za-z._:%-]{1,253}$/.test(address)) return address
+  throw misshapen('an address')
+}
+
+function readPort(port: number): number {
+  if (port >= 1 && port <= 65_535) return port
+  throw misshapen('a port')
+}
+
 function fieldsOf(value: unknown): Fields {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields
   throw misshapen('an object')
 }
 
 function listOf(value: unknown): readonly unknown[] {
-  if (Array.isArray(value)) return value
+  if (Array.isArray(value) && value.length <= listMax) return value
   throw misshapen('a list')
 }
 

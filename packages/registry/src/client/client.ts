@@ -1,166 +1,206 @@
-/** Resolution for processes that are no members: asks agents over HTTP, one after the other. */
-import type { OptionProblem, ServiceInstance } from '@kith/interface'
-import { isKithError, showValue } from '@kith/interface'
+/** Resolution for processes that are no members: follows agents over HTTP, and asks them. */
+import {
+  createEmitter,
+  type Emitter,
+  type ServiceInstance,
+  showValue,
+  type Unsubscribe,
+} from '@kith/interface'
 import { problemError, RegistryError } from '../errors.ts'
-import type { ResolveOptions } from '../runtime/types.ts'
-import { readInstances, readServices } from './answers.ts'
-
-export interface RegistryClientOptions {
-  /** Base URLs of agents, such as `http://127.0.0.1:7947`; at least one, at most 64. */
-  readonly urls: readonly string[]
-  /** Default: the global `fetch`. */
-  readonly fetch?: typeof fetch
-  /**
-   * Bound on each agent's answer; default 3 000. More is patience with a slow agent before the
-   * next.
-   */
-  readonly timeoutMs?: number
-}
-
-export interface RegistryClientCallOptions {
-  readonly signal?: AbortSignal
-}
-
-export interface RegistryClient {
-  /** How many instances of every status there are under each name. */
-  services(options?: RegistryClientCallOptions): Promise<ReadonlyMap<string, number>>
-  /**
-   * As `Registry.resolve`, from the first agent that answers; the one that answered last is asked
-   * first. Rejects with `ERR_REGISTRY_CLIENT_UNAVAILABLE` when none did, and with
-   * `ERR_REGISTRY_CLIENT_REFUSED` when one said that the question is wrong.
-   */
-  resolve(
-    service: string,
-    options?: ResolveOptions & RegistryClientCallOptions,
-  ): Promise<readonly ServiceInstance[]>
-}
-
-const answerBytesMax = 16 * 1_048_576
-const urlsMax = 64
+import { ChangeHub, follow } from '../runtime/watch.ts'
+import type { PickOptions, ResolveOptions, ServiceLease, WatchOptions } from '../runtime/types.ts'
+import { AgentRing } from './agents.ts'
+import { readServices } from './answers.ts'
+import { FollowedService } from './followed.ts'
+import { askOnce } from './http.ts'
+import { type ResolvedClientOptions, resolveClientOptions } from './options.ts'
+import type {
+  KnownService,
+  RegistryClient,
+  RegistryClientCallOptions,
+  RegistryClientEvents,
+  RegistryClientOptions,
+  RegistryClientUseOptions,
+} from './types.ts'
 
 /**
- * Throws `ERR_REGISTRY_CLIENT_OPTIONS` that names every field at fault. Opens nothing by itself.
+ * Throws `ERR_REGISTRY_CLIENT_OPTIONS` that names every field at fault. Connections begin with the
+ * first use of a name, and keep the process alive until `stop`.
  */
 export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
-  const { urls, timeoutMs = 3_000, fetch: request = fetch } = options
-  checkOptions(urls, timeoutMs)
-  const bases = urls.map((url) => new URL(url.endsWith('/') ? url : `${url}/`))
-  let first = 0
-
-  async function ask(path: string, signal: AbortSignal | undefined): Promise<unknown> {
-    const failures: unknown[] = []
-    for (let turn = 0; turn < bases.length; turn += 1) {
-      const index = (first + turn) % bases.length
-      const base = bases[index]
-      if (base === undefined) continue
-      signal?.throwIfAborted()
-      try {
-        const answer = await askOne(request, new URL(path, base), timeoutMs, signal)
-        first = index
-        return answer
-      } catch (cause) {
-        signal?.throwIfAborted()
-        if (isKithError(cause) && cause.code === 'ERR_REGISTRY_CLIENT_REFUSED') throw cause
-        failures.push(cause)
-      }
-    }
-    const text = failures.map((cause) => (cause instanceof Error ? cause.message : String(cause)))
-    throw new RegistryError(
-      'ERR_REGISTRY_CLIENT_UNAVAILABLE',
-      `no agent answered: ${text.join('; ')}`,
-      { cause: new AggregateError(failures) },
-    )
-  }
-
-  return {
-    services: async ({ signal } = {}) => readServices(await ask('v1/services', signal)),
-    async resolve(service, { passing, tags, limit, signal } = {}) {
-      const query = new URLSearchParams()
-      if (passing !== undefined) query.set('passing', String(passing))
-      for (const tag of tags ?? []) query.append('tag', tag)
-      if (limit !== undefined) query.set('limit', String(limit))
-      const search = query.size > 0 ? `?${query.toString()}` : ''
-      return readInstances(await ask(`v1/services/${encodeURIComponent(service)}${search}`, signal))
-    },
-  }
+  return new FollowingClient(resolveClientOptions(options))
 }
 
-function checkOptions(urls: unknown, timeoutMs: unknown): void {
-  const problems: OptionProblem[] = []
-  const listed = Array.isArray(urls) && urls.length >= 1 && urls.length <= urlsMax
-  if (!listed)
-    problems.push({ field: 'urls', got: showValue(urls), want: 'a list of 1 to 64 URLs' })
-  for (const [index, url] of (listed ? (urls as unknown[]) : []).entries()) {
-    const fits =
-      typeof url === 'string' && URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)
-    if (fits) continue
-    problems.push({ field: `urls[${index}]`, got: showValue(url), want: 'an http or https URL' })
-  }
-  const time = typeof timeoutMs === 'number' && timeoutMs >= 1 && timeoutMs <= 600_000
-  if (!time) {
-    const want = 'a number from 1 to 600000'
-    problems.push({ field: 'timeoutMs', got: showValue(timeoutMs), want })
-  }
-  if (problems.length > 0) throw problemError('ERR_REGISTRY_CLIENT_OPTIONS', problems)
-}
+const nameCharactersMax = 128
 
-async function askOne(
-  request: typeof fetch,
-  url: URL,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
-): Promise<unknown> {
-  const timeout = AbortSignal.timeout(timeoutMs)
-  const either = signal === undefined ? timeout : AbortSignal.any([timeout, signal])
-  const response = await reach(request, url, either)
-  const { status } = response
-  const text = await readText(response)
-  if (response.ok) return parseJson(text, url)
-  const wrongQuestion = status >= 400 && status < 500 && status !== 408 && status !== 429
-  throw new RegistryError(
-    wrongQuestion ? 'ERR_REGISTRY_CLIENT_REFUSED' : 'ERR_REGISTRY_CLIENT_UNAVAILABLE',
-    `${url.origin} answered ${status}: ${text.slice(0, 500)}`,
-    { details: { status } },
-  )
-}
+class FollowingClient implements RegistryClient {
+  readonly #options: ResolvedClientOptions
+  readonly #ring: AgentRing
+  readonly #hub = new ChangeHub()
+  readonly #emitter: Emitter<RegistryClientEvents>
+  readonly #stopped = new AbortController()
+  /** By name and by the member from which its instances are measured; last used last. */
+  readonly #followed = new Map<string, FollowedService>()
 
-async function reach(
-  request: typeof fetch,
-  url: URL,
-  signal: AbortSignal,
-): Promise<Awaited<ReturnType<typeof fetch>>> {
-  try {
-    return await request(url, {
-      signal,
-      headers: { accept: 'application/json' },
-      redirect: 'error',
+  constructor(options: ResolvedClientOptions) {
+    this.#options = options
+    this.#ring = new AgentRing(options.bases)
+    this.#emitter = createEmitter((cause) => {
+      options.logger.error({ cause }, 'a listener of the registry client failed')
     })
-  } catch (cause) {
-    // `fetch failed` says neither where nor why.
-    const inner = (cause as { cause?: { code?: string; message?: string } }).cause
-    const why = inner?.code ?? inner?.message ?? (cause as Error).message
-    throw new RegistryError('ERR_REGISTRY_CLIENT_UNAVAILABLE', `${url.origin}: ${why}`, { cause })
   }
-}
 
-async function readText(response: Response): Promise<string> {
-  const decoder = new TextDecoder()
-  let text = ''
-  let bytes = 0
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    bytes += chunk.length
-    if (bytes > answerBytesMax) {
-      throw new RegistryError('ERR_REGISTRY_CLIENT_RESPONSE', `more than ${answerBytesMax} bytes`)
+  on<Kind extends keyof RegistryClientEvents>(
+    kind: Kind,
+    listener: (event: RegistryClientEvents[Kind]) => unknown,
+  ): Unsubscribe {
+    return this.#emitter.on(kind, listener)
+  }
+
+  async services({ signal }: RegistryClientCallOptions = {}): Promise<ReadonlyMap<string, number>> {
+    const stopped = this.#stopped.signal
+    stopped.throwIfAborted()
+    const either = signal === undefined ? stopped : AbortSignal.any([signal, stopped])
+    const one = async (base: URL): Promise<ReadonlyMap<string, number>> =>
+      readServices(
+        await askOnce(new URL('v1/services', base), { ...this.#options, signal: either }),
+      )
+    return this.#ring.ask(one, either)
+  }
+
+  async resolve(
+    service: string,
+    options: ResolveOptions & RegistryClientUseOptions = {},
+  ): Promise<readonly ServiceInstance[]> {
+    return (await this.#ready(service, options)).resolve(options)
+  }
+
+  async *watch(
+    service: string,
+    options: WatchOptions = {},
+  ): AsyncGenerator<readonly ServiceInstance[], void, undefined> {
+    const { signal } = options
+    const followed = this.#follow(service, options.near)
+    followed.watchers += 1
+    try {
+      await followed.readyAtLast(signal)
+      yield* follow(this.#hub, service, () => followed.resolve(options), signal)
+    } finally {
+      followed.watchers -= 1
     }
-    text += decoder.decode(chunk, { stream: true })
   }
-  return text + decoder.decode()
+
+  async pick(
+    service: string,
+    options: PickOptions & RegistryClientUseOptions = {},
+  ): Promise<ServiceInstance | undefined> {
+    const followed = await this.#ready(service, options)
+    // Distance is the strategy's matter here, not the order's.
+    const { near: _near, ...narrowed } = options
+    return followed.picker.choose(service, followed.resolve(narrowed), options)
+  }
+
+  async lease(
+    service: string,
+    options: PickOptions & RegistryClientUseOptions = {},
+  ): Promise<ServiceLease | undefined> {
+    const instance = await this.pick(service, options)
+    const followed = this.#followed.get(keyOf(service, options.near ?? this.#options.near))
+    return instance === undefined ? undefined : followed?.picker.lease(instance)
+  }
+
+  known(service: string): KnownService | undefined {
+    for (const [key, { known }] of this.#followed) {
+      if (known !== undefined && key.startsWith(keyOf(service, ''))) return known
+    }
+    return undefined
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped.signal.aborted) return
+    const cause = new RegistryError('ERR_REGISTRY_CLIENT_STOPPED', 'the client was stopped')
+    this.#stopped.abort(cause)
+    for (const followed of [...this.#followed.values()]) followed.end(cause)
+    this.#hub.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  async #ready(
+    service: string,
+    { near, signal, ageMsMax }: ResolveOptions & RegistryClientUseOptions,
+  ): Promise<FollowedService> {
+    if (ageMsMax !== undefined && !(typeof ageMsMax === 'number' && ageMsMax >= 0)) {
+      const problem = {
+        field: 'ageMsMax',
+        got: showValue(ageMsMax),
+        want: 'a number of at least 0',
+      }
+      throw problemError('ERR_REGISTRY_CLIENT_OPTIONS', [problem])
+    }
+    const followed = this.#follow(service, near)
+    await followed.ready(signal)
+    const { ageMs = 0 } = followed.known ?? {}
+    if (ageMsMax === undefined || ageMs <= ageMsMax) return followed
+    const text = `what is known of ${showValue(service)} is ${Math.round(ageMs)} ms old`
+    throw new RegistryError('ERR_REGISTRY_CLIENT_UNAVAILABLE', text)
+  }
+
+  #follow(service: string, near = this.#options.near): FollowedService {
+    this.#stopped.signal.throwIfAborted()
+    checkName('service', service)
+    if (near !== undefined) checkName('near', near)
+    const key = keyOf(service, near)
+    const known = this.#followed.get(key)
+    if (known !== undefined) {
+      known.usedAt = this.#options.clock.now()
+      this.#followed.delete(key)
+      this.#followed.set(key, known)
+      return known
+    }
+    this.#makeRoom()
+    const followed = new FollowedService({ service, near }, this.#options, this.#ring, {
+      changed: () => {
+        this.#emitter.emit('change', { service })
+        this.#hub.notify(service)
+      },
+      connected: (agent) => this.#emitter.emit('connect', { service, agent }),
+      lost: (agent, cause) => this.#emitter.emit('lost', { service, agent, cause }),
+      ended: () => {
+        if (this.#followed.get(key) === followed) this.#followed.delete(key)
+      },
+    })
+    this.#followed.set(key, followed)
+    return followed
+  }
+
+  #makeRoom(): void {
+    const { servicesMax } = this.#options
+    if (this.#followed.size < servicesMax) return
+    const text = `${servicesMax} services are followed`
+    for (const followed of this.#followed.values()) {
+      if (followed.watchers > 0) continue
+      followed.end(new RegistryError('ERR_REGISTRY_CLIENT_LIMIT', `${text}, this one was let go`))
+      return
+    }
+    throw new RegistryError('ERR_REGISTRY_CLIENT_LIMIT', `${text} and all are watched`)
+  }
 }
 
-function parseJson(text: string, url: URL): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new RegistryError('ERR_REGISTRY_CLIENT_RESPONSE', `${url.origin} sent no JSON`, { cause })
-  }
+/** Names hold no line break, so that no two pairs meet. */
+function keyOf(service: string, near: string | undefined): string {
+  return `${service}\n${near ?? ''}`
+}
+
+function checkName(field: string, name: unknown): void {
+  const fits =
+    typeof name === 'string' &&
+    name.length >= 1 &&
+    name.length <= nameCharactersMax &&
+    !/[\p{Cc}\p{Surrogate}]/u.test(name)
+  if (fits) return
+  const want = `text of 1 to ${nameCharactersMax} characters`
+  throw problemError('ERR_REGISTRY_CLIENT_OPTIONS', [{ field, got: showValue(name), want }])
 }

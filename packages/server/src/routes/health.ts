@@ -30,6 +30,7 @@ function serverFigures({ counters, bodies }: RouteContext): Record<string, numbe
     http_records_appended_total: counters.recordsAppended,
     http_records_read_total: counters.recordsRead,
     http_followers: counters.followers,
+    http_watchers: counters.watchers,
     http_body_bytes_reserved: bodies.reservedBytes,
     process_resident_memory_bytes: process.memoryUsage.rss(),
     process_uptime_seconds: process.uptime(),

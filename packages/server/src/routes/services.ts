@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { readBody } from '../body.ts'
 import type { RouteContext } from '../context.ts'
 import { ServerError } from '../errors.ts'
-import type { ServiceRegistration } from '../ports.ts'
+import type { ResolvePortOptions, ServiceRegistration } from '../ports.ts'
 import {
   badRequest,
   checkBody,
@@ -14,6 +14,7 @@ import {
   resolveQuery,
   serviceBody,
 } from '../schema.ts'
+import { describeService, followService } from '../watching.ts'
 
 interface IdParams {
   Params: { id: string }
@@ -28,14 +29,13 @@ export function serviceRoutes(app: FastifyInstance, context: RouteContext): void
     return { services }
   })
 
-  app.get<{ Params: { name: string } }>('/v1/services/:name', async (request) => {
-    const { passing, tag, limit } = parse(resolveQuery, request.query, 'query')
-    const instances = context.parts().registry.resolve(request.params.name, {
-      ...(passing === undefined ? {} : { passing }),
-      ...(tag === undefined ? {} : { tags: tag }),
-      ...(limit === undefined ? {} : { limit }),
-    })
-    return { service: request.params.name, instances }
+  app.get<{ Params: { name: string } }>('/v1/services/:name', async (request, reply) => {
+    const { registry } = context.parts()
+    const { follow, tag, ...given } = parse(resolveQuery, request.query, 'query')
+    const options = { ...given, ...(tag === undefined ? {} : { tags: tag }) } as ResolvePortOptions
+    const wanted = { service: request.params.name, options }
+    if (follow === true) return followService(reply, wanted, context)
+    return describeService(registry, wanted, registry.resolve(wanted.service, options))
   })
 
   app.put<IdParams>('/v1/services/:id', async (request) => {
