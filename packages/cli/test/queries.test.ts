@@ -65,7 +65,7 @@ const instance = {
   member: 'ada',
   address: '127.0.0.1',
   port: 80,
-  tags: ['blue'],
+  tags: ['blue', 'new'],
   meta: {},
   checks: [],
   status: 'passing',
@@ -74,19 +74,25 @@ const instance = {
 
 describe('services', () => {
   it('lists and resolves them', async () => {
+    const others = [
+      { ...instance, id: 'web-2', tags: ['blue'] },
+      { ...instance, id: 'web-3', status: 'critical' },
+      { ...instance, id: 'web-4' },
+    ]
     await using agent = await fakeAgent(({ url }) =>
       url === '/v1/services'
         ? { services: [{ service: 'web', instances: 2 }] }
-        : { service: 'web', instances: [instance] },
+        : { service: 'web', instances: [instance, ...others] },
     )
     const address = ['--http-addr', agent.address]
     expect((await kith(['services', ...address])).out).toBe('web  2\n')
-    const args = ['resolve', 'web', '--tag', 'blue', '--tag', 'new', '--limit', '3', '--all']
-    expect((await kith([...args, ...address])).out).toBe('127.0.0.1:80  ada  web-1  passing\n')
+    const args = ['resolve', 'web', '--tag', 'blue', '--tag', 'new', '--limit', '2', '--all']
+    expect((await kith([...args, ...address])).out).toBe(
+      '127.0.0.1:80  ada  web-1  passing\n127.0.0.1:80  ada  web-3  critical\n',
+    )
     const asked = new URL(agent.asked.at(-1)?.url ?? '', 'http://x')
-    expect(asked.searchParams.getAll('tag')).toEqual(['blue', 'new'])
     expect(asked.searchParams.get('passing')).toBe('false')
-    const json = await kith(['resolve', 'web', '--format', 'json', ...address])
+    const json = await kith(['resolve', 'web', '--limit', '1', '--format', 'json', ...address])
     expect(JSON.parse(json.out)).toEqual({ service: 'web', instances: [instance] })
   })
 

@@ -49,6 +49,8 @@ export async function* askForLines(
       for (const line of lines) yield line === '' ? undefined : parseJson(line, url)
       if (text.length > answerBytesMax) throw tooLong(url, answerBytesMax)
     }
+    // An answer that does not go on may end without a line break.
+    if (text !== '') yield parseJson(text, url)
   } finally {
     patience.end()
   }
