@@ -28,6 +28,8 @@ const tasks = {
   api: { run: ['tools/api.ts'] },
   bench: { run: ['tools/bench.ts'] },
   sim: { run: [source, 'tests/sim/main.ts'], build: false },
+  // Young objects in 16 MiB: what an input costs is not to drown in what was not collected yet.
+  fuzz: { run: ['--max-semi-space-size=8', source, 'tests/fuzz/main.ts'], build: false },
 }
 
 /** The binary itself comes before the shims: a shim is a shell that passes no signal on. */

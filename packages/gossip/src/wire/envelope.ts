@@ -139,10 +139,16 @@ function open(
   return 'keyUnknown'
 }
 
-/** PKCS#7, whose last byte says how many to drop; Go trusts it and dies of a wrong one. */
+/**
+ * PKCS#7, whose last byte says how many to drop; Go trusts it and dies of a wrong one. All of it is
+ * looked at, and the length, because the version is not authenticated: who changes it on the way
+ * would have the end of a message of version 1 dropped for padding.
+ */
 function unpad(plain: Uint8Array): Uint8Array | DecodeProblemKind {
   const padding = plain[plain.length - 1] ?? 0
-  const fits = padding >= 1 && padding <= blockBytes && padding <= plain.length
+  const end = plain.subarray(-padding)
+  const whole = plain.length % blockBytes === 0 && end.every((byte) => byte === padding)
+  const fits = whole && padding >= 1 && padding <= blockBytes
   const bytes = fits ? plain.slice(0, plain.length - padding) : undefined
   releaseBytes(plain)
   return bytes ?? 'encryptionPadding'

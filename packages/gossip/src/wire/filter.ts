@@ -5,6 +5,11 @@ import { compilePattern } from './pattern.ts'
 
 const filterType = { names: 0, tag: 1 } as const
 const namesMax = 4096
+/**
+ * Characters of all expressions of one query of others together. A whole query of Serf's is 1,024
+ * bytes, and each expression costs up to its thousand steps for every character of a tag.
+ */
+const expressionsLengthMax = 1024
 /** Real tags are at most 512 bytes in total. */
 const tagValueMax = 512
 
@@ -56,7 +61,9 @@ export function matchFilters(
   name: string,
   tags: Tags,
 ): FilterVerdict {
-  return filterFor(filters)(name, tags)
+  let length = 0
+  for (const filter of filters) if (filter.kind === 'tag') length += filter.expression.length
+  return length > expressionsLengthMax ? 'unknown' : filterFor(filters)(name, tags)
 }
 
 export type FilterVerdict = 'match' | 'mismatch' | 'unknown'

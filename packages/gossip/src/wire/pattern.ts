@@ -17,13 +17,17 @@ export interface Pattern {
 }
 
 type Instruction =
-  | { kind: 'set'; has(code: number): boolean; next: number }
+  /** `set` counts the sets that differ: of each it is asked once a place whether it has a code. */
+  | { kind: 'set'; set: number; next: number }
   | { kind: 'assert'; holds(text: readonly number[], at: number): boolean; next: number }
   | { kind: 'split'; first: number; second: number }
   | { kind: 'match' }
 
+type Has = (code: number) => boolean
+
 interface Program {
   readonly instructions: Instruction[]
+  readonly sets: Has[]
   stepsLeft: number
 }
 
@@ -31,10 +35,20 @@ export function compilePattern(expression: string): Pattern | undefined {
   if (expression.length > expressionLengthMax) return undefined
   const node = parsePattern(expression)
   if (node === undefined) return undefined
-  const program: Program = { instructions: [{ kind: 'match' }], stepsLeft: emitStepsMax }
+  const program: Program = {
+    instructions: [{ kind: 'match' }],
+    sets: [],
+    stepsLeft: emitStepsMax,
+  }
   const start = emit(program, node, 0)
   if (start === undefined) return undefined
-  return { test: (text) => run(program.instructions, start, codePoints(text)) }
+  return { test: (text) => run(program, start, codePoints(text)) }
+}
+
+/** A repeated set is one and the same, and in its place of the list, the last one mostly. */
+function setIndex({ sets }: Program, has: Has): number {
+  const known = sets.lastIndexOf(has)
+  return known < 0 ? sets.push(has) - 1 : known
 }
 
 function codePoints(text: string): readonly number[] {
@@ -51,7 +65,7 @@ function emit(program: Program, node: PatternNode, next: number): number | undef
   if (program.stepsLeft < 0 || program.instructions.length > instructionsMax) return undefined
   switch (node.kind) {
     case 'set':
-      return add(program, { kind: 'set', has: node.has, next })
+      return add(program, { kind: 'set', set: setIndex(program, node.has), next })
     case 'assert':
       return add(program, { kind: 'assert', holds: node.holds, next })
     case 'concat': {
@@ -106,7 +120,11 @@ function emitRepeat(
   return start
 }
 
-function run(program: readonly Instruction[], start: number, text: readonly number[]): boolean {
+function run(
+  { instructions: program, sets }: Program,
+  start: number,
+  text: readonly number[],
+): boolean {
   // The step at which an instruction was last reached: none runs twice at one place.
   const reached = new Int32Array(program.length).fill(-1)
   let current: number[] = []
@@ -115,9 +133,13 @@ function run(program: readonly Instruction[], start: number, text: readonly numb
     const code = text[at]
     if (code === undefined) return false
     const next: number[] = []
+    const answers: (boolean | undefined)[] = []
     for (const index of current) {
       const instruction = program[index]
-      if (instruction?.kind === 'set' && instruction.has(code)) next.push(instruction.next)
+      if (instruction?.kind !== 'set') continue
+      const { set } = instruction
+      const has = (answers[set] ??= sets[set]?.(code) ?? false)
+      if (has) next.push(instruction.next)
     }
     current = next
   }

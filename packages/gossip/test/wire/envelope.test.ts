@@ -183,6 +183,16 @@ describe('packets', () => {
       'encryptionPadding',
     ],
     [
+      'padded with other bytes than the last',
+      labelled(...sealedBy(keys[256], 0, Uint8Array.of(...new Uint8Array(14), 1, 2), lab1)),
+      'encryptionPadding',
+    ],
+    [
+      'of version 1, changed to 0 on the way, whose end looks like padding',
+      labelled(...sealedBy(keys[256], 0, Uint8Array.of(...message, 1), lab1)),
+      'encryptionPadding',
+    ],
+    [
       'padded with 255',
       labelled(...sealedBy(keys[256], 0, padded(message, 16, 255), lab1)),
       'encryptionPadding',

@@ -9,10 +9,12 @@ interface Decoder {
 }
 
 declare const TextEncoder: { new (): Encoder }
-declare const TextDecoder: { new (label: string, options: { fatal: boolean }): Decoder }
+declare const TextDecoder: {
+  new (label: string, options: { fatal: boolean; ignoreBOM: boolean }): Decoder
+}
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { fatal: true })
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function utf8Bytes(text: string): Uint8Array {
   return encoder.encode(text)
