@@ -4,7 +4,7 @@ import { atTier } from '../support/tier.ts'
 import { runTarget, wanted } from './run.ts'
 import { targets } from './targets/index.ts'
 
-const inputs = atTier(50_000, 2_000_000)
+const inputs = atTier(20_000, 2_000_000)
 
 describe('bent bytes for the rest', () => {
   it.each([
