@@ -9,11 +9,9 @@ import type {
   PacketHandlers,
   Unsubscribe,
 } from '@kith/interface'
-import { nodeDigests } from '@kith/interface/node'
 import {
   broadcastBytesMax,
   coreStats,
-  createState,
   member,
   members,
   nearest,
@@ -23,18 +21,15 @@ import {
 } from '../core/index.ts'
 import type { Command, JoinOutcome, Output, State, UserEvent } from '../core/index.ts'
 import { GossipError, optionsError } from '../errors.ts'
-import { encodeStream, packetOverhead } from '../wire/codec.ts'
+import { encodeStream } from '../wire/codec.ts'
 import type { AnyStreamMessage } from '../wire/codec.ts'
 import { bindReachably } from './bind.ts'
-import type { Bound, Reachable } from './bind.ts'
-import { createEngine } from './engine.ts'
-import type { Engine } from './engine.ts'
-import { createExchanges, isForCore } from './exchanges.ts'
-import type { Exchanges } from './exchanges.ts'
+import type { Reachable } from './bind.ts'
+import { isForCore } from './exchanges.ts'
 import { createExtensions } from './extensions.ts'
 import type { Extensions } from './extensions.ts'
-import { createFetcher, fetchFrom } from './fetching.ts'
-import type { Fetcher, FetchOptions } from './fetching.ts'
+import { fetchFrom } from './fetching.ts'
+import type { FetchOptions } from './fetching.ts'
 import { createIncoming } from './incoming.ts'
 import type { Incoming } from './incoming.ts'
 import { openLookout } from './lookout.ts'
@@ -54,6 +49,8 @@ import { createQueries } from './queries.ts'
 import type { Queries } from './queries.ts'
 import { joinError } from './refusal.ts'
 import { resolveSeeds } from './resolve.ts'
+import { createRunning } from './running.ts'
+import type { Running } from './running.ts'
 import { checkEvent, checkStream, questionOf } from './talk.ts'
 import type {
   EmitOptions,
@@ -67,15 +64,6 @@ import type { Gossip, GossipEvents, GossipOptions, GossipStats, JoinOptions } fr
 /** A member, not started yet. Throws `ERR_GOSSIP_OPTIONS` or `ERR_GOSSIP_TRANSPORT_MISSING`. */
 export function createGossip(options: GossipOptions = {}): Gossip {
   return new RunningGossip(resolveGossipOptions(options))
-}
-
-/** What exists from `start` on. */
-interface Running {
-  readonly state: State
-  readonly engine: Engine
-  readonly bound: Bound
-  readonly exchanges: Exchanges
-  readonly fetcher: Fetcher
 }
 
 class RunningGossip implements Gossip {
@@ -214,39 +202,22 @@ class RunningGossip implements Gossip {
   }
 
   async #launch(bound: Reachable, lookout: Lookout, signal: AbortSignal): Promise<void> {
-    const { name, tags, timings, policy, context, envelope } = this.#options
-    const { clock, random } = context
-    const { restored } = lookout
-    const { advertised: address } = bound
-    const given = { name, address, tags, timings, policy, restored, digests: nodeDigests }
-    const core = { ...given, packetOverheadBytes: packetOverhead(envelope) }
-    const state = createState(core, random)
-    const engine = createEngine({
-      state,
-      clock,
-      execute: (output) => this.#execute(output),
-      broken: (cause) => {
-        context.logger.error({ err: cause }, 'gossip made a mistake and stops')
-        void this.stop()
-      },
-    })
-    const { streams } = bound
-    const exchanges = createExchanges({
-      streams,
-      clock,
-      envelope,
+    this.#phase = 'running'
+    const running = createRunning({
+      options: this.#options,
+      bound,
+      restored: lookout.restored,
       signal: this.#abort.signal,
-      run: (input) => engine.run(input),
+      execute: (output) => this.#execute(output),
+      broken: () => void this.stop(),
       count: (kind, by) => this.#count(kind, by),
     })
-    this.#phase = 'running'
-    const fetcher = createFetcher(streams, clock, envelope)
-    this.#running = { state, engine, bound, exchanges, fetcher }
+    this.#running = running
     const ignoreOld = !this.#options.replayOnJoin && !lookout.belonged
     this.#command({ kind: 'start', ignoreOld })
     for (const extension of this.#extensions.names)
       this.#command({ kind: 'extend', name: extension })
-    await lookout.begin(this.#lookedOutFor(state), signal)
+    await lookout.begin(this.#lookedOutFor(running.state), signal)
   }
 
   #lookedOutFor(state: State): LookoutMember {
