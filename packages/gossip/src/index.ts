@@ -2,7 +2,8 @@
  * Cluster membership and failure detection: SWIM and Lifeguard on Serf's wire.
  * @packageDocumentation
  */
-export type { CoreStats, GossipEvent, JoinOutcome, ProbeReport } from './core/index.ts'
+export type { CoreStats, FailEvent, GossipEvent, JoinOutcome } from './core/index.ts'
+export type { Accusation, FailureReport, HelperReport, ProbeReport } from './core/index.ts'
 export type { QueryReceived, QuerySummary, UserEvent } from './core/index.ts'
 export type { Remembered } from './core/memory.ts'
 export { GossipError } from './errors.ts'

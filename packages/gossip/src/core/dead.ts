@@ -1,6 +1,7 @@
 /** Handling dead(incarnation, member, from): memberlist-behaviour section 4. */
 import type { DeadMessage } from '../wire/message.ts'
 import { broadcastSwim } from './broadcasts.ts'
+import { failureReport } from './evidence.ts'
 import { absurdEvidence, answerStale, refute } from './refute.ts'
 import { count, setEntryState } from './state.ts'
 import type { Entry, State } from './state.ts'
@@ -14,6 +15,7 @@ export function handleDead(state: State, message: DeadMessage, ticket?: number):
   if (entry === undefined) return
   if (incarnation < entry.incarnation) return answerStale(state, entry)
   if (absurdEvidence(entry.incarnation, incarnation)) return count(state, 'incarnationAbsurd')
+  const { suspicion } = entry
   cancelSuspicion(state, entry)
   if (entry.state === 'dead' || entry.state === 'left') return
   if (node === state.name && state.phase === 'active') {
@@ -22,7 +24,7 @@ export function handleDead(state: State, message: DeadMessage, ticket?: number):
   broadcastSwim(state, message, ticket)
   entry.incarnation = incarnation
   setEntryState(state, entry, from === node ? 'left' : 'dead')
-  memberGone(state, entry)
+  memberGone(state, entry, failureReport(from, suspicion, state.now))
 }
 
 /** The suspicion of `entry` ran out: our own verdict. */

@@ -2,7 +2,8 @@
  * The pure machine, for those with their own event loop or their own network.
  * @packageDocumentation
  */
-export type { Command, GossipEvent, Input, JoinOutcome, Output, ProbeReport } from './input.ts'
+export type { Command, FailEvent, GossipEvent, Input, JoinOutcome, Output } from './input.ts'
+export type { Accusation, FailureReport, HelperReport, ProbeReport } from './evidence.ts'
 export type { Progress } from './clocks.ts'
 export { progress } from './progress.ts'
 export { broadcastBytesMax } from './queries.ts'

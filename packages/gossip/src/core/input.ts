@@ -5,6 +5,7 @@
 import type { Address, MemberEvent } from '@kith/interface'
 import type { StreamMessage } from '../wire/message.ts'
 import type { DecodeProblemKind } from '../wire/problem.ts'
+import type { FailureReport, ProbeReport } from './evidence.ts'
 import type {
   KeyCommand,
   Question,
@@ -113,29 +114,27 @@ export interface JoinOutcome {
   readonly problems: readonly DecodeProblemKind[]
 }
 
-/** What stood behind a suspicion of our own. */
-export interface ProbeReport {
-  /** Helpers asked. */
-  readonly indirect: number
-  /**
-   * Nacks of those who could have sent one; fewer than `nacksExpected` speaks against ourselves.
-   */
-  readonly nacks: number
-  readonly nacksExpected: number
-  readonly stream: 'unused' | 'failed' | 'pending'
+/** A member was given up; `failure` says by whom, and who accused it. */
+export interface FailEvent extends MemberEvent {
+  readonly kind: 'fail'
+  readonly failure: FailureReport
 }
 
 export type GossipEvent =
-  /** join, leave, fail, update, reap. */
-  | MemberEvent
+  | (MemberEvent & { readonly kind: 'join' | 'leave' | 'update' | 'reap' })
+  | FailEvent
   | UserEvent
   | QueryReceived
-  /** `probe` is present where the suspicion is our own. */
+  /**
+   * `from` says who noticed and `via` how this member learned of it: by its own probe, which then
+   * stands in `probe`, from a packet, or because somebody's state had the member as dead.
+   */
   | {
       readonly kind: 'suspect'
       readonly name: string
       readonly from: string
       readonly incarnation: number
+      readonly via: 'probe' | 'gossip' | 'exchange'
       readonly probe?: ProbeReport
     }
   /**

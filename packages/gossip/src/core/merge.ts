@@ -28,7 +28,8 @@ function mergeRow(state: State, row: PushPullRow): void {
     return handleDead(state, { kind: 'dead', incarnation, node, from: node })
   }
   // A dead row is only a suspicion to us: its subject gets a chance to refute.
-  handleSuspect(state, { kind: 'suspect', incarnation, node, from: state.name })
+  const suspect = { kind: 'suspect', incarnation, node, from: state.name } as const
+  handleSuspect(state, suspect, { via: 'exchange' })
 }
 
 interface Versioned {

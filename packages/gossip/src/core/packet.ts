@@ -33,7 +33,7 @@ function handleMessage(state: State, from: Address, message: PacketMessage): voi
     case 'ack':
       return handleAck(state, message)
     case 'nack':
-      if (!probeNacked(state, message.sequenceNumber)) count(state, 'nackUnknown')
+      if (!probeNacked(state, message.sequenceNumber, from)) count(state, 'nackUnknown')
       return
     case 'suspect':
       return handleSuspect(state, message)

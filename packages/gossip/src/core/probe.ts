@@ -2,6 +2,7 @@
  * Failure detection: one member at a time is pinged, then through helpers and over a stream, and
  * suspected when all of it stayed silent: memberlist-behaviour section 7.
  */
+import type { Address } from '@kith/interface'
 import { encodeMessage, encodeStream } from '../wire/codec.ts'
 import type { AckMessage, PingMessage } from '../wire/message.ts'
 import { untold } from './announce.ts'
@@ -9,7 +10,8 @@ import { applyAwareness, scaledProbeIntervalMs, scaledProbeTimeoutMs } from './a
 import { sendBare, sendWithNews } from './broadcasts.ts'
 import { cancel, schedule } from './deadlines.ts'
 import { uses } from './detector.ts'
-import type { Input, ProbeReport } from './input.ts'
+import { noteNack, probeReport, streamFailure } from './evidence.ts'
+import type { Input } from './input.ts'
 import { measured } from './locating.ts'
 import { hasRoom } from './sending.ts'
 import { pickEntries, shuffle } from './selection.ts'
@@ -85,11 +87,14 @@ function startProbe(state: State, entry: Entry): void {
     startedAt: now,
     endsAt,
     phase: 'direct',
-    helpers: 0,
+    refused: false,
+    askedAt: now,
+    helpers: [],
     nacksExpected: 0,
     nacks: 0,
     streamRequest: undefined,
     stream: 'unused',
+    streamFailed: undefined,
     timers,
     told: beside.length > 0 ? state.incarnation : 0,
   }
@@ -136,6 +141,7 @@ export function probeTimeout(state: State): void {
   const probe = state.probe
   if (probe === undefined || probe.phase !== 'direct') return
   probe.phase = 'indirect'
+  probe.askedAt = state.now
   const { entry, sequenceNumber } = probe
   const helpers = pickEntries(state, state.timings.indirectProbesMax, (other) => {
     return other.name !== state.name && other !== entry && other.state === 'alive'
@@ -144,7 +150,7 @@ export function probeTimeout(state: State): void {
     if (!hasRoom(state)) break
     const nack = helper.versions[1] >= 4 && uses(state, 'awareness')
     if (nack) probe.nacksExpected += 1
-    probe.helpers += 1
+    probe.helpers.push({ name: helper.name, address: helper.address, nacked: false })
     sendWithNews(state, helper.address, {
       kind: 'indirectPing',
       sequenceNumber,
@@ -178,8 +184,11 @@ function pingByStream(state: State, probe: Probe): void {
 
 /** A refused datagram to the target of the probe ends the waiting, not the probe. */
 export function probeSendFailed(state: State, input: Input & { kind: 'sendFailed' }): void {
-  const target = state.probe?.entry.address
-  if (target?.host === input.to.host && target.port === input.to.port) probeTimeout(state)
+  const { probe } = state
+  const target = probe?.entry.address
+  if (target?.host !== input.to.host || target.port !== input.to.port) return
+  if (probe?.phase === 'direct') probe.refused = true
+  probeTimeout(state)
 }
 
 /** Any ack by packet, direct or relayed, early or late, as long as the probe runs. */
@@ -204,24 +213,29 @@ function answeredDirectly(state: State, probe: Probe, message: AckMessage): void
   if (probe.told > 0) probe.entry.heard = probe.told
 }
 
-export function probeNacked(state: State, sequenceNumber: number): boolean {
+export function probeNacked(state: State, sequenceNumber: number, from: Address): boolean {
   const probe = state.probe
   if (probe?.sequenceNumber !== sequenceNumber || probe.nacks >= probe.nacksExpected) return false
   probe.nacks += 1
+  noteNack(probe, from)
   return true
 }
 
-/** How the ping over a stream went; a success counts only once the packets had all their time. */
-export function streamProbeEnded(state: State, sequenceNumber: number, acked: boolean): void {
+/**
+ * How the ping over a stream went: with `failure`, the reason why not. A success counts only once
+ * the packets had all their time.
+ */
+export function streamProbeEnded(state: State, sequenceNumber: number, failure?: string): void {
   const probe = state.probe
   if (probe?.sequenceNumber !== sequenceNumber) return
-  probe.stream = acked ? 'acked' : 'failed'
+  probe.stream = failure === undefined ? 'acked' : 'failed'
+  if (failure !== undefined) probe.streamFailed = streamFailure(state.now, failure)
 }
 
 export function probeEnd(state: State): void {
   const probe = state.probe
   if (probe === undefined) return
-  const { entry, incarnation, helpers, nacks, nacksExpected, stream } = probe
+  const { entry, incarnation, nacks, nacksExpected, stream } = probe
   if (stream === 'acked') {
     emitEvent(state, { kind: 'packetsBlocked', name: entry.name })
     return endProbe(state, -1)
@@ -229,8 +243,8 @@ export function probeEnd(state: State): void {
   count(state, 'probesFailed')
   endProbe(state, nacksExpected > 0 ? nacksExpected - nacks : 1)
   const node = entry.name
-  const report: ProbeReport = { indirect: helpers, nacks, nacksExpected, stream }
-  handleSuspect(state, { kind: 'suspect', incarnation, node, from: state.name }, report)
+  const why = { via: 'probe', probe: probeReport(state, probe) } as const
+  handleSuspect(state, { kind: 'suspect', incarnation, node, from: state.name }, why)
 }
 
 function endProbe(state: State, awarenessDelta: number): void {

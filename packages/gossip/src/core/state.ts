@@ -17,6 +17,7 @@ import type { Coordinates } from './coordinates.ts'
 import { createDeadlines } from './deadlines.ts'
 import type { Deadlines, Timer } from './deadlines.ts'
 import type { Detector } from './detector.ts'
+import type { FailureReport, KeptAccusation } from './evidence.ts'
 import type { GossipEvent, Output } from './input.ts'
 import { createPace } from './pace.ts'
 import type { Pace } from './pace.ts'
@@ -54,6 +55,8 @@ export interface Suspicion {
   readonly needed: number
   /** Who has spoken already, the first accuser included. */
   readonly accusers: Set<string>
+  /** What they said, for the record. */
+  readonly kept: KeptAccusation[]
   confirmations: number
   timers: readonly Timer<Task>[]
 }
@@ -87,6 +90,8 @@ export interface MemberRow {
   /** When it is asked again whether it is back, while it is failed, and when it was. */
   askAt: number
   askedAt: number
+  /** Why it was given up, while it is failed, and when. */
+  failure: { readonly at: number; readonly report: FailureReport } | undefined
 }
 
 export interface RecentIntent {
@@ -104,12 +109,17 @@ export interface Probe {
   readonly startedAt: number
   readonly endsAt: number
   phase: 'direct' | 'indirect'
-  helpers: number
+  /** The first ping came back. */
+  refused: boolean
+  /** When helpers and a stream were asked. */
+  askedAt: number
+  readonly helpers: { readonly name: string; readonly address: Address; nacked: boolean }[]
   nacksExpected: number
   nacks: number
   /** The request id of the ping over a stream, where one was sent. */
   streamRequest: number | undefined
   stream: 'unused' | 'pending' | 'failed' | 'acked'
+  streamFailed: { readonly at: number; readonly reason: string } | undefined
   readonly timers: Timer<Task>[]
   /** Our own incarnation, where the ping told of it. */
   readonly told: number

@@ -30,7 +30,7 @@ export function handleReply(state: State, id: number, message: StreamMessage): v
   if (request.kind === 'answer') return answerStreamed(state, request)
   const { sequenceNumber } = request
   const acked = message.kind === 'ack' && message.sequenceNumber === sequenceNumber
-  streamProbeEnded(state, sequenceNumber, acked)
+  streamProbeEnded(state, sequenceNumber, acked ? undefined : `answered with ${message.kind}`)
 }
 
 /** All that an answer over a stream wants is to be written. */
@@ -50,5 +50,5 @@ export function handleRequestFailed(
   state.requests.delete(id)
   if (request.kind === 'pushPull') return exchangeFailed(state, request, reason, problem)
   if (request.kind === 'answer') return answerStreamed(state, request, reason)
-  streamProbeEnded(state, request.sequenceNumber, false)
+  streamProbeEnded(state, request.sequenceNumber, reason)
 }

@@ -2,15 +2,20 @@
 import type { SuspectMessage } from '../wire/message.ts'
 import { nameIsFit } from './alive.ts'
 import { broadcastSwim } from './broadcasts.ts'
-import type { ProbeReport } from './input.ts'
+import { keepAccusation } from './evidence.ts'
+import type { Accusation, KeptAccusation } from './evidence.ts'
 import { absurdEvidence, answerStale, refute } from './refute.ts'
 import { count, emitEvent, setEntryState } from './state.ts'
 import type { State } from './state.ts'
 import { confirmSuspicion, startSuspicion } from './suspicion.ts'
 import { memberRefreshed } from './view.ts'
 
-/** `probe` is given where the suspicion comes from our own probe. */
-export function handleSuspect(state: State, message: SuspectMessage, probe?: ProbeReport): void {
+/** How this member learned of it; by a packet, unless it is said. */
+export type Why = Pick<Accusation, 'via' | 'probe'>
+
+const byGossip: Why = Object.freeze({ via: 'gossip' })
+
+export function handleSuspect(state: State, message: SuspectMessage, why: Why = byGossip): void {
   const { incarnation, node, from } = message
   const entry = state.entries.get(node)
   if (entry === undefined) return
@@ -18,7 +23,9 @@ export function handleSuspect(state: State, message: SuspectMessage, probe?: Pro
   if (!nameIsFit(from)) return count(state, 'nameUnfit')
   if (incarnation < entry.incarnation) return answerStale(state, entry)
   if (absurdEvidence(entry.incarnation, incarnation)) return count(state, 'incarnationAbsurd')
+  const said: KeptAccusation = { from, at: state.now, ...why }
   if (entry.suspicion !== undefined) {
+    keepAccusation(entry.suspicion, said)
     if (confirmSuspicion(state, entry, from)) broadcastSwim(state, message)
     return
   }
@@ -27,9 +34,8 @@ export function handleSuspect(state: State, message: SuspectMessage, probe?: Pro
   broadcastSwim(state, message)
   entry.incarnation = incarnation
   setEntryState(state, entry, 'suspect')
-  startSuspicion(state, entry, from)
+  startSuspicion(state, entry, said)
   memberRefreshed(state, entry)
   count(state, 'suspicions')
-  const about = { kind: 'suspect', name: node, from, incarnation } as const
-  emitEvent(state, probe === undefined ? about : { ...about, probe })
+  emitEvent(state, { kind: 'suspect', name: node, from, incarnation, ...why })
 }

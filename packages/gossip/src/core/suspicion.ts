@@ -2,6 +2,7 @@
 import { cancel, schedule } from './deadlines.ts'
 import type { Timer } from './deadlines.ts'
 import { uses } from './detector.ts'
+import type { KeptAccusation } from './evidence.ts'
 import type { Entry, State, Suspicion, Task } from './state.ts'
 
 /** The least time for a cluster of `members`, memberlist's integer arithmetic included. */
@@ -28,7 +29,7 @@ export function suspicionMs(
   return Math.max(minMs, Math.floor(maxMs - (maxMs - minMs) * share))
 }
 
-export function startSuspicion(state: State, entry: Entry, from: string): void {
+export function startSuspicion(state: State, entry: Entry, first: KeptAccusation): void {
   const { suspicionFactor, suspicionMaxFactor, probeIntervalMs } = state.timings
   const minMs = suspicionMinMs(suspicionFactor, state.ring.length, probeIntervalMs)
   const maxMs = suspicionMaxFactor * minMs
@@ -40,7 +41,8 @@ export function startSuspicion(state: State, entry: Entry, from: string): void {
     minMs,
     maxMs,
     needed,
-    accusers: new Set([from]),
+    accusers: new Set([first.from]),
+    kept: [first],
     confirmations: 0,
     timers: setTimers(state, entry, state.now + lasts),
   }

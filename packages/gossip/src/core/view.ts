@@ -2,6 +2,7 @@
 import { invariant } from '@kith/interface'
 import type { Coordinate, Member, MemberEventKind, MemberStatus } from '@kith/interface'
 import { decodeTags, tagsRecord } from '../wire/codec.ts'
+import type { FailureReport } from './evidence.ts'
 import { memberLost } from './lost.ts'
 import { emitEvent } from './state.ts'
 import type { Entry, MemberRow, State } from './state.ts'
@@ -25,6 +26,7 @@ export function memberJoined(state: State, entry: Entry): void {
   const known = state.members.get(entry.name)
   if (known !== undefined) {
     known.goneAt = 0
+    known.failure = undefined
     setMember(state, known, snapshotOf(state, entry, 'alive'))
     report(state, 'join', known)
     return
@@ -37,6 +39,7 @@ export function memberJoined(state: State, entry: Entry): void {
     goneAt: 0,
     askAt: 0,
     askedAt: -Infinity,
+    failure: undefined,
   }
   state.members.set(entry.name, row)
   state.sorted = undefined
@@ -46,15 +49,21 @@ export function memberJoined(state: State, entry: Entry): void {
 /**
  * SWIM declared a member dead, or heard its good-bye. A good-bye is the member's own word: it left,
  * also where its intent, which gossip sends first, arrives later. Serf would call it failed until
- * then.
+ * then. `failure` is why it is failed, where it is.
  */
-export function memberGone(state: State, entry: Entry): void {
+export function memberGone(state: State, entry: Entry, failure: FailureReport): void {
   const row = state.members.get(entry.name)
   if (row === undefined) return
   const { status } = row.snapshot
   if (status === 'leaving' || (status === 'alive' && entry.state === 'left')) {
     setGone(state, row, 'left', entry)
-  } else if (status === 'alive') setGone(state, row, 'failed', entry)
+    return report(state, 'leave', row)
+  }
+  if (status !== 'alive') return
+  setGone(state, row, 'failed', entry)
+  row.failure = { at: state.now, report: failure }
+  memberLost(state, row)
+  emitEvent(state, { kind: 'fail', member: row.snapshot, failure })
 }
 
 /** The meta or the address of a living member changed. */
@@ -93,6 +102,7 @@ export function setStatus(state: State, row: MemberRow, status: 'alive' | 'leavi
 /** A leave intent turns a failed member into one that left. */
 export function failedBecameLeft(state: State, row: MemberRow): void {
   invariant(row.snapshot.status === 'failed', 'only a failed member becomes left by intent')
+  row.failure = undefined
   setMember(state, row, { ...row.snapshot, status: 'left' })
   report(state, 'leave', row)
 }
@@ -111,8 +121,6 @@ export function reap(state: State, row: MemberRow): void {
 function setGone(state: State, row: MemberRow, status: 'left' | 'failed', entry: Entry): void {
   row.goneAt = state.now
   setMember(state, row, { ...row.snapshot, status, incarnation: entry.incarnation })
-  if (status === 'failed') memberLost(state, row)
-  report(state, status === 'left' ? 'leave' : 'fail', row)
 }
 
 function setMember(state: State, row: MemberRow, snapshot: Member): void {
@@ -138,6 +146,6 @@ function snapshotOf(state: State, entry: Entry, status: MemberStatus): Member {
   })
 }
 
-function report(state: State, kind: MemberEventKind, row: MemberRow): void {
+function report(state: State, kind: Exclude<MemberEventKind, 'fail'>, row: MemberRow): void {
   emitEvent(state, { kind, member: row.snapshot })
 }

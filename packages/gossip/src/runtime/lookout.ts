@@ -137,6 +137,6 @@ class OpenLookout implements Lookout {
   }
 }
 
-function isAboutMember(event: GossipEvent): event is MemberEvent {
+function isAboutMember(event: GossipEvent): event is GossipEvent & MemberEvent {
   return 'member' in event
 }

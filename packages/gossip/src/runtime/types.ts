@@ -11,7 +11,7 @@ import type {
   PluginContext,
   StreamTransportFactory,
 } from '@kith/interface'
-import type { CoreStats, GossipEvent, UserEvent } from '../core/index.ts'
+import type { CoreStats, FailEvent, GossipEvent, UserEvent } from '../core/index.ts'
 import type { GossipErrorCode } from '../errors.ts'
 import type { GossipTimings, Profile } from '../options.ts'
 import type { GossipKeys } from './key-types.ts'
@@ -145,10 +145,14 @@ export type GossipWarning =
 export interface GossipEvents {
   readonly join: MemberEvent
   readonly leave: MemberEvent
-  readonly fail: MemberEvent
+  /** `failure` says who gave the member up, and who accused it before, and when. */
+  readonly fail: FailEvent
   readonly update: MemberEvent
   readonly reap: MemberEvent
-  /** A member does not answer; it has a while to prove otherwise. `from` says who noticed. */
+  /**
+   * A member does not answer; it has a while to prove otherwise. `from` says who noticed, and
+   * `probe`, where that was this member, in which ways it asked in vain.
+   */
   readonly suspect: GossipEvent & { readonly kind: 'suspect' }
   /** Others doubted this member; it answered with `incarnation`. */
   readonly refute: GossipEvent & { readonly kind: 'refute' }

@@ -87,7 +87,17 @@ describe('a probe', () => {
         name: node,
         from: 'self',
         incarnation: 1,
-        probe: { indirect: 3, nacks: 1, nacksExpected: 3, stream: 'pending' },
+        via: 'probe',
+        probe: {
+          startedAgoMs: 1000,
+          direct: 'silent',
+          askedAgoMs: 500,
+          helpers: expect.any(Array),
+          indirect: 3,
+          nacks: 1,
+          nacksExpected: 3,
+          stream: 'pending',
+        },
       },
     ])
     // Two nacks of three are missing: that may well be our own fault.

@@ -163,7 +163,7 @@ describe('the state of another member', () => {
     const core = prepared('alive')
     core.tell(suspect('m', 'a', 5))
     expect(core.eventsOf('suspect')).toEqual([
-      { kind: 'suspect', name: 'm', from: 'a', incarnation: 5 },
+      { kind: 'suspect', name: 'm', from: 'a', incarnation: 5, via: 'gossip' },
     ])
   })
 
