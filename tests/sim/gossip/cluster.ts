@@ -25,6 +25,8 @@ export interface Actor {
   /** Its process runs; it may be paused all the same. */
   up: boolean
   paused: boolean
+  /** Since when it stood still, until it runs its first input after that. */
+  stoodStillSince: number | undefined
   /** From the first word of a leave on. */
   left: boolean
   tags: Readonly<Record<string, string>>
@@ -92,6 +94,7 @@ export class Cluster {
     actor.life += 1
     actor.up = true
     actor.paused = false
+    actor.stoodStillSince = undefined
     actor.left = false
     const { name, address, tags } = actor
     const random = createSimRandom(this.#seed, `${name}/${actor.life}`)
@@ -126,6 +129,7 @@ export class Cluster {
   pause(actor: Actor): void {
     this.network.pause(actor.address)
     actor.paused = true
+    actor.stoodStillSince ??= this.clock.now()
   }
 
   resume(actor: Actor): void {
@@ -158,8 +162,13 @@ export class Cluster {
   }
 
   #run(actor: Actor, input: Input, now: number): void {
-    const { state } = actor
+    const { state, stoodStillSince } = actor
     if (state === undefined) return
+    if (stoodStillSince !== undefined && !actor.paused) {
+      // What its runtime says first of all, whatever comes first of what was held back.
+      actor.stoodStillSince = undefined
+      this.#run(actor, { kind: 'late', lateMs: now - stoodStillSince }, now)
+    }
     const life = this.#lives.get(actor)
     if (life !== undefined && input.kind === 'deadline') life.timerAt = undefined
     const outputs = this.#step(state, input, now)
@@ -256,6 +265,7 @@ function createActor(index: number): Actor {
     life: 0,
     up: false,
     paused: false,
+    stoodStillSince: undefined,
     left: false,
     tags: { zone: index % 2 === 0 ? 'even' : 'odd' },
     state: undefined,

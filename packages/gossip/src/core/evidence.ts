@@ -101,7 +101,7 @@ export function failureReport(
   }
   return {
     by,
-    suspectedAgoMs: ago(now, suspicion.startedAt),
+    suspectedAgoMs: ago(now, suspicion.kept[0]?.at ?? suspicion.startedAt),
     accusations: accusationsOf(suspicion, now),
     confirmations: suspicion.confirmations,
     confirmationsNeeded: suspicion.needed,

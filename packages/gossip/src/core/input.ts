@@ -101,6 +101,11 @@ export type Input =
       readonly id: number
       readonly states: ReadonlyMap<string, Uint8Array>
     }
+  /**
+   * The process did not run for `lateMs` until now: its event loop was blocked, or it was stopped.
+   * Told before anything that came meanwhile, as far as the runtime knows of it in time.
+   */
+  | { readonly kind: 'late'; readonly lateMs: number }
   /** `nextDeadline` has come. Early ones do nothing. */
   | { readonly kind: 'deadline' }
   | { readonly kind: 'command'; readonly command: Command }
@@ -168,7 +173,10 @@ export type GossipEvent =
   | { readonly kind: 'packetsBlocked'; readonly name: string }
   /** A push/pull was refused as a whole. */
   | { readonly kind: 'mergeRefused'; readonly reason: string }
-  /** This member did not run for `lateMs`; it gives everyone that much more time. */
+  /**
+   * This member did not run for `lateMs`; it gives everyone that much more time, and doubts itself
+   * for a while.
+   */
   | { readonly kind: 'paused'; readonly lateMs: number }
 
 /**

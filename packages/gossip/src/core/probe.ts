@@ -6,11 +6,12 @@ import type { Address } from '@kith/interface'
 import { encodeMessage, encodeStream } from '../wire/codec.ts'
 import type { AckMessage, PingMessage } from '../wire/message.ts'
 import { untold } from './announce.ts'
-import { applyAwareness, scaledProbeIntervalMs, scaledProbeTimeoutMs } from './awareness.ts'
+import { applyAwareness } from './awareness.ts'
 import { sendBare, sendWithNews } from './broadcasts.ts'
 import { cancel, schedule } from './deadlines.ts'
 import { uses } from './detector.ts'
 import { noteNack, probeReport, streamFailure } from './evidence.ts'
+import { scaledProbeIntervalMs, scaledProbeTimeoutMs, stalledSince } from './health.ts'
 import type { Input } from './input.ts'
 import { measured } from './locating.ts'
 import { hasRoom } from './sending.ts'
@@ -74,10 +75,9 @@ function resetRing(state: State): void {
 function startProbe(state: State, entry: Entry): void {
   state.sequenceNumber = (state.sequenceNumber + 1) >>> 0
   const { sequenceNumber, now } = state
-  const endsAt = now + scaledProbeIntervalMs(state)
   const timers = [
     schedule(state.deadlines, now + scaledProbeTimeoutMs(state), { kind: 'probeTimeout' }),
-    schedule(state.deadlines, endsAt, { kind: 'probeEnd' }),
+    schedule(state.deadlines, now + scaledProbeIntervalMs(state), { kind: 'probeEnd' }),
   ]
   const beside = entry.state === 'alive' ? untold(state, entry) : []
   state.probe = {
@@ -85,7 +85,6 @@ function startProbe(state: State, entry: Entry): void {
     entry,
     incarnation: entry.incarnation,
     startedAt: now,
-    endsAt,
     phase: 'direct',
     refused: false,
     askedAt: now,
@@ -94,6 +93,7 @@ function startProbe(state: State, entry: Entry): void {
     nacks: 0,
     streamRequest: undefined,
     stream: 'unused',
+    streamAgain: false,
     streamFailed: undefined,
     timers,
     told: beside.length > 0 ? state.incarnation : 0,
@@ -178,7 +178,7 @@ function pingByStream(state: State, probe: Probe): void {
     to: probe.entry.address,
     bytes: encodeStream(pingFor(state, probe.entry.name, probe.sequenceNumber)),
     expectReply: true,
-    deadline: probe.endsAt,
+    deadline: probe.timers[1]?.at ?? state.now,
   })
 }
 
@@ -223,11 +223,16 @@ export function probeNacked(state: State, sequenceNumber: number, from: Address)
 
 /**
  * How the ping over a stream went: with `failure`, the reason why not. A success counts only once
- * the packets had all their time.
+ * the packets had all their time. A failure counts for nothing where this member stood still
+ * meanwhile: it is asked anew then, once.
  */
 export function streamProbeEnded(state: State, sequenceNumber: number, failure?: string): void {
   const probe = state.probe
   if (probe?.sequenceNumber !== sequenceNumber) return
+  if (failure !== undefined && !probe.streamAgain && stalledSince(state, probe.askedAt)) {
+    probe.streamAgain = true
+    return pingByStream(state, probe)
+  }
   probe.stream = failure === undefined ? 'acked' : 'failed'
   if (failure !== undefined) probe.streamFailed = streamFailure(state.now, failure)
 }

@@ -18,6 +18,8 @@ import { createDeadlines } from './deadlines.ts'
 import type { Deadlines, Timer } from './deadlines.ts'
 import type { Detector } from './detector.ts'
 import type { FailureReport, KeptAccusation } from './evidence.ts'
+import { createHealth } from './health.ts'
+import type { Health } from './health.ts'
 import type { GossipEvent, Output } from './input.ts'
 import { createPace } from './pace.ts'
 import type { Pace } from './pace.ts'
@@ -48,7 +50,8 @@ export type Task =
   | { readonly kind: 'queryEnd'; readonly lamportTime: bigint }
 
 export interface Suspicion {
-  readonly startedAt: number
+  /** Later than it began by the time in which this member did not run. */
+  startedAt: number
   readonly minMs: number
   readonly maxMs: number
   /** Independent confirmations that bring the time down to `minMs`. */
@@ -107,7 +110,6 @@ export interface Probe {
   /** As it stood at the start: a member that refuted since is not accused again. */
   readonly incarnation: number
   readonly startedAt: number
-  readonly endsAt: number
   phase: 'direct' | 'indirect'
   /** The first ping came back. */
   refused: boolean
@@ -119,6 +121,8 @@ export interface Probe {
   /** The request id of the ping over a stream, where one was sent. */
   streamRequest: number | undefined
   stream: 'unused' | 'pending' | 'failed' | 'acked'
+  /** The stream was asked anew after this member had stood still. */
+  streamAgain: boolean
   streamFailed: { readonly at: number; readonly reason: string } | undefined
   readonly timers: Timer<Task>[]
   /** Our own incarnation, where the ping told of it. */
@@ -204,13 +208,15 @@ export interface State {
   /** When old news is looked for next. */
   shedsAt: number
   aliveCount: number
+  /** What probes and accusations tell of us; see `ownAwareness`. */
   awareness: number
   readonly deadlines: Deadlines<Task>
   readonly pace: Pace
   /** Pings answered to strangers since then. */
   readonly strangers: { since: number; answered: number }
-  /** When this member last found that it had not run for a while. */
+  /** When this member last found that it had not run for longer than a probe may take. */
   pausedAt: number
+  readonly health: Health
   /** When it last refuted, and what it has yet to refute. */
   refutedAt: number
   refuteNext: { readonly accused: number; readonly from: string | undefined } | undefined
@@ -321,6 +327,7 @@ export function createState(options: CoreOptions, random: Random): State {
     pace: createPace(timings),
     strangers: { since: -Infinity, answered: 0 },
     pausedAt: -Infinity,
+    health: createHealth(),
     refutedAt: -Infinity,
     refuteNext: undefined,
     answeredStaleAt: -Infinity,

@@ -1,4 +1,5 @@
 /** What the core counted, and how full it is. */
+import { longestStallMs, ownAwareness } from './health.ts'
 import type { State } from './state.ts'
 
 export interface CoreStats {
@@ -20,8 +21,10 @@ export interface CoreStats {
   readonly alive: number
   readonly failed: number
   readonly left: number
-  /** 0 is healthy. */
+  /** How much this member doubts itself; 0 is healthy. */
   readonly awareness: number
+  /** The longest time of late for which this member did not run, in milliseconds. */
+  readonly longestStallMs: number
   readonly lamportTimes: {
     readonly member: bigint
     readonly event: bigint
@@ -45,7 +48,8 @@ export function coreStats(state: State): CoreStats {
     alive: state.aliveCount,
     failed: state.failed.size,
     left: state.gone.size,
-    awareness: state.awareness,
+    awareness: ownAwareness(state),
+    longestStallMs: longestStallMs(state),
     lamportTimes: {
       member: state.clock.time,
       event: state.eventClock.time,

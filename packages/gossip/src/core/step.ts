@@ -4,15 +4,14 @@
  */
 import { askedEnded, respondToQuery } from './answers.ts'
 import { ask } from './asking.ts'
-import { applyAwareness } from './awareness.ts'
 import { flushHeld } from './coalesce.ts'
 import { cancelQuery, queryTimeEnded } from './collecting.ts'
 import { forceLeave, leave, leaveEnded, setTags, start, waitEnded } from './commands.ts'
 import { voteOnName } from './conflict-vote.ts'
-import { earliest, postpone, takeDue } from './deadlines.ts'
+import { earliest, takeDue } from './deadlines.ts'
 import { suspicionEnded } from './dead.ts'
-import { uses } from './detector.ts'
 import { gossipTick } from './gossip.ts'
+import { stoodStill } from './health.ts'
 import { helperTimeout } from './helper.ts'
 import type { Command, Input, Output } from './input.ts'
 import { pruneEnded } from './intents.ts'
@@ -26,7 +25,7 @@ import { reapTick } from './reap.ts'
 import { reconnectTick } from './reconnect.ts'
 import { refuteLate } from './refute.ts'
 import { lostTick } from './regain.ts'
-import { count, emitEvent } from './state.ts'
+import { count } from './state.ts'
 import type { State, Task } from './state.ts'
 import { handleReply, handleRequestFailed, handleRequestSent, handleStream } from './streams.ts'
 import { emitUserEvent } from './user-events.ts'
@@ -52,6 +51,8 @@ function handle(state: State, input: Input): void {
       return handlePacket(state, input.from, input.bytes)
     case 'deadline':
       return runDue(state)
+    case 'late':
+      return stoodStill(state, state.now - input.lateMs)
     case 'sendFailed':
       count(state, 'sendsFailed')
       return probeSendFailed(state, input)
@@ -113,30 +114,12 @@ function runDue(state: State): void {
 }
 
 /**
- * A deadline that comes late by more than a probe may take says that this member did not run: the
- * process was stopped, or its event loop blocked. Whatever others had to answer in that time may
- * lie unread in our socket, so everyone gets the lost time back, and we trust ourselves less.
+ * A deadline that comes late says that this member did not run, also where its runtime tells nothing
+ * of it: the process was stopped, or its event loop blocked.
  */
 function doubtOwnClock(state: State): void {
-  const due = Math.max(earliest(state.deadlines)?.at ?? state.now, state.pausedAt)
-  const lateMs = state.now - due
-  if (lateMs <= state.timings.probeTimeoutMs || !uses(state, 'own')) return
-  postpone(state.deadlines, lateMs, waitsForOthers)
-  applyAwareness(state, 1)
-  state.pausedAt = state.now
-  count(state, 'pauses')
-  emitEvent(state, { kind: 'paused', lateMs })
-}
-
-function waitsForOthers(task: Task): boolean {
-  return (
-    task.kind === 'suspicion' ||
-    task.kind === 'lastWord' ||
-    task.kind === 'probeTimeout' ||
-    task.kind === 'probeEnd' ||
-    task.kind === 'helperTimeout' ||
-    task.kind === 'queryEnd'
-  )
+  const due = earliest(state.deadlines)?.at ?? state.now
+  stoodStill(state, Math.max(due, state.health.givenAt))
 }
 
 function runTask(state: State, task: Task, dueAt: number): void {
