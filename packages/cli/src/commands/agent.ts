@@ -226,8 +226,9 @@ async function start(
   // Both in one turn, so that no change falls between what is and what comes.
   for (const member of agent.gossip.members()) lines.member({ kind: 'join', member })
   agent.gossip.subscribe({ memberChanged: (event) => lines.member(event) })
-  agent.gossip.on('suspect', ({ name, from, incarnation, probe }) => {
-    lines.event('suspect', { name, from, incarnation, ...(probe === undefined ? {} : { probe }) })
+  agent.gossip.on('suspect', ({ name, from, incarnation, via, probe }) => {
+    const probed = probe === undefined ? {} : { probe }
+    lines.event('suspect', { name, from, via, incarnation, ...probed })
   })
   agent.gossip.on('refute', ({ from = null, incarnation, accused }) => {
     lines.event('refute', { from, incarnation, accused })

@@ -52,13 +52,9 @@ export function takeDue<Task>(deadlines: Deadlines<Task>, now: number): Timer<Ta
   return first
 }
 
-/** Moves every timer that `test` picks by `byMs`; the cost is the size of the heap. */
-export function postpone<Task>(
-  deadlines: Deadlines<Task>,
-  byMs: number,
-  test: (task: Task) => boolean,
-): void {
-  for (const timer of deadlines.heap) if (test(timer.task)) timer.at += byMs
+/** Moves every timer by as much as `byMs` says; the cost is the size of the heap. */
+export function postpone<Task>(deadlines: Deadlines<Task>, byMs: (task: Task) => number): void {
+  for (const timer of deadlines.heap) timer.at += byMs(timer.task)
   deadlines.heap.sort(compare)
   for (const [index, timer] of deadlines.heap.entries()) timer.index = index
 }

@@ -15,25 +15,6 @@ const remembered = 10
 /** Standstills that are kept. */
 const stallsMax = 32
 
-/** Time in which this member did not run. */
-export interface Stall {
-  /** When it ran again. */
-  readonly at: number
-  readonly lostMs: number
-}
-
-export interface Health {
-  /** Those of late, oldest first. */
-  readonly stalls: Stall[]
-  /** Until when lost time was given back, and how much the last time. */
-  givenAt: number
-  givenMs: number
-}
-
-export function createHealth(): Health {
-  return { stalls: [], givenAt: -Infinity, givenMs: 0 }
-}
-
 /** Less than this is the ordinary unrest of a process, and makes no verdict wrong. */
 export function stallToleratedMs(timings: GossipTimings): number {
   return Math.min(timings.gossipIntervalMs, timings.probeTimeoutMs / 2)
@@ -58,27 +39,33 @@ export function stoodStill(state: State, since: number): void {
   count(state, 'pauses')
   emitEvent(state, { kind: 'paused', lateMs: lostMs })
   if (health.givenMs <= timings.probeTimeoutMs) return
-  state.pausedAt = now
+  health.pausedAt = now
   applyAwareness(state, 1)
 }
 
-/** Everybody who has a time in which to answer us gets that much more of it. */
+/**
+ * Everybody who has a time in which to answer us gets that much more of it; and those who would be
+ * accused a moment more, in which to read what they said meanwhile.
+ */
 function giveBack(state: State, lostMs: number): void {
   for (const { task } of state.deadlines.heap) {
     const suspicion = task.kind === 'suspicion' ? task.entry.suspicion : undefined
     if (suspicion !== undefined) suspicion.startedAt += lostMs
   }
-  postpone(state.deadlines, lostMs, waitsForOthers)
+  const readMs = stallToleratedMs(state.timings)
+  postpone(state.deadlines, (task) => {
+    if (accuses(task)) return lostMs + readMs
+    return task.kind === 'queryEnd' ? lostMs : 0
+  })
 }
 
-function waitsForOthers(task: Task): boolean {
+function accuses(task: Task): boolean {
   return (
     task.kind === 'suspicion' ||
     task.kind === 'lastWord' ||
     task.kind === 'probeTimeout' ||
     task.kind === 'probeEnd' ||
-    task.kind === 'helperTimeout' ||
-    task.kind === 'queryEnd'
+    task.kind === 'helperTimeout'
   )
 }
 

@@ -37,7 +37,7 @@ export function handlePing(state: State, message: PingMessage, from: Address): v
  * What lies in the socket after a pause are pings of the past, to which nobody waits for an ack.
  */
 function justPaused(state: State): boolean {
-  return state.now - state.pausedAt < state.timings.probeIntervalMs
+  return state.now - state.health.pausedAt < state.timings.probeIntervalMs
 }
 
 /** Pings of members that we do not know yet are few; many of them come from somebody else. */

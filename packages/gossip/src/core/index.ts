@@ -3,7 +3,7 @@
  * @packageDocumentation
  */
 export type { Command, FailEvent, GossipEvent, Input, JoinOutcome, Output } from './input.ts'
-export type { Accusation, FailureReport, HelperReport, ProbeReport } from './evidence.ts'
+export type { Accusation, FailureReport, HelperReport, ProbeReport } from './reports.ts'
 export type { Progress } from './clocks.ts'
 export { progress } from './progress.ts'
 export { broadcastBytesMax } from './queries.ts'

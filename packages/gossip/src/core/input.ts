@@ -5,7 +5,7 @@
 import type { Address, MemberEvent } from '@kith/interface'
 import type { StreamMessage } from '../wire/message.ts'
 import type { DecodeProblemKind } from '../wire/problem.ts'
-import type { FailureReport, ProbeReport } from './evidence.ts'
+import type { FailureReport, ProbeReport } from './reports.ts'
 import type {
   KeyCommand,
   Question,

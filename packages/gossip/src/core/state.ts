@@ -17,9 +17,9 @@ import type { Coordinates } from './coordinates.ts'
 import { createDeadlines } from './deadlines.ts'
 import type { Deadlines, Timer } from './deadlines.ts'
 import type { Detector } from './detector.ts'
-import type { FailureReport, KeptAccusation } from './evidence.ts'
-import { createHealth } from './health.ts'
-import type { Health } from './health.ts'
+import type { FailureReport, KeptAccusation } from './reports.ts'
+import { createHealth } from './stalls.ts'
+import type { Health } from './stalls.ts'
 import type { GossipEvent, Output } from './input.ts'
 import { createPace } from './pace.ts'
 import type { Pace } from './pace.ts'
@@ -214,8 +214,6 @@ export interface State {
   readonly pace: Pace
   /** Pings answered to strangers since then. */
   readonly strangers: { since: number; answered: number }
-  /** When this member last found that it had not run for longer than a probe may take. */
-  pausedAt: number
   readonly health: Health
   /** When it last refuted, and what it has yet to refute. */
   refutedAt: number
@@ -326,7 +324,6 @@ export function createState(options: CoreOptions, random: Random): State {
     deadlines: createDeadlines(),
     pace: createPace(timings),
     strangers: { since: -Infinity, answered: 0 },
-    pausedAt: -Infinity,
     health: createHealth(),
     refutedAt: -Infinity,
     refuteNext: undefined,

@@ -114,8 +114,8 @@ function runDue(state: State): void {
 }
 
 /**
- * A deadline that comes late says that this member did not run, also where its runtime tells nothing
- * of it: the process was stopped, or its event loop blocked.
+ * A deadline that comes late says that this member did not run, also where its runtime tells
+ * nothing of it: the process was stopped, or its event loop blocked.
  */
 function doubtOwnClock(state: State): void {
   const due = earliest(state.deadlines)?.at ?? state.now

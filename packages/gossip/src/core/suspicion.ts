@@ -2,7 +2,7 @@
 import { cancel, schedule } from './deadlines.ts'
 import type { Timer } from './deadlines.ts'
 import { uses } from './detector.ts'
-import type { KeptAccusation } from './evidence.ts'
+import type { KeptAccusation } from './reports.ts'
 import type { Entry, State, Suspicion, Task } from './state.ts'
 
 /** The least time for a cluster of `members`, memberlist's integer arithmetic included. */

@@ -2,7 +2,7 @@
 import { invariant } from '@kith/interface'
 import type { Coordinate, Member, MemberEventKind, MemberStatus } from '@kith/interface'
 import { decodeTags, tagsRecord } from '../wire/codec.ts'
-import type { FailureReport } from './evidence.ts'
+import type { FailureReport } from './reports.ts'
 import { memberLost } from './lost.ts'
 import { emitEvent } from './state.ts'
 import type { Entry, MemberRow, State } from './state.ts'

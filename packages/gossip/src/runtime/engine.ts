@@ -8,6 +8,7 @@
  */
 import { releaseBytes } from '@kith/interface'
 import type { CancelTimer, Clock } from '@kith/interface'
+import { stallToleratedMs } from '../core/health.ts'
 import { nextDeadline, step } from '../core/index.ts'
 import type { Input, Output, State } from '../core/index.ts'
 
@@ -15,8 +16,8 @@ import type { Input, Output, State } from '../core/index.ts'
 const lateMsMin = 20
 /** A deadline that is this late waits for what the sockets still hold. */
 const readFirstMs = 5
-/** For so long at the most, however much there is. */
-const readFirstMsMax = 200
+/** At most for this part of what the core tolerates, which would else give back that time too. */
+const readFirstShare = 0.5
 /** How often the loop is looked at, as a part of what a probe may take, and at most and least. */
 const beatsPerProbe = 4
 const beatMsMin = 50
@@ -46,6 +47,7 @@ class CoreEngine {
   readonly #options: EngineOptions
   readonly #inputs: Input[] = []
   readonly #beatMs: number
+  readonly #readFirstMsMax: number
   #running = false
   #stopped = false
   #timerAt: number | undefined
@@ -59,7 +61,9 @@ class CoreEngine {
 
   constructor(options: EngineOptions) {
     this.#options = options
-    const { probeTimeoutMs } = options.state.timings
+    const { timings } = options.state
+    const { probeTimeoutMs } = timings
+    this.#readFirstMsMax = stallToleratedMs(timings) * readFirstShare
     this.#beatMs = Math.min(beatMsMax, Math.max(beatMsMin, probeTimeoutMs / beatsPerProbe))
   }
 
@@ -123,7 +127,7 @@ class CoreEngine {
     if (now - at <= readFirstMs) return this.#pass()
     this.#noticeLost()
     this.#work()
-    if (!this.#stopped) this.#readFirst(now + readFirstMsMax)
+    if (!this.#stopped) this.#readFirst(now + this.#readFirstMsMax)
   }
 
   /** Each turn of the loop reads a few dozen packets; the first turn without any is the end. */

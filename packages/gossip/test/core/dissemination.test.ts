@@ -118,7 +118,7 @@ describe('finding lost members again', () => {
     expect(asked(core)).toBeLessThanOrEqual(60 / (3 * 0.5) + 1)
     const hour = 3_600_000
     core.now = hour
-    core.state.pausedAt = hour
+    core.state.health.pausedAt = hour
     const before = asked(core)
     runAnswered(core, hour + 300_000)
     expect(asked(core) - before).toBeLessThanOrEqual(8)

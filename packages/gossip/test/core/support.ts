@@ -2,9 +2,17 @@
 import { nodeDigests } from '@kith/interface/node'
 import { createRandom } from '@kith/interface'
 import type { Address } from '@kith/interface'
-import { createState, member, nextDeadline, resolveOptions, step } from '../../src/core/index.ts'
+import {
+  coreStats,
+  createState,
+  member,
+  nextDeadline,
+  resolveOptions,
+  step,
+} from '../../src/core/index.ts'
 import type {
   Command,
+  CoreStats,
   GossipEvent,
   GossipTimings,
   Input,
@@ -157,6 +165,10 @@ export class Core {
 
   status(name: string): string | undefined {
     return member(this.state, name)?.status
+  }
+
+  stats(): CoreStats {
+    return coreStats(this.state)
   }
 
   counter(kind: string): number {

@@ -1,0 +1,57 @@
+/**
+ * A member in a process of its own that blocks its event loop when it is told to. Usage: name,
+ * profile, own port (0: any), port of a seed. It prints one JSON object a line: `ready` with its
+ * port, and what it hears of others; a line `block MS TIMES OPEN_MS` on its standard input blocks
+ * it for `MS`, `TIMES` times, with `OPEN_MS` between, and prints `blocked` at the end.
+ */
+import { createInterface } from 'node:readline'
+import { createGossip } from '@kith/gossip'
+import type { Profile } from '@kith/gossip'
+import { tcpTransport } from '@kith/transport-tcp'
+import { udpTransport } from '@kith/transport-udp'
+
+const [name = '', profile = 'lan', port = '0', seed = ''] = process.argv.slice(2)
+/** Nobody waits so long; whoever started it may be gone without a word. */
+const lifeMsMax = 120_000
+setTimeout(() => process.exit(3), lifeMsMax).unref()
+
+function say(line: Readonly<Record<string, unknown>>): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+}
+
+const gossip = createGossip({
+  name,
+  profile: profile as Profile,
+  packets: udpTransport({ port: Number(port) }),
+  streams: tcpTransport({ port: Number(port) }),
+  join: seed === '' ? [] : [`127.0.0.1:${seed}`],
+})
+gossip.on('suspect', ({ name: about, from, via }) => say({ event: 'suspect', about, from, via }))
+gossip.on('fail', ({ member, failure }) => say({ event: 'fail', about: member.name, failure }))
+gossip.on('join', ({ member }) => say({ event: 'join', about: member.name }))
+gossip.on('warning', (warning) => {
+  if (warning.kind === 'paused') say({ event: 'paused', lateMs: warning.lateMs })
+})
+await gossip.start()
+say({ event: 'ready', port: gossip.address.port })
+
+/** Nothing else runs in this process meanwhile. */
+function block(ms: number): void {
+  const until = performance.now() + ms
+  while (performance.now() < until);
+}
+
+async function blockAgain(ms: number, times: number, openMs: number): Promise<void> {
+  for (let left = times; left > 0; left -= 1) {
+    block(ms)
+    await new Promise((resolve) => setTimeout(resolve, openMs))
+  }
+  const { awareness, longestStallMs } = gossip.stats()
+  say({ event: 'blocked', awareness, longestStallMs })
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [word, ...numbers] = line.split(' ')
+  const [ms = 0, times = 1, openMs = 0] = numbers.map(Number)
+  if (word === 'block') await blockAgain(ms, times, openMs)
+}
