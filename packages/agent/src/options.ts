@@ -26,7 +26,7 @@ import { isLoopback, isWildcard } from './hosts.ts'
 import type { AgentPlugin } from './plugin.ts'
 import { type ResolvedRpc, resolveRpc, rpcExposure, type RpcOptions } from './rpc-options.ts'
 
-export type AgentProfile = 'lan' | 'wan' | 'local'
+export type AgentProfile = 'lan' | 'wan' | 'local' | 'fast'
 
 export interface AgentOptions extends EncryptionOptions, RpcOptions {
   /** 1 to 128 of `[A-Za-z0-9._-]`, unique in the cluster. Default: the host name and a suffix. */
@@ -249,8 +249,8 @@ function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): v
       problems.push({ field: field === '' ? 'retention' : `retention.${field}`, ...rest })
     }
   }
-  if (!['lan', 'wan', 'local'].includes(profile)) {
-    problems.push({ field: 'profile', got: showValue(profile), want: '"lan", "wan" or "local"' })
+  if (!['lan', 'wan', 'local', 'fast'].includes(profile)) {
+    problems.push({ field: 'profile', got: showValue(profile), want: '"lan", "wan", "local" or "fast"' })
   }
   if (typeof clusterId !== 'string' || !namePattern.test(clusterId)) {
     const want = '1 to 128 of A-Z a-z 0-9 . _ -'

@@ -28,7 +28,7 @@ describe('options', () => {
       bind: 'nowhere',
       http: '127.0.0.1:70000',
       join: ['127.0.0.1:0', 'x/127.0.0.1:1'],
-      profile: 'fast',
+      profile: 'slow',
       data: '',
       tags: { 'kith.v': '1', role: 5 },
       plugins: [{ name: 'x' }],

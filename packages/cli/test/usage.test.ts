@@ -24,7 +24,7 @@ describe('flags', () => {
     [['agent', '--node', 'a b'], '--node <name>', '1 to 128 of A-Z a-z 0-9'],
     [['agent', '--tag', 'novalue'], '--tag <name=value>', 'NAME=VALUE, got "novalue"'],
     [['agent', '--service', 'web'], '--service <name:port>', 'NAME:PORT with a port'],
-    [['agent', '--profile', 'fast'], '--profile <profile>', 'Allowed choices are lan, wan, local'],
+    [['agent', '--profile', 'slow'], '--profile <profile>', 'are lan, wan, local, fast'],
     [['agent', '--rpc', 'unix:'], '--rpc <address>', 'HOST:PORT or unix:PATH'],
     [['log', 'read', '--from', '-1'], '--from <where>', 'an offset, earliest, latest or a time'],
     [['log', 'read', '--limit', '1.5'], '--limit <count>', 'an integer from 1 to'],
@@ -68,7 +68,7 @@ describe('the configuration file', () => {
           { service: 'web', port: 0 },
           { port: 80, chekcs: [] },
         ],
-        profile: 'fast',
+        profile: 'slow',
         password: 'key',
       }),
     )
@@ -82,7 +82,7 @@ describe('the configuration file', () => {
       'services[0].port must be an integer from 1 to 65535, got 0',
       'services[1].service must be the name of a service, got nothing',
       'services[1].chekcs must be absent',
-      'profile must be one of lan, wan, local, got "fast"',
+      'profile must be one of lan, wan, local, fast, got "slow"',
       'password must be absent',
     ]) {
       expect(err).toContain(text)

@@ -44,7 +44,7 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     '--encrypt': ['', 'key', 'AAECAwQFBgcICQoLDA0ODw', 'AAEC', `${'A'.repeat(43)}B`],
     '--keyring': ['', 'FOLDER/none.json', 'FOLDER', 'FOLDER/file', 'FOLDER/half.json'],
     '--label': ['', 'x'.repeat(256)],
-    '--profile': ['fast', 'LAN', ''],
+    '--profile': ['slow', 'LAN', ''],
     '--service': ['web', ':80', 'web:0', 'web:65536', 'web:x', '', 'a b:80', 'a.b:80'],
     '--config': ['', 'FOLDER/none.json', 'FOLDER/file', 'FOLDER'],
     '--log-level': ['loud', 'INFO', ''],
@@ -208,7 +208,7 @@ describe('the configuration file', () => {
     verifyOutgoing: ['no', 1],
     insecurePlaintext: ['yes', 1],
     scriptChecks: ['yes', 1],
-    profile: ['fast', 1],
+    profile: ['slow', 1],
     services: [
       {},
       [{}],
