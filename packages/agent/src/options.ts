@@ -250,7 +250,11 @@ function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): v
     }
   }
   if (!['lan', 'wan', 'local', 'fast'].includes(profile)) {
-    problems.push({ field: 'profile', got: showValue(profile), want: '"lan", "wan", "local" or "fast"' })
+    problems.push({
+      field: 'profile',
+      got: showValue(profile),
+      want: '"lan", "wan", "local" or "fast"',
+    })
   }
   if (typeof clusterId !== 'string' || !namePattern.test(clusterId)) {
     const want = '1 to 128 of A-Z a-z 0-9 . _ -'

@@ -53,6 +53,8 @@ export interface ClusterOptions {
   readonly seed: number
   readonly members: number
   readonly timings: GossipTimings
+  /** Of the member with this number, where they differ. */
+  readonly timingsOf?: (index: number) => GossipTimings
   readonly step?: Step
   readonly watchers?: readonly Watcher[]
   /** Where given, whatever a member does takes time on this machine. */
@@ -69,6 +71,7 @@ export class Cluster {
   transitions = 0
   joinsRetried = 0
   readonly #seed: number
+  readonly #timingsOf: ClusterOptions['timingsOf']
   readonly #step: Step
   readonly #watchers: readonly Watcher[]
   readonly #lives = new Map<Actor, Life>()
@@ -80,6 +83,7 @@ export class Cluster {
     const { seed, members, timings } = options
     this.#seed = seed
     this.timings = timings
+    this.#timingsOf = options.timingsOf
     this.random = createSimRandom(seed, 'cluster')
     this.network = new SimNetwork({ seed, clock: this.clock })
     this.#step = options.step ?? step
@@ -98,7 +102,8 @@ export class Cluster {
     actor.left = false
     const { name, address, tags } = actor
     const random = createSimRandom(this.#seed, `${name}/${actor.life}`)
-    const options = { name, address, tags, timings: this.timings, digests: nodeDigests }
+    const timings = this.#timingsOf?.(this.actors.indexOf(actor)) ?? this.timings
+    const options = { name, address, tags, timings, digests: nodeDigests }
     actor.state = createState(options, random)
     const host = this.network.attach(address, {
       packet: (from, bytes) => this.input(actor, { kind: 'packet', from, bytes }),

@@ -17,7 +17,7 @@ function problemsOf(profile: unknown, overrides: unknown): readonly string[] {
 
 describe('options', () => {
   it("GOS-66 profiles are memberlist's and Serf's, frozen", () => {
-    const { lan, wan, local } = profiles
+    const { lan, wan, local, fast } = profiles
     expect(lan).toMatchObject({
       probeIntervalMs: 1000,
       probeTimeoutMs: 500,
@@ -39,7 +39,7 @@ describe('options', () => {
     })
     expect(wan).toMatchObject({ probeIntervalMs: 5000, probeTimeoutMs: 3000, suspicionFactor: 6 })
     expect(local).toMatchObject({ probeTimeoutMs: 200, retransmitFactor: 2, suspicionFactor: 3 })
-    expect([lan, wan, local].every((profile) => Object.isFrozen(profile))).toBe(true)
+    expect([lan, wan, local, fast].every((profile) => Object.isFrozen(profile))).toBe(true)
   })
 
   it('GOS-66 every field that is wrong is named, in one error', () => {
