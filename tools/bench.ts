@@ -1,7 +1,8 @@
 /**
  * `npm run bench [-- area ...]`: every program `bench/<area>/<name>.ts`, one after another, on the
  * built packages. A program prints its figures and exits with 1 where it misses a bound. Figures
- * from a machine that does other work are marked, because they say little.
+ * from a machine that does other work are marked, because they say little. Whatever begins with
+ * `--` is handed to the programs.
  */
 import { globSync } from 'node:fs'
 import { cpus } from 'node:os'
@@ -36,9 +37,17 @@ async function waitForQuiet(): Promise<number> {
   return load
 }
 
-const areas = process.argv.slice(2)
+/** Runs for an hour, and as root: only where it is asked for. */
+const onRequest = 'bench/gossip/'
+
+const flags = process.argv.slice(2).filter((word) => word.startsWith('--'))
+const areas = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 const programs = globSync('bench/*/*.ts', { exclude: ['bench/node_modules/**', 'bench/test/**'] })
-  .filter((file) => areas.length === 0 || areas.some((area) => file.startsWith(`bench/${area}`)))
+  .filter((file) =>
+    areas.length === 0
+      ? !file.startsWith(onRequest)
+      : areas.some((area) => file.startsWith(`bench/${area}`)),
+  )
   .toSorted()
 if (programs.length === 0) {
   process.stderr.write(`no program bench/<area>/<name>.ts matches ${areas.join(', ')}\n`)
@@ -52,7 +61,7 @@ for (const program of programs) {
   if (load > loadMax) quiet = false
   const mark = load > loadMax ? `LOADED: others use ${percent}` : `quiet: others use ${percent}`
   process.stdout.write(`\n${program} (${mark})\n`)
-  const { code } = await command(process.execPath, [program], { inherit: true })
+  const { code } = await command(process.execPath, [program, ...flags], { inherit: true })
   if (code !== 0) missed.push(program)
 }
 if (programs.length > 0) {

@@ -1,0 +1,59 @@
+/** Clusters whose members have a cable each: some are cut off, then connected again. */
+import { setTimeout as pause } from 'node:timers/promises'
+import { port, startAgent } from './agents.ts'
+import type { BenchProfile, Kind } from './agents.ts'
+import { bridgedSpaces } from './network.ts'
+import { Observer } from './observer.ts'
+
+export interface PartitionOptions {
+  readonly kind: Kind
+  readonly profile: BenchProfile
+  readonly size: number
+  /** Of them, how many are cut off from the rest, together. */
+  readonly cutOff: number
+  readonly heals: number
+  /** Tells networks of one run apart, 1 to 254. */
+  readonly net: number
+}
+
+const settleMs = 90_000
+const noticeMs = 60_000
+const healMs = 120_000
+
+/**
+ * Milliseconds from each reconnection until all knew all. A cut lasts until each side has declared
+ * the other failed, or a minute.
+ */
+export async function heals(options: PartitionOptions): Promise<readonly number[]> {
+  const { kind, profile, size, cutOff, net } = options
+  const observer = new Observer()
+  const spaces = bridgedSpaces(`${kind.slice(0, 1)}${net}x`, net, size)
+  const seed = `${spaces[0]?.host}:${port}`
+  const names: string[] = []
+  for (const [index, { space, host }] of spaces.entries()) {
+    const name = `${kind}-${net}-${index}`
+    const join = index === 0 ? [] : [seed]
+    startAgent(kind, { members: [{ name, host, space }], profile, join, observer })
+    names.push(name)
+    await pause(200)
+  }
+  if ((await observer.untilAgreed(names, settleMs)) === undefined) {
+    throw new Error(`${kind} members did not find each other over the bridge`)
+  }
+  const away = names.slice(-cutOff)
+  const home = names.slice(0, -cutOff)
+  const across = home.flatMap((here) =>
+    away.flatMap((there) => [[here, there] as const, [there, here] as const]),
+  )
+  const took: number[] = []
+  for (let round = 0; round < options.heals; round += 1) {
+    const noticed = observer.watch('failed', across, noticeMs)
+    for (const { cut } of spaces.slice(-cutOff)) cut()
+    await noticed
+    for (const { heal } of spaces.slice(-cutOff)) heal()
+    took.push((await observer.untilAgreed(names, healMs)) ?? Number.POSITIVE_INFINITY)
+    // Calm for the next round.
+    await pause(2000)
+  }
+  return took
+}
