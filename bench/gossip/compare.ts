@@ -9,9 +9,9 @@
  */
 import { execFileSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
-import { profiles as known } from '@kith/gossip'
+import type { Profile } from '@kith/gossip'
 import { endAll, kinds } from './support/agents.ts'
-import type { BenchProfile, Kind } from './support/agents.ts'
+import type { Kind } from './support/agents.ts'
 import { Cluster } from './support/cluster.ts'
 import { removeSpaces } from './support/network.ts'
 import { heals } from './support/partition.ts'
@@ -31,7 +31,7 @@ const { values: flags } = parseArgs({
 })
 const { quick } = flags
 const sizes = (flags.size ?? (quick ? ['10'] : ['10', '50', '100'])).map(Number)
-const profiles = (flags.profile ?? ['lan', 'local']) as readonly BenchProfile[]
+const profiles = (flags.profile ?? ['lan', 'local']) as readonly Profile[]
 const wanted = new Set((flags.part ?? parts) as readonly Part[])
 const counts = quick
   ? { joins: 5, kills: 3, heals: 4, idleMs: 20_000, stopsMs: [4000, 8000] }
@@ -76,7 +76,7 @@ const median = (values: readonly number[]): number => quantile(values, 0.5)
 const seconds = (ms: number): number => ms / 1000
 const most = (values: readonly number[]): number => Math.max(...values)
 
-async function measure(size: number, profile: BenchProfile): Promise<void> {
+async function measure(size: number, profile: Profile): Promise<void> {
   const where = { size, profile }
   const perProcess = { kith: size > processesMax ? 10 : 1, serf: 1 }
   const clusters = map({ kith: 'kith', serf: 'serf' } as const, (kind) => {
@@ -177,7 +177,7 @@ function reportStops(saw: Both<Stopped>, where: Record<string, unknown>): void {
 }
 
 /** Several clusters of each kind at the same time; ten members, three of them cut off. */
-async function measureHeals(profile: BenchProfile): Promise<void> {
+async function measureHeals(profile: Profile): Promise<void> {
   const side = quick ? 1 : 2
   const each = { profile, size: 10, cutOff: 3, heals: counts.heals / side }
   const took = await both(async (kind) => {
@@ -233,7 +233,7 @@ if (missing === undefined) {
       for (const size of sizes) await measure(size, profile)
       if (wanted.has('heals')) await measureHeals(profile)
     }
-    if (wanted.has('fast') && 'fast' in known) await measureFast(Math.min(50, ...sizes.slice(-1)))
+    if (wanted.has('fast')) await measureFast(Math.min(50, ...sizes.slice(-1)))
   } finally {
     await endAll()
     removeSpaces()

@@ -7,12 +7,12 @@ import { stripTypeScriptTypes } from 'node:module'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import type { Profile } from '@kith/gossip'
 import type { MemberSpec } from './member.ts'
 import type { Observer, Seen } from './observer.ts'
 
 export const kinds = ['kith', 'serf'] as const
 export type Kind = (typeof kinds)[number]
-export type BenchProfile = 'lan' | 'local' | 'fast'
 
 export interface Placed {
   readonly name: string
@@ -24,7 +24,7 @@ export interface Placed {
 export interface AgentOptions {
   /** Several live in one process where the kind can: Serf cannot. */
   readonly members: readonly Placed[]
-  readonly profile: BenchProfile
+  readonly profile: Profile
   readonly join: readonly string[]
   readonly observer: Observer
 }

@@ -1,14 +1,15 @@
 /** A cluster of one kind in a namespace of its own, started slowly and then measured. */
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Profile } from '@kith/gossip'
 import { port, startAgent } from './agents.ts'
-import type { Agent, BenchProfile, Kind, Placed } from './agents.ts'
+import type { Agent, Kind, Placed } from './agents.ts'
 import { privateSpace } from './network.ts'
 import { Observer } from './observer.ts'
 
 export interface ClusterOptions {
   readonly kind: Kind
   readonly size: number
-  readonly profile: BenchProfile
+  readonly profile: Profile
   /** Members in one process. More than 1 is for Kith only. */
   readonly perProcess: number
 }

@@ -1,13 +1,14 @@
 /** Clusters whose members have a cable each: some are cut off, then connected again. */
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Profile } from '@kith/gossip'
 import { port, startAgent } from './agents.ts'
-import type { BenchProfile, Kind } from './agents.ts'
+import type { Kind } from './agents.ts'
 import { bridgedSpaces } from './network.ts'
 import { Observer } from './observer.ts'
 
 export interface PartitionOptions {
   readonly kind: Kind
-  readonly profile: BenchProfile
+  readonly profile: Profile
   readonly size: number
   /** Of them, how many are cut off from the rest, together. */
   readonly cutOff: number
