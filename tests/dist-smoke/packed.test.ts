@@ -19,6 +19,8 @@ interface Manifest {
   readonly name: string
   readonly exports: Readonly<Record<string, unknown>>
   readonly dependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>
 }
 
 function manifestOf(folder: string): Manifest {
@@ -28,7 +30,10 @@ function manifestOf(folder: string): Manifest {
 /** Links what a package of the workspace depends on from outside, as an install would. */
 function linkDependencies(name: string, into: string): void {
   const own = join(root, 'packages', name)
-  for (const dependency of Object.keys(manifestOf(own).dependencies ?? {})) {
+  const { dependencies, peerDependencies, peerDependenciesMeta } = manifestOf(own)
+  const peers = Object.keys(peerDependencies ?? {})
+  const needed = peers.filter((peer) => peerDependenciesMeta?.[peer]?.optional !== true)
+  for (const dependency of [...Object.keys(dependencies ?? {}), ...needed]) {
     const link = join(into, dependency)
     if (dependency.startsWith('@kith/') || existsSync(link)) continue
     mkdirSync(dirname(link), { recursive: true })

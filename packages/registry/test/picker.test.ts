@@ -135,4 +135,14 @@ describe('what is preferred', () => {
     expect(set({ zone: 'moon' })).toEqual(new Set(['a', 'b', 'c']))
     expect(one.choose('web', [], { prefer: { zone: 'eu' } })).toBeUndefined()
   })
+
+  it('REG-17: what the caller excepts is never chosen, preferred or not', () => {
+    const found = [instance('a', 'web', [], 'eu'), instance('b', 'web', [], 'us')]
+    const one = picker()
+    const except = (given: ServiceInstance): boolean => given.member === 'a'
+    for (let turn = 0; turn < 4; turn += 1) {
+      expect(one.choose('web', found, { prefer: { zone: 'eu' }, except })?.member).toBe('b')
+    }
+    expect(one.choose('web', found, { except: () => true })).toBeUndefined()
+  })
 })

@@ -10,6 +10,7 @@ import { createSerfClient, createSerfRpcServer } from '@kith/serf-rpc'
 import { createServer, defaultServerLimits } from '@kith/server'
 import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
+import { createDispatcher } from '@kith/undici'
 import { describe, expect, it } from 'vitest'
 import { declaredFields } from './declared.ts'
 
@@ -33,6 +34,7 @@ const transports = { packets: udpTransport(), streams: tcpTransport() }
 const port = [-1, 65_536, 1.5, '80', Number.NaN]
 const address = ['nowhere', '127.0.0.1', '127.0.0.1:70000', 7, {}, { host: '', port: 1 }]
 const membership = { self: { name: 'a', address: { host: '127.0.0.1', port: 1 } } } as never
+const registryPort = { resolve: () => [], lease: () => undefined, on: () => () => {} }
 const registryParts = { membership, extensions: {} as never }
 const registryFile = 'packages/registry/src/options.ts'
 const registryOptions = (settings: object): unknown =>
@@ -281,6 +283,21 @@ const tables: readonly Table[] = [
     name: 'ServerLimits',
     create: (limits) => createServer({ limits }),
     bad: numeric(Object.keys(defaultServerLimits)),
+  },
+  {
+    file: 'packages/undici/src/options.ts',
+    name: 'KithDispatcherOptions',
+    create: (options) => createDispatcher({ registry: registryPort, ...options } as never),
+    bad: {
+      registry: [5, {}, null],
+      domain: ['', 'A', '.x', 'x'.repeat(64), 7],
+      strategy: ['fastest', 1],
+      key: ['x', 5],
+      prefer: ['eu', [], { zone: 5 }, { tags: 'x' }, { tags: [5] }],
+      ...numeric(['attemptsMax', 'connectTimeoutMs', 'avoidMs', 'connectionsMax']),
+      pool: ['x', [], { factory: 1 }, { keepAliveTimeout: -1 }],
+      fallback: ['x', {}, null],
+    },
   },
   {
     file: 'packages/transport-udp/src/options.ts',

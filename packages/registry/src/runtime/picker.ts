@@ -39,7 +39,9 @@ export class Picker {
     options: PickOptions,
   ): ServiceInstance | undefined {
     checkOptions(options)
-    const candidates = preferred(found, options.prefer)
+    const { except, prefer } = options
+    const allowed = except === undefined ? found : found.filter((one) => !except(one))
+    const candidates = preferred(allowed, prefer)
     if (candidates.length === 0) return undefined
     switch (options.strategy ?? 'round-robin') {
       case 'round-robin':

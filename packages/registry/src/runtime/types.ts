@@ -96,6 +96,8 @@ export type PickStrategy = 'round-robin' | 'random' | 'least-loaded' | 'rendezvo
 export interface PickOptions extends Omit<ResolveOptions, 'limit'> {
   /** Default `round-robin`. */
   readonly strategy?: PickStrategy
+  /** True for instances that must not be chosen: what the caller just found dead, for example. */
+  readonly except?: (instance: ServiceInstance) => boolean
   /** What `rendezvous` goes by, and needs: a user, a session, a shard. */
   readonly key?: string
   /** Rather instances like this: with `meta.zone` and all these tags. Any where there are none. */
