@@ -32,8 +32,10 @@ const report: WebMemberReport = {
 }
 process.send?.(report)
 
-process.once('SIGTERM', async () => {
+process.once('SIGTERM', () => void leave())
+
+async function leave(): Promise<void> {
   await agent.stop()
   await new Promise((resolve) => web.close(resolve))
   process.exit(0)
-})
+}

@@ -2,7 +2,7 @@
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-export type Requirement = 'root' | 'serf' | 'strace' | 'iproute2'
+export type Requirement = 'root' | 'serf' | 'strace' | 'iproute2' | 'dig'
 
 export interface Need {
   /** True where the tests cannot run here: give it to `describe.skipIf`. */
@@ -11,7 +11,7 @@ export interface Need {
   readonly reason: string
 }
 
-const commands = { serf: 'serf', strace: 'strace', iproute2: 'ip' } as const
+const commands = { serf: 'serf', strace: 'strace', iproute2: 'ip', dig: 'dig' } as const
 
 function onPath(command: string): boolean {
   // Daemons live in sbin, which an ordinary user's path leaves out.

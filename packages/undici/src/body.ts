@@ -41,7 +41,7 @@ async function* iterate(
   yield* given
 }
 
-/** Streams and iterators: what can be read once. Bytes, texts, forms and blobs can be read again. */
+/** Streams and iterators can be read once. Bytes, texts, forms and blobs can be read again. */
 function isFlow(body: unknown): boolean {
   if (typeof body !== 'object' || body === null) return false
   if (ArrayBuffer.isView(body) || Object.prototype.toString.call(body) === '[object FormData]') {

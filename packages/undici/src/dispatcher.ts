@@ -113,7 +113,7 @@ class ServiceDispatcher extends Dispatcher implements KithDispatcher {
   }
 }
 
-function settle(work: Promise<void>, callback?: () => void): Promise<void> | void {
-  if (callback === undefined) return work
-  void work.then(callback, callback)
+function settle(work: Promise<void>, ended?: () => void): Promise<void> | void {
+  if (ended === undefined) return work
+  void work.then(ended, ended)
 }

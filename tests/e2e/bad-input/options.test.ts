@@ -1,5 +1,6 @@
 /** Every option of everything made by options: out of range it is refused by its name. */
 import { createAgent } from '@kith/agent'
+import { createDnsServer, dnsPlugin } from '@kith/dns'
 import { createGossip, profiles } from '@kith/gossip'
 import { isKithError } from '@kith/interface'
 import { createLog } from '@kith/log'
@@ -283,6 +284,27 @@ const tables: readonly Table[] = [
     name: 'ServerLimits',
     create: (limits) => createServer({ limits }),
     bad: numeric(Object.keys(defaultServerLimits)),
+  },
+  {
+    file: 'packages/dns/src/options.ts',
+    name: 'DnsServerOptions',
+    create: (options) => createDnsServer({ registry: registryPort, ...options }),
+    bad: {
+      registry: [5, {}, null],
+      members: [5, {}, null],
+      host: ['localhost', '', 7],
+      port,
+      domain: ['', 'A', '.x', 'a..b', '-a', 'x'.repeat(64), 7],
+      ...numeric(['ttlSeconds', 'answersMax', 'udpBytesMax', 'queryBytesMax', 'waitingMax']),
+      ...numeric(['connectionsMax', 'idleMs']),
+    },
+    ports: ['random', 'logger'],
+  },
+  {
+    file: 'packages/dns/src/plugin.ts',
+    name: 'DnsPluginOptions',
+    create: (options) => dnsPlugin(options),
+    bad: { onListening: ['x', 5] },
   },
   {
     file: 'packages/undici/src/options.ts',

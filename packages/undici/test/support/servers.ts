@@ -10,21 +10,23 @@ export class Origin {
   connections = 0
   readonly #server: Server
 
-  private constructor(
-    readonly instance: ServiceInstance,
-    server: Server,
-  ) {
+  readonly instance: ServiceInstance
+
+  private constructor(instance: ServiceInstance, server: Server) {
+    this.instance = instance
     this.#server = server
   }
 
   static async start(id: string, handler?: RequestListener): Promise<Origin> {
-    const server = createServer(async (request, response) => {
+    const server = createServer((request, response) => {
       let body = ''
-      for await (const chunk of request) body += String(chunk)
-      const { method = '', url = '', headers } = request
-      origin.requests.push({ method, url, host: headers.host ?? '', body })
-      if (handler !== undefined) return handler(request, response)
-      response.end(id)
+      request.on('data', (chunk) => (body += String(chunk)))
+      request.on('end', () => {
+        const { method = '', url = '', headers } = request
+        origin.requests.push({ method, url, host: headers.host ?? '', body })
+        if (handler === undefined) response.end(id)
+        else handler(request, response)
+      })
     })
     server.on('connection', () => (origin.connections += 1))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
