@@ -1,7 +1,8 @@
 // Who may import whom (ARCHITECTURE.md). tools/layers.test.ts plants one violation of each rule.
 
 /** Libraries: they meet in the contracts and know nothing of each other. */
-const libraries = '(?:msgpack|gossip|log|replicator|registry|server|serf-rpc|sim|dns|undici|transport-[^/]+)'
+const libraries =
+  '(?:msgpack|gossip|log|replicator|registry|server|serf-rpc|sim|dns|undici|transport-[^/]+)'
 
 /** What a package shows to others: its root and the subpaths its exports map declares. */
 const surface = '(?:(?:core|http|node)/)?index\\.ts$'

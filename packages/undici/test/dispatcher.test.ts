@@ -1,7 +1,7 @@
 /** Requests by the name of a service, against real servers, through every door that undici has. */
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
-import { Agent, fetch as undiciFetch, MockAgent, request } from 'undici'
+import { Agent, fetch as undiciFetch, MockAgent, request, upgrade } from 'undici'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createDispatcher, type KithDispatcher, type KithDispatcherOptions } from '../src/index.ts'
 import { FakeRegistry, instanceAt, Origin } from './support/servers.ts'
@@ -347,7 +347,7 @@ describe('the end', () => {
   it('UND-6: upgrades pass through', async () => {
     const [a] = await start('a')
     const dispatcher = open(registryOf(a as Origin))
-    const upgrading = dispatcher.upgrade({ path: '/', origin: 'http://web.kith', protocol: 'x' })
+    const upgrading = upgrade('http://web.kith/', { protocol: 'x', dispatcher })
     // This server upgrades nothing and answers: undici says that this is no upgrade.
     await expect(upgrading).rejects.toThrow()
     const socket = new WebSocket('ws://web.kith/', { dispatcher } as never)
