@@ -52,7 +52,7 @@ describe('the client', () => {
     const seen = await until(client, (members) => !members.includes('m0') && members.length === 2)
     for (const members of seen) expect(members.length).toBeGreaterThan(0)
     expect(client.known('web')?.agent).toBe(`http://${agents[1]?.http}`)
-  }, 60_000)
+  }, 120_000)
 
   it('never sees nothing while the agent that it follows leaves in order', async () => {
     const agents = await cluster(3)
@@ -63,5 +63,5 @@ describe('the client', () => {
     for (const members of await gone) expect(members.length).toBeGreaterThanOrEqual(2)
     expect(await agents[0]?.exited).toBe(0)
     expect(await client.resolve('web')).toHaveLength(2)
-  }, 60_000)
+  }, 120_000)
 })
