@@ -16,7 +16,7 @@ import type {
   SuspectMessage,
 } from '../wire/message.ts'
 import { schedule } from './deadlines.ts'
-import { enqueue, takeBroadcasts, transmitLimits } from './queue.ts'
+import { enqueue, limitsOf, takeBroadcasts } from './queue.ts'
 import type { EnqueueOptions, TransmitQueue } from './queue.ts'
 import { sendPaced } from './sending.ts'
 import { count } from './state.ts'
@@ -111,9 +111,9 @@ export function sendBare(
 export function takeNews(state: State, budget: number, into: Uint8Array[]): void {
   if (!newsPending(state)) return
   const { timings, now } = state
-  const swimLimits = transmitLimits(timings, state.ring.length)
+  const swimLimits = limitsOf(state.broadcasts, timings, state.ring.length)
   let left = takeBroadcasts(state.broadcasts, budget, swimLimits, now, into)
-  const serfLimits = transmitLimits(timings, state.members.size)
+  const serfLimits = limitsOf(state.intents, timings, state.members.size)
   for (const queue of [state.intents, state.queries, state.events]) {
     left = takeBroadcasts(queue, left, serfLimits, now, into)
   }

@@ -32,6 +32,8 @@ export interface TransmitQueue {
   finished: number[]
   size: number
   nextOrder: number
+  /** Those of a cluster of `members`: kept because they are asked for with each packet. */
+  limits: TransmitLimits & { readonly members: number }
   /** Dropped because the queue was full. */
   dropped: number
   /** Dropped because they were old. */
@@ -46,6 +48,7 @@ export function createQueue(depthMax: number): TransmitQueue {
     finished: [],
     size: 0,
     nextOrder: 0,
+    limits: { members: -1, most: 0, least: 0, spreadMs: 0 },
     dropped: 0,
     shed: 0,
   }
@@ -80,6 +83,18 @@ export function transmitLimits(
   const certain = Math.ceil(Math.log(Math.max(1, members))) + certaintyExtra
   const most = Math.max(least, Math.min(2 * (members - 1), certain))
   return { most, least, spreadMs: 2 * Math.ceil(most / gossipFanout) * gossipIntervalMs }
+}
+
+/** The limits for `queue` in a cluster of `members`. */
+export function limitsOf(
+  queue: TransmitQueue,
+  timings: GossipTimings,
+  members: number,
+): TransmitLimits {
+  if (queue.limits.members !== members) {
+    queue.limits = { members, ...transmitLimits(timings, members) }
+  }
+  return queue.limits
 }
 
 export interface EnqueueOptions {
@@ -131,20 +146,7 @@ export function takeBroadcasts(
   if (queue.size === 0) return budget
   let left = budget
   const taken: Item[] = []
-  for (const tier of queue.tiers) {
-    let kept = 0
-    for (const item of tier) {
-      const cost = broadcastCost(item.bytes.length)
-      if (cost <= left) {
-        left -= cost
-        taken.push(item)
-      } else {
-        tier[kept] = item
-        kept += 1
-      }
-    }
-    tier.length = kept
-  }
+  for (const tier of queue.tiers) left = takeFitting(tier, left, taken)
   for (const item of taken) {
     into.push(item.bytes)
     item.transmits += 1
@@ -154,6 +156,47 @@ export function takeBroadcasts(
     else finish(queue, item)
   }
   return left
+}
+
+/**
+ * Moves to `taken` what fits, longest first, and looks at nothing else: a queue may hold thousands,
+ * and a packet a dozen.
+ */
+function takeFitting(tier: Item[], budget: number, taken: Item[]): number {
+  const shortest = tier.at(-1)
+  if (shortest === undefined) return budget
+  const least = broadcastCost(shortest.bytes.length)
+  let left = budget
+  let at = left < least ? tier.length : firstFitting(tier, left)
+  let kept = at
+  for (; at < tier.length && left >= least; at += 1) {
+    const item = tier[at]
+    if (item === undefined) continue
+    const cost = broadcastCost(item.bytes.length)
+    if (cost <= left) {
+      left -= cost
+      taken.push(item)
+    } else {
+      tier[kept] = item
+      kept += 1
+    }
+  }
+  if (kept === at) return left
+  tier.copyWithin(kept, at)
+  tier.length -= at - kept
+  return left
+}
+
+/** The first index whose item fits the budget; longer ones come before it. */
+function firstFitting(tier: readonly Item[], budget: number): number {
+  let low = 0
+  let high = tier.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (broadcastCost(tier[middle]?.bytes.length ?? 0) > budget) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 /**
