@@ -1,6 +1,6 @@
 /** Handling alive(incarnation, member, ...): memberlist-behaviour section 2. */
 import type { Address } from '@kith/interface'
-import { addressBytes, addressText, isUnicast, sameBytes } from '../wire/codec.ts'
+import { addressBytes, addressText, isPacked, isUnicast, packBytes } from '../wire/codec.ts'
 import type { AliveMessage, Versions } from '../wire/message.ts'
 import { metaBytesMax, nameBytesMax } from '../options.ts'
 import { broadcastSwim } from './broadcasts.ts'
@@ -30,7 +30,7 @@ export function handleAlive(state: State, received: AliveMessage, ticket?: numbe
   if (!isSelf && (refusesBytes(state, message, known) || aliveVetoed(state, message, known))) return
   const entry = known ?? createEntry(state, message)
   let moves = false
-  if (!sameBytes(entry.addressBytes, message.address) || entry.address.port !== message.port) {
+  if (!isPacked(entry.addressPacked, message.address) || entry.address.port !== message.port) {
     moves = mayMove(state, entry)
     if (!moves) return reportConflict(state, entry, message)
   }
@@ -41,7 +41,7 @@ export function handleAlive(state: State, received: AliveMessage, ticket?: numbe
   if (isSelf && ticket === undefined) {
     const same =
       incarnation === entry.incarnation &&
-      sameBytes(message.meta, entry.meta) &&
+      isPacked(entry.metaPacked, message.meta) &&
       message.versions.every((value, index) => value === entry.versions[index])
     return same ? undefined : refute(state, entry, incarnation)
   }
@@ -54,7 +54,7 @@ function isStale(state: State, message: AliveMessage): boolean {
   const entry = state.entries.get(message.node)
   if (entry === undefined || message.incarnation > entry.incarnation) return false
   if (message.port !== entry.address.port) return false
-  if (!sameBytes(message.address, entry.addressBytes)) return false
+  if (!isPacked(entry.addressPacked, message.address)) return false
   const contested = entry.state === 'dead' && message.incarnation === entry.incarnation
   if (contested) doubtDeath(state, entry)
   return true
@@ -62,10 +62,10 @@ function isStale(state: State, message: AliveMessage): boolean {
 
 function apply(state: State, entry: Entry, message: AliveMessage): void {
   const was = entry.state
-  const retagged = !sameBytes(entry.meta, message.meta)
-  entry.versions = message.versions
+  const retagged = !isPacked(entry.metaPacked, message.meta)
+  entry.versions = shared(message.versions)
   entry.incarnation = message.incarnation
-  entry.meta = message.meta
+  if (retagged) entry.metaPacked = packBytes(message.meta)
   setAddress(entry, message)
   if (was !== 'alive') setEntryState(state, entry, 'alive')
   if (was === 'dead' || was === 'left') memberJoined(state, entry)
@@ -77,10 +77,10 @@ function apply(state: State, entry: Entry, message: AliveMessage): void {
 function createEntry(state: State, message: AliveMessage): Entry {
   const entry: Entry = {
     name: message.node,
-    addressBytes: message.address,
+    addressPacked: packBytes(message.address),
     address: { host: addressText(message.address) ?? '', port: message.port },
-    meta: message.meta,
-    versions: message.versions,
+    metaPacked: packBytes(message.meta),
+    versions: shared(message.versions),
     incarnation: 0,
     state: 'dead',
     stateChangedAt: state.now,
@@ -125,6 +125,11 @@ function versionsFit(versions: Versions): boolean {
   return speaks && ownPcur >= pmin && ownPcur <= pmax && ownDcur >= dmin && ownDcur <= dmax
 }
 
+/** Nearly everybody has the versions that we have: one list for all of them. */
+function shared(versions: Versions): Versions {
+  return versions.every((value, index) => value === ownVersions[index]) ? ownVersions : versions
+}
+
 /** 1 to 128 bytes of UTF-8 without control characters. */
 export function nameIsFit(name: string): boolean {
   return name !== '' && !/\p{Cc}/u.test(name) && utf8Length(name) <= nameBytesMax
@@ -161,7 +166,7 @@ function reportConflict(state: State, entry: Entry, message: AliveMessage): void
 
 /** An address that is new to us must lie in the networks that the owner of this member allows. */
 function refusesBytes(state: State, message: AliveMessage, known: Entry | undefined): boolean {
-  if (known !== undefined && sameBytes(known.addressBytes, message.address)) return false
+  if (known !== undefined && isPacked(known.addressPacked, message.address)) return false
   if (state.policy.allows?.(message.address) ?? true) return false
   count(state, 'addressNotAllowed')
   return true
@@ -174,7 +179,8 @@ export function refusesAddress(state: State, { host }: Address): boolean {
 }
 
 function setAddress(entry: Entry, message: AliveMessage): void {
-  if (sameBytes(entry.addressBytes, message.address) && entry.address.port === message.port) return
-  entry.addressBytes = message.address
+  const same = isPacked(entry.addressPacked, message.address)
+  if (same && entry.address.port === message.port) return
+  entry.addressPacked = packBytes(message.address)
   entry.address = { host: addressText(message.address) ?? '', port: message.port }
 }

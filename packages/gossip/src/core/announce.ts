@@ -1,5 +1,5 @@
 /** What this member says of itself, and who is known to have heard it. */
-import { encodeMessage } from '../wire/codec.ts'
+import { encodeMessage, unpackBytes } from '../wire/codec.ts'
 import type { AliveMessage } from '../wire/message.ts'
 import { broadcastSwim } from './broadcasts.ts'
 import type { Entry, State } from './state.ts'
@@ -9,9 +9,9 @@ function ownAlive(entry: Entry): AliveMessage {
     kind: 'alive',
     incarnation: entry.incarnation,
     node: entry.name,
-    address: entry.addressBytes,
+    address: unpackBytes(entry.addressPacked),
     port: entry.address.port,
-    meta: entry.meta,
+    meta: unpackBytes(entry.metaPacked),
     versions: entry.versions,
   }
 }

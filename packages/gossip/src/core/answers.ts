@@ -8,6 +8,7 @@ import {
   encodePacket,
   encodeSerf,
   encodeStream,
+  isPacked,
   sameBytes,
 } from '../wire/codec.ts'
 import type { QueryMessage, QueryResponseMessage } from '../wire/message.ts'
@@ -136,7 +137,7 @@ function stream(
 function isKnown(state: State, { sourceNode, address, port }: QueryMessage): boolean {
   const entry = state.entries.get(sourceNode)
   return (
-    entry !== undefined && entry.address.port === port && sameBytes(entry.addressBytes, address)
+    entry !== undefined && entry.address.port === port && isPacked(entry.addressPacked, address)
   )
 }
 

@@ -7,13 +7,6 @@ import { adjustmentWindow, coordinateFits, moved, origin } from './vivaldi.ts'
 /** Round trips of one member of which the median counts, so that one hiccup moves nobody. */
 const filterSize = 3
 
-export interface Located {
-  /** As it last said. */
-  coordinate: Coordinate
-  /** Its last round trips, seconds, oldest first. */
-  readonly rtts: number[]
-}
-
 export interface Coordinates {
   own: Coordinate
   /** The last corrections, in a ring. */
@@ -24,8 +17,6 @@ export interface Coordinates {
    * shall not depend on who was measured.
    */
   readonly random: Random
-  /** By name; only members have a place here, so it is bounded as they are. */
-  readonly located: Map<string, Located>
 }
 
 export function createCoordinates(name: string, digests: Digests): Coordinates {
@@ -34,24 +25,18 @@ export function createCoordinates(name: string, digests: Digests): Coordinates {
     samples: noSamples(),
     sampleAt: 0,
     random: createRandom([digests.crc32(encodeText(name)), 0x76697661, 0x6c6469]),
-    located: new Map(),
   }
 }
 
-/** Remembers what `name` said and took; the median of its last round trips. */
+/** The last round trips of a member with one more, and the median of them. */
 export function filtered(
-  { located }: Coordinates,
-  name: string,
-  coordinate: Coordinate,
+  before: readonly number[],
   rttSeconds: number,
-): number {
-  const known = located.get(name) ?? { coordinate, rtts: [] }
-  located.set(name, known)
-  known.coordinate = coordinate
-  known.rtts.push(rttSeconds)
-  if (known.rtts.length > filterSize) known.rtts.shift()
-  const sorted = [...known.rtts].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? rttSeconds
+): { readonly rtts: readonly number[]; readonly median: number } {
+  // A list that grows takes room for sixteen.
+  const rtts = [...before.slice(1 - filterSize), rttSeconds]
+  const sorted = rtts.toSorted((a, b) => a - b)
+  return { rtts, median: sorted[Math.floor(sorted.length / 2)] ?? rttSeconds }
 }
 
 /**

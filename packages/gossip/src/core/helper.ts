@@ -1,5 +1,5 @@
 /** Probing for somebody else, and answering those who probe us. */
-import { addressText, sameBytes } from '../wire/codec.ts'
+import { addressText, isPacked } from '../wire/codec.ts'
 import type { AckMessage, IndirectPingMessage, PingMessage } from '../wire/message.ts'
 import type { Address } from '@kith/interface'
 import { untold } from './announce.ts'
@@ -59,7 +59,7 @@ export function handleIndirectPing(
 ): void {
   const entry = state.entries.get(message.node)
   const port = message.port === 0 ? state.address.port : message.port
-  const known = entry !== undefined && sameBytes(entry.addressBytes, message.target)
+  const known = entry !== undefined && isPacked(entry.addressPacked, message.target)
   if (!known || entry.address.port !== port) return count(state, 'indirectPingUnknown')
   if (state.helperProbes.size >= state.timings.helperProbesMax) {
     return count(state, 'helperProbesFull')

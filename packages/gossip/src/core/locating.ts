@@ -27,10 +27,12 @@ export function measured(state: State, name: string, rtt: number, payload: Uint8
   if (!(rtt >= 0 && rtt <= rttMsMax)) return count(state, 'rttRefused')
   if (!coordinateFits(coordinate)) return count(state, 'coordinateRefused')
   // SWIM forgets later than Serf where a member was pruned.
-  if (!state.members.has(name)) return count(state, 'coordinateUnknown')
+  const row = state.members.get(name)
+  if (row === undefined) return count(state, 'coordinateUnknown')
   const { coordinates } = state
-  const rttSeconds = filtered(coordinates, name, coordinate, rtt / 1000)
-  if (!move(coordinates, coordinate, rttSeconds)) count(state, 'coordinateResets')
+  const { rtts, median } = filtered(row.rtts, rtt / 1000)
+  row.rtts = rtts
+  if (!move(coordinates, coordinate, median)) count(state, 'coordinateResets')
   memberLocated(state, name, coordinate)
   memberLocated(state, state.name, coordinates.own)
 }

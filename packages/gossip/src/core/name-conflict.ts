@@ -4,6 +4,7 @@
  * count against them.
  */
 import { addressText, decodeConflictResponse, encodeConflictResponse } from '../wire/codec.ts'
+import { unpackBytes } from '../wire/codec.ts'
 import type { ConflictMember } from '../wire/message.ts'
 import type { MemberStatus } from '@kith/interface'
 import { decodeText } from '../wire/text.ts'
@@ -36,7 +37,7 @@ function memberFor(state: State, name: string): ConflictMember | undefined {
   if (row === undefined || entry === undefined) return undefined
   return {
     name,
-    address: entry.addressBytes,
+    address: unpackBytes(entry.addressPacked),
     port: entry.address.port,
     tags: new Map(Object.entries(row.snapshot.tags)),
     status: statusNumbers[row.snapshot.status],

@@ -3,7 +3,7 @@
  * suspected when all of it stayed silent: memberlist-behaviour section 7.
  */
 import type { Address } from '@kith/interface'
-import { encodeMessage, encodeStream } from '../wire/codec.ts'
+import { encodeMessage, encodeStream, unpackBytes } from '../wire/codec.ts'
 import type { AckMessage, PingMessage } from '../wire/message.ts'
 import { untold } from './announce.ts'
 import { applyAwareness } from './awareness.ts'
@@ -154,7 +154,7 @@ export function probeTimeout(state: State): void {
     sendWithNews(state, helper.address, {
       kind: 'indirectPing',
       sequenceNumber,
-      target: entry.addressBytes,
+      target: unpackBytes(entry.addressPacked),
       port: entry.address.port,
       node: entry.name,
       nack,

@@ -4,7 +4,7 @@
  */
 import { releaseBytes } from '@kith/interface'
 import type { Address } from '@kith/interface'
-import { encodeStream } from '../wire/codec.ts'
+import { encodeStream, unpackBytes } from '../wire/codec.ts'
 import type { PushPullMessage, PushPullRow, StreamMessage } from '../wire/message.ts'
 import type { DecodeProblemKind } from '../wire/problem.ts'
 import { refusesAddress } from './alive.ts'
@@ -163,9 +163,9 @@ function localState(
 ): PushPullMessage {
   const rows = state.ring.map((entry): PushPullRow => ({
     name: entry.name,
-    address: entry.addressBytes,
+    address: unpackBytes(entry.addressPacked),
     port: entry.address.port,
-    meta: entry.meta,
+    meta: unpackBytes(entry.metaPacked),
     incarnation: entry.incarnation,
     state: entry.state,
     versions: entry.versions,

@@ -3,7 +3,7 @@
  * it, and taken up by the user, by an extension or by the core itself. Those named
  * `kith:<extension>` are the broadcasts of Kith members.
  */
-import { decodeSerf, encodeSerf, matchFilters, sameBytes } from '../wire/codec.ts'
+import { decodeSerf, encodeSerf, isPacked, matchFilters } from '../wire/codec.ts'
 import type { QueryMessage, RelayMessage } from '../wire/message.ts'
 import { extensionBytesMax } from '../options.ts'
 import { acknowledge, answer, deliverQuery, sendUser } from './answers.ts'
@@ -143,7 +143,7 @@ export function handleRelay(state: State, message: RelayMessage): void {
   const entry = state.entries.get(message.node)
   const known =
     entry !== undefined &&
-    sameBytes(entry.addressBytes, message.address) &&
+    isPacked(entry.addressPacked, message.address) &&
     entry.address.port === message.port
   if (!known) return count(state, 'relayUnknown')
   const fits = message.body.length <= state.timings.queryResponseBytesMax

@@ -67,11 +67,11 @@ export interface Suspicion {
 /** One row of SWIM's table. */
 export interface Entry {
   readonly name: string
-  /** As received, 4 or 16 bytes: two forms of one address are two addresses. */
-  addressBytes: Uint8Array
+  /** As received, 4 or 16 bytes, packed: two forms of one address are two addresses. */
+  addressPacked: string
   /** The same, for sending. */
   address: Address
-  meta: Uint8Array
+  metaPacked: string
   versions: Versions
   incarnation: number
   state: SwimState
@@ -95,6 +95,8 @@ export interface MemberRow {
   askedAt: number
   /** Why it was given up, while it is failed, and when. */
   failure: { readonly at: number; readonly report: FailureReport } | undefined
+  /** Its last round trips, seconds, oldest first. */
+  rtts: readonly number[]
 }
 
 export interface RecentIntent {

@@ -1,6 +1,6 @@
 /** Asking the owner of this member who may come in, before anything of it is taken in. */
 import type { Member, MemberStatus } from '@kith/interface'
-import { addressText, decodeTags, sameBytes, tagsRecord } from '../wire/codec.ts'
+import { addressText, decodeTags, isPacked, tagsRecord } from '../wire/codec.ts'
 import type { AliveMessage, PushPullRow, Rows, SwimState } from '../wire/message.ts'
 import { count } from './state.ts'
 import type { Entry, State } from './state.ts'
@@ -23,7 +23,7 @@ export function rowsVetoed(state: State, rows: Rows): string | undefined {
 /** Whether news of one member is refused: it is unknown so far, or has other tags now. */
 export function aliveVetoed(state: State, message: AliveMessage, known?: Entry): boolean {
   if (state.policy.veto === undefined || message.node === state.name) return false
-  if (known !== undefined && sameBytes(known.meta, message.meta)) return false
+  if (known !== undefined && isPacked(known.metaPacked, message.meta)) return false
   const row = { ...message, name: message.node, state: 'alive' } as const
   if (vetoed(state, [memberOf(row)]) === undefined) return false
   count(state, 'alivesVetoed')

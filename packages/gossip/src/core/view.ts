@@ -1,10 +1,11 @@
 /** Serf's table of members, and the events it gives when SWIM's verdicts or intents change it. */
 import { invariant } from '@kith/interface'
 import type { Coordinate, Member, MemberEventKind, MemberStatus } from '@kith/interface'
-import { decodeTags, tagsRecord } from '../wire/codec.ts'
+import { decodeTags, tagsRecord, unpackBytes } from '../wire/codec.ts'
+import type { Versions } from '../wire/message.ts'
 import type { FailureReport } from './reports.ts'
 import { memberLost } from './lost.ts'
-import { emitEvent } from './state.ts'
+import { emitEvent, ownVersions } from './state.ts'
 import type { Entry, MemberRow, State } from './state.ts'
 
 /** Everyone known, in order of name; the same array until something changes. */
@@ -40,6 +41,7 @@ export function memberJoined(state: State, entry: Entry): void {
     askAt: 0,
     askedAt: -Infinity,
     failure: undefined,
+    rtts: noRtts,
   }
   state.members.set(entry.name, row)
   state.sorted = undefined
@@ -83,7 +85,7 @@ export function memberRefreshed(state: State, entry: Entry): void {
 
 export function coordinateOf(state: State, name: string): Coordinate | undefined {
   if (name === state.name) return state.coordinates.own
-  return state.coordinates.located.get(name)?.coordinate
+  return state.members.get(name)?.snapshot.coordinate
 }
 
 /** Where a member is in the network changes all the time, and is no event. */
@@ -113,7 +115,6 @@ export function reap(state: State, row: MemberRow): void {
   state.members.delete(name)
   state.failed.delete(name)
   state.gone.delete(name)
-  state.coordinates.located.delete(name)
   state.sorted = undefined
   report(state, 'reap', row)
 }
@@ -133,17 +134,28 @@ function setMember(state: State, row: MemberRow, snapshot: Member): void {
 }
 
 function snapshotOf(state: State, entry: Entry, status: MemberStatus): Member {
-  const [, , , min, max, version] = entry.versions
   const coordinate = coordinateOf(state, entry.name)
   return Object.freeze({
     name: entry.name,
     address: entry.address,
-    tags: tagsRecord(decodeTags(entry.meta) ?? new Map()),
+    tags: tagsRecord(decodeTags(unpackBytes(entry.metaPacked)) ?? new Map()),
     status,
     incarnation: entry.incarnation,
-    protocol: Object.freeze({ min, max, version }),
+    protocol: protocolOf(entry.versions),
     ...(coordinate === undefined ? {} : { coordinate }),
   })
+}
+
+const noRtts: readonly number[] = Object.freeze([])
+const ownProtocol = protocolIn(ownVersions)
+
+/** One object for all members that speak what we speak. */
+function protocolOf(versions: Versions): NonNullable<Member['protocol']> {
+  return versions === ownVersions ? ownProtocol : protocolIn(versions)
+}
+
+function protocolIn([, , , min, max, version]: Versions): NonNullable<Member['protocol']> {
+  return Object.freeze({ min, max, version })
 }
 
 function report(state: State, kind: Exclude<MemberEventKind, 'fail'>, row: MemberRow): void {

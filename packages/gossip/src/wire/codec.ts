@@ -14,6 +14,7 @@ export { addLabel, labelBytesMax, stripLabel } from './label.ts'
 export { encodeMessage } from './memberlist.ts'
 export { inNetwork, parseNetwork } from './network.ts'
 export type { Dialect } from './msgpack.ts'
+export { isPacked, packBytes, unpackBytes } from './packed.ts'
 export {
   broadcastCost,
   decodePacket,

@@ -36,5 +36,6 @@ export function decodeCoordinate(payload: Uint8Array): Coordinate | CoordinatePr
     else reader.skip()
   })
   if (reader.failure !== undefined) return 'coordinateMalformed'
-  return { vector, error, adjustment, height }
+  // A copy is as long as it must be; a list that grew has room for more, for each member there is.
+  return { vector: [...vector], error, adjustment, height }
 }

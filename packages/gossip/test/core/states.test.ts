@@ -1,4 +1,5 @@
 /** Alive, suspect and dead against every state: a total table, then the clauses one by one. */
+import { packBytes } from '../../src/wire/codec.ts'
 import { describe, expect, it } from 'vitest'
 import { incarnationEvidenceMax } from '../../src/core/refute.ts'
 import type { PacketMessage } from '../../src/wire/message.ts'
@@ -229,7 +230,7 @@ describe('what is said of ourselves', () => {
     core.now = 600
     core.tell(alive(selfName, { incarnation: 7 }))
     expect(core.eventsOf('refute').map(({ incarnation }) => incarnation)).toEqual([2, 8])
-    expect(core.state.entries.get(selfName)?.meta).toEqual(core.state.meta)
+    expect(core.state.entries.get(selfName)?.metaPacked).toBe(packBytes(core.state.meta))
   })
 
   it('GOS-53 evidence near the end of the counter is refused and counted, never wrapped', () => {
