@@ -1,5 +1,6 @@
 /**
- * `npm run sim`: the scenarios of the simulator by hand. Without arguments it lists them; with
+ * `npm run sim`: whole studies by name (`membership`, `lifeguard`, `scale`), and the scenarios of
+ * the simulator by hand. Without arguments it lists them; with
  * `--scenario NAME --seed N` it replays one seed and shows all that happens; with `--seeds COUNT`
  * it runs many. A file takes part by exporting `scenarios`, a record of name to scenario.
  */
@@ -7,10 +8,20 @@ import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { runSeeds, type Scenario, type Scenarios } from '@kith/sim'
+import { lifeguard } from './commands/lifeguard.ts'
+import { membership } from './commands/membership.ts'
+import { scale } from './commands/scale.ts'
 
+const studies = new Set(['membership', 'lifeguard', 'scale'])
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const places = ['tests/sim/**/*.ts', 'packages/*/test/**/*.ts']
-const usage = 'npm run sim -- --scenario NAME (--seed N | --seeds COUNT [--first N])'
+const usage = [
+  'npm run sim -- --scenario NAME (--seed N | --seeds COUNT [--first N])',
+  'npm run sim -- membership [--seeds COUNT] [--first N]',
+  'npm run sim -- lifeguard [--grid quick|full]',
+  'npm run sim -- scale [--members N]',
+  'with any of the last three: [--workers N] [--minutes N] [--journal FILE] [--evidence NAME]',
+].join('\n')
 
 /** All scenarios there are, by name. Only files that export some are loaded. */
 async function findScenarios(): Promise<Map<string, Scenario>> {
@@ -42,7 +53,44 @@ function printCounters(counters: Readonly<Record<string, number>>): void {
   for (const [name, count] of Object.entries(counters)) print(`  ${name.padEnd(24)} ${count}`)
 }
 
+/** One of the studies, all in one go or, with a journal, in slices of so many minutes. */
+async function study(name: string, args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      seeds: { type: 'string', default: '10000' },
+      first: { type: 'string', default: '1' },
+      grid: { type: 'string', default: 'full' },
+      members: { type: 'string', default: '1000' },
+      workers: { type: 'string' },
+      minutes: { type: 'string' },
+      journal: { type: 'string' },
+      evidence: { type: 'string' },
+    },
+  })
+  const { grid, journal, evidence } = values
+  const optional = (flag: 'workers' | 'minutes'): number | undefined =>
+    values[flag] === undefined ? undefined : whole(flag, values[flag], 1)
+  if (grid !== 'quick' && grid !== 'full') throw new Error(`--grid is quick or full, got ${grid}`)
+  if (evidence !== undefined && !/^[a-z0-9-]+$/.test(evidence)) {
+    throw new Error('--evidence takes small letters, digits and -')
+  }
+  const common = { workers: optional('workers'), minutes: optional('minutes'), journal, evidence }
+  const first = whole('first', values.first, 0)
+  const seeds = whole('seeds', values.seeds, 1)
+  const members = whole('members', values.members, 3)
+  const holds =
+    name === 'membership'
+      ? await membership({ ...common, seeds, first }, print)
+      : name === 'lifeguard'
+        ? await lifeguard({ ...common, grid }, print)
+        : await scale({ ...common, members }, print)
+  if (!holds) process.exitCode = 1
+}
+
 async function main(): Promise<void> {
+  const [first = '', ...rest] = process.argv.slice(2)
+  if (studies.has(first)) return study(first, rest)
   const { values } = parseArgs({
     options: {
       scenario: { type: 'string' },

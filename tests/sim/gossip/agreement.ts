@@ -54,6 +54,18 @@ export function undetected(world: World, crashedUntil = Infinity): readonly stri
   return missing
 }
 
+const texts = new WeakMap<Readonly<Record<string, string>>, string>()
+
+/** Tags as text, written once for each object: members and rows keep theirs until they change. */
+function textOf(tags: Readonly<Record<string, string>>): string {
+  const known = texts.get(tags)
+  if (known !== undefined) return known
+  const { 'kith.v': mark, ...own } = tags
+  const text = `${mark ?? '1'} ${JSON.stringify(own)}`
+  texts.set(tags, text)
+  return text
+}
+
 /** Enough to tell what is wrong. */
 const problemsMax = 5
 
@@ -70,16 +82,15 @@ export function disagreements(world: World): readonly string[] {
       const row = view.get(subject.name)
       view.delete(subject.name)
       const self = subject.state?.entries.get(subject.name)
-      const want = `alive at ${self?.incarnation} with ${JSON.stringify(subject.tags)}`
-      const { 'kith.v': mark, ...tags } = row?.tags ?? {}
       const same =
         row?.status === 'alive' &&
         row.incarnation === self?.incarnation &&
         row.address.host === subject.address.host &&
         row.address.port === subject.address.port &&
-        mark === '1' &&
-        JSON.stringify(tags) === JSON.stringify(subject.tags)
+        row.tags['kith.v'] === '1' &&
+        textOf(row.tags) === textOf(subject.tags)
       if (same) continue
+      const want = `alive at ${self?.incarnation} with ${textOf(subject.tags)}`
       const got = row === undefined ? 'nothing' : `${row.status} at ${row.incarnation}`
       problems.push(`M5: ${observer.name} shows ${subject.name} ${got}, not ${want}`)
     }

@@ -7,10 +7,12 @@ import type { Input, Output } from '@kith/gossip/core'
 import { createSimRandom } from '@kith/sim'
 import type { Report, ScenarioContext, SimRandom } from '@kith/sim'
 import { agreementBoundMs, detectionBoundMs, disagreements, undetected } from './agreement.ts'
+import { BoundsChecker } from './bounds.ts'
 import { AccuracyChecker, RowChecker, Violation } from './checkers.ts'
 import { Cluster } from './cluster.ts'
 import type { Actor, Step, Watcher } from './cluster.ts'
 import type { Fault } from './faults.ts'
+import { createSeal } from './seal.ts'
 import { TalkChecker, talking } from './talk.ts'
 import { World } from './world.ts'
 
@@ -22,13 +24,20 @@ export interface Plan {
   readonly membersMax?: number
   /** Crashes are the only faults: their detection is timed from the crash. */
   readonly timesDetection?: boolean
+  /** Packets go under a key, so that damage is noticed. */
+  readonly sealed?: boolean
   /** Members emit events and ask queries meanwhile, and in the calm. */
   readonly talks?: boolean
   /** A mutant of the core. */
   readonly step?: Step
 }
 
-const sizes = [3, 3, 3, 4, 4, 5, 5, 5, 6, 6, 7, 8, 8, 9, 10, 12, 14, 16, 20, 24, 32, 48, 64]
+/** Small ones find most, and cost the square of their size; those of 32 and more are few. */
+const sizes = [
+  ...[3, 3, 3, 4, 4, 5, 5, 5, 6, 6, 7, 8, 8, 9, 10, 12],
+  ...[3, 3, 3, 4, 4, 5, 5, 5, 6, 6, 7, 8, 8, 9, 10, 12],
+  ...[14, 16, 20, 24, 32, 48, 64],
+]
 /** How long agreement must last once it is there. */
 const staysMs = 5000
 /** Reaps take a day, so in a run nothing is forgotten but SWIM's rows. */
@@ -78,12 +87,14 @@ export function runPlan(plan: Plan, seed: number, context: ScenarioContext): Rep
     timings,
     watchers,
     ...(plan.step === undefined ? {} : { step: plan.step }),
+    ...(plan.sealed === true ? { seal: createSeal(createSimRandom(seed, 'seal')) } : {}),
   })
   const world = new World(cluster)
   const accuracy = new AccuracyChecker(world)
   const rows = new RowChecker(cluster.actors)
   const talk = new TalkChecker(world, createSimRandom(seed, 'talk'))
-  watchers.push(accuracy, rows, talk)
+  const bounds = new BoundsChecker(size, timings)
+  watchers.push(accuracy, rows, talk, bounds)
   setUp(world, random)
   agree(world, agreementBoundMs(timings, size), 'formed')
   const lastsMs = random.between(plan.lastsS[0] * 1000, plan.lastsS[1] * 1000)
@@ -103,6 +114,7 @@ export function runPlan(plan: Plan, seed: number, context: ScenarioContext): Rep
       ...events.counters,
       transitions: cluster.transitions,
       joinsRetried: cluster.joinsRetried,
+      packetsRefused: cluster.packetsRefused,
       members: size,
       [`clusters of ${size}`]: 1,
       healedMs,

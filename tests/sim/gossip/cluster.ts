@@ -2,11 +2,13 @@
 import { nodeDigests } from '@kith/interface/node'
 import type { Address, CancelTimer } from '@kith/interface'
 import { createState, createStreamDecoder, nextDeadline, step } from '@kith/gossip/core'
-import type { Command, GossipTimings, Input, Output, State, StreamMessage } from '@kith/gossip/core'
+import type { Command, Input, Output, StreamMessage } from '@kith/gossip/core'
+import type { GossipTimings, Policy, State } from '@kith/gossip/core'
 import { createSimRandom, createVirtualClock, SimNetwork } from '@kith/sim'
 import type { SimHost, SimRandom, SimReply, VirtualClock } from '@kith/sim'
 import { Machine } from './machine.ts'
 import type { Costs, MachineOptions } from './machine.ts'
+import type { Seal } from './seal.ts'
 
 /** The door of the core, or of a mutant of it. */
 export type Step = typeof step
@@ -58,7 +60,12 @@ export interface ClusterOptions {
   readonly step?: Step
   readonly watchers?: readonly Watcher[]
   /** Where given, whatever a member does takes time on this machine. */
-  readonly machine?: Pick<MachineOptions, 'processors' | 'costs'>
+  readonly machine?: Omit<MachineOptions, 'clock'>
+  readonly policy?: Policy
+  /** Packets that wait for a member that stands still; default 1024. */
+  readonly heldInboundMax?: number
+  /** Seals every packet and opens it again, as members of a cluster with a key do. */
+  readonly seal?: Seal
 }
 
 export class Cluster {
@@ -70,9 +77,14 @@ export class Cluster {
   /** Transitions of all cores together. */
   transitions = 0
   joinsRetried = 0
+  /** Packets that did not open. */
+  packetsRefused = 0
   readonly #seed: number
   readonly #timingsOf: ClusterOptions['timingsOf']
+  readonly #encoded = new WeakMap<StreamMessage, Uint8Array>()
   readonly #step: Step
+  readonly #policy: Policy
+  readonly #seal: Seal | undefined
   readonly #watchers: readonly Watcher[]
   readonly #lives = new Map<Actor, Life>()
   /** What members owe for packets they sent; they pay with their next turn. */
@@ -85,8 +97,11 @@ export class Cluster {
     this.timings = timings
     this.#timingsOf = options.timingsOf
     this.random = createSimRandom(seed, 'cluster')
-    this.network = new SimNetwork({ seed, clock: this.clock })
+    const { heldInboundMax = 1024 } = options
+    this.network = new SimNetwork({ seed, clock: this.clock, heldInboundMax })
     this.#step = options.step ?? step
+    this.#policy = options.policy ?? {}
+    this.#seal = options.seal
     this.#watchers = options.watchers ?? []
     const { clock } = this
     if (options.machine !== undefined) this.machine = new Machine({ clock, ...options.machine })
@@ -100,19 +115,27 @@ export class Cluster {
     actor.paused = false
     actor.stoodStillSince = undefined
     actor.left = false
-    const { name, address, tags } = actor
-    const random = createSimRandom(this.#seed, `${name}/${actor.life}`)
-    const timings = this.#timingsOf?.(this.actors.indexOf(actor)) ?? this.timings
-    const options = { name, address, tags, timings, digests: nodeDigests }
-    actor.state = createState(options, random)
+    const { address } = actor
+    actor.state = this.createState(actor)
     const host = this.network.attach(address, {
-      packet: (from, bytes) => this.input(actor, { kind: 'packet', from, bytes }),
+      packet: (from, bytes) => this.#packet(actor, from, bytes),
       sendFailed: (to) => this.input(actor, { kind: 'sendFailed', to }),
       request: (from, bytes, reply) => this.#request(actor, from, bytes, reply),
     })
     const life = { host, replies: new Map(), nextStreamId: 1, seeds: [] }
     this.#lives.set(actor, { ...life, cancelTimer: undefined, timerAt: undefined })
     this.command(actor, { kind: 'start', ignoreOld: true })
+  }
+
+  /** What this life of a member begins with. */
+  createState(actor: Actor): State {
+    const { name, address, tags, life } = actor
+    const timings = this.#timingsOf?.(this.actors.indexOf(actor)) ?? this.timings
+    const policy = this.#policy
+    const packetOverheadBytes = this.#seal?.overheadBytes ?? 0
+    const options = { name, address, tags, timings, digests: nodeDigests, policy }
+    const random = createSimRandom(this.#seed, `${name}/${life}`)
+    return createState({ ...options, packetOverheadBytes }, random)
   }
 
   crash(actor: Actor, afterwards: 'refuse' | 'swallow'): void {
@@ -133,11 +156,13 @@ export class Cluster {
 
   pause(actor: Actor): void {
     this.network.pause(actor.address)
+    this.machine?.pause(actor.name)
     actor.paused = true
     actor.stoodStillSince ??= this.clock.now()
   }
 
   resume(actor: Actor): void {
+    this.machine?.resume(actor.name)
     this.network.resume(actor.address)
     actor.paused = false
   }
@@ -207,8 +232,14 @@ export class Cluster {
     }
   }
 
+  #packet(actor: Actor, from: Address, received: Uint8Array): void {
+    const bytes = this.#seal === undefined ? received : this.#seal.open(received)
+    if (bytes === undefined) this.packetsRefused += 1
+    else this.input(actor, { kind: 'packet', from, bytes })
+  }
+
   #send(actor: Actor, life: Life, { to, bytes }: Output & { kind: 'send' }): void {
-    life.host.send(to, bytes)
+    life.host.send(to, this.#seal?.seal(bytes) ?? bytes)
     const { machine } = this
     if (machine === undefined) return
     this.#owedMs.set(actor, (this.#owedMs.get(actor) ?? 0) + machine.costs.sendMs)
@@ -218,7 +249,7 @@ export class Cluster {
     const { id, to, bytes, expectReply, deadline } = output
     const timeoutMs = Math.max(0, deadline - this.clock.now())
     life.host.request(to, bytes, { timeoutMs, expectReply }, (outcome) => {
-      const message = outcome.kind === 'reply' ? decode(outcome.bytes) : undefined
+      const message = outcome.kind === 'reply' ? this.#decode(outcome.bytes) : undefined
       if (message !== undefined) this.input(actor, { kind: 'reply', id, message })
       else if (outcome.kind === 'end' && !expectReply)
         this.input(actor, { kind: 'requestSent', id })
@@ -230,13 +261,24 @@ export class Cluster {
   }
 
   #request(actor: Actor, from: Address, bytes: Uint8Array, reply: SimReply): void {
-    const message = decode(bytes)
+    const message = this.#decode(bytes)
     const life = this.#lives.get(actor)
     if (message === undefined || life === undefined) return reply.fail()
     const id = life.nextStreamId
     life.nextStreamId += 1
     life.replies.set(id, reply)
     this.input(actor, { kind: 'streamMessage', id, from, message })
+  }
+
+  /** The bytes that a message of a stream came in, as long as somebody holds the message. */
+  bytesOf(message: StreamMessage): Uint8Array | undefined {
+    return this.#encoded.get(message)
+  }
+
+  #decode(bytes: Uint8Array): StreamMessage | undefined {
+    const message = decodeStream(bytes)
+    if (message !== undefined) this.#encoded.set(message, bytes)
+    return message
   }
 
   #setTimer(actor: Actor): void {
@@ -278,7 +320,7 @@ function createActor(index: number): Actor {
   }
 }
 
-function decode(bytes: Uint8Array): StreamMessage | undefined {
+export function decodeStream(bytes: Uint8Array): StreamMessage | undefined {
   const result = createStreamDecoder().push(bytes)
   if (result.kind !== 'message') return undefined
   const { message } = result

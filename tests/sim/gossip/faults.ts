@@ -37,6 +37,14 @@ const loss: Fault = (world, random, lastsMs) => {
   at(world, end, () => world.setLoss(0))
 }
 
+/** A damaged packet does not open, and is as good as lost. */
+const corruption: Fault = (world, random, lastsMs) => {
+  const share = random.between(0.01, 0.08)
+  const [start, end] = within(random, lastsMs)
+  at(world, start, () => world.setCorruption(share))
+  at(world, end, () => world.setCorruption(0))
+}
+
 const partition: Fault = (world, random, lastsMs) => {
   const [start, end] = within(random, lastsMs)
   const side = some(world, random, 0.6)
@@ -136,6 +144,7 @@ const tags: Fault = (world, random, lastsMs) => {
 
 export const faults = {
   loss,
+  corruption,
   partition,
   oneWay,
   packetFilter,

@@ -28,6 +28,8 @@ export interface MachineOptions {
   /** Processors, which may be a part of one. */
   readonly processors: number
   readonly costs: Costs
+  /** What is no packet does not wait behind those in the socket, as in an event loop. Default false. */
+  readonly timersFirst?: boolean
 }
 
 interface Work {
@@ -40,6 +42,8 @@ interface Process {
   readonly queue: Work[]
   packets: number
   ready: boolean
+  /** It stands still: what it was doing and what comes waits. */
+  stopped: boolean
 }
 
 /** What a process may do before another one has its turn. */
@@ -55,12 +59,14 @@ export class Machine {
   overflowed = 0
   readonly #clock: VirtualClock
   readonly #speed: number
+  readonly #timersFirst: boolean
   readonly #processes = new Map<string, Process>()
   readonly #ready: Process[] = []
   #idle: number
 
-  constructor({ clock, processors, costs }: MachineOptions) {
+  constructor({ clock, processors, costs, timersFirst = false }: MachineOptions) {
     this.costs = costs
+    this.#timersFirst = timersFirst
     this.#clock = clock
     this.#idle = Math.ceil(processors)
     this.#speed = processors / this.#idle
@@ -74,8 +80,25 @@ export class Machine {
       return
     }
     if (isPacket) process.packets += 1
-    process.queue.push({ ms, isPacket, run })
-    if (process.ready) return
+    const work = { ms, isPacket, run }
+    if (this.#timersFirst && !isPacket) process.queue.unshift(work)
+    else process.queue.push(work)
+    this.#wake(process)
+  }
+
+  /** Ends every work of this process until `resume`; its socket goes on filling up. */
+  pause(name: string): void {
+    this.#process(name).stopped = true
+  }
+
+  resume(name: string): void {
+    const process = this.#process(name)
+    process.stopped = false
+    this.#wake(process)
+  }
+
+  #wake(process: Process): void {
+    if (process.ready || process.stopped || process.queue.length === 0) return
     process.ready = true
     this.#ready.push(process)
     this.#dispatch()
@@ -84,7 +107,7 @@ export class Machine {
   #process(name: string): Process {
     const known = this.#processes.get(name)
     if (known !== undefined) return known
-    const process = { queue: [], packets: 0, ready: false }
+    const process = { queue: [], packets: 0, ready: false, stopped: false }
     this.#processes.set(name, process)
     return process
   }
@@ -99,16 +122,20 @@ export class Machine {
   }
 
   #serve(process: Process, leftMs: number): void {
-    const work = process.queue.shift()
-    if (work === undefined || leftMs <= 0) {
-      if (work !== undefined) process.queue.unshift(work)
-      process.ready = process.queue.length > 0
+    const work = process.stopped || leftMs <= 0 ? undefined : process.queue.shift()
+    if (work === undefined) {
+      process.ready = process.queue.length > 0 && !process.stopped
       if (process.ready) this.#ready.push(process)
       this.#idle += 1
       return this.#dispatch()
     }
     this.usedMs += work.ms
     this.#clock.post(this.#clock.now() + work.ms / this.#speed, () => {
+      if (process.stopped) {
+        // In the middle of it: it is done, from its start, when the process goes on.
+        process.queue.unshift(work)
+        return this.#serve(process, 0)
+      }
       if (work.isPacket) process.packets -= 1
       work.run()
       this.#serve(process, leftMs - work.ms)

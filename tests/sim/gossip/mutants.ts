@@ -190,6 +190,44 @@ const keepsEventsToItself: Step = (state, input, now) => {
   return outputs
 }
 
+/** Probes that were answered still wait for their time. */
+const withdrawsNoTimer: Step = (state, input, now) => {
+  const waited = state.probe?.timers ?? []
+  const outputs = step(state, input, now)
+  if (waited.length === 0 || state.probe?.timers === waited) return outputs
+  for (const { task, index } of waited) {
+    if (index >= 0) continue
+    const { heap } = state.deadlines
+    const order = state.deadlines.nextOrder
+    heap.push({ at: now + 3_600_000, task, index: heap.length, order })
+    state.deadlines.nextOrder += 1
+  }
+  return outputs
+}
+
+/** What was asked over a stream is remembered for ever. */
+const keepsRequests: Step = (state, input, now) => {
+  const before = [...state.requests]
+  const outputs = step(state, input, now)
+  for (const [id, request] of before) {
+    // Under another number each time, as a lost answer would be.
+    if (!state.requests.has(id))
+      for (let copy = 1; copy < 512; copy += 1) {
+        state.requests.set(id + copy / 512, request)
+      }
+  }
+  return outputs
+}
+
+/** A packet takes whatever waits, however long it gets. */
+const fillsPackets: Step = (state, input, now) =>
+  step(state, input, now).map((output) => {
+    if (output.kind !== 'send') return output
+    const bytes = new Uint8Array(1500)
+    bytes.set(output.bytes)
+    return { ...output, bytes }
+  })
+
 export const mutants: Readonly<Record<string, Mutant>> = {
   'a stale alive brings back the dead': {
     caught: ['M1'],
@@ -224,5 +262,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   'answers count twice': { caught: ['M6'], plan: 'gossip-talk', step: countsAnswersTwice },
   'queries do not end': { caught: ['M6'], plan: 'gossip-talk', step: endsNoQuery },
   'events stay at home': { caught: ['M6'], plan: 'gossip-talk', step: keepsEventsToItself },
+  'timers are not withdrawn': { caught: ['M7'], plan: 'gossip-crash', step: withdrawsNoTimer },
+  'requests are kept': { caught: ['M7'], plan: 'gossip-restart', step: keepsRequests },
+  'packets are too long': { caught: ['M7'], plan: 'gossip-crash', step: fillsPackets },
   'exchanges teach nothing': { caught: ['M5'], plan: 'gossip-restart', step: mergesNothing },
 }

@@ -5,6 +5,7 @@ import type { Plan } from './campaign.ts'
 import { faults } from './faults.ts'
 
 const { loss, partition, oneWay, packetFilter, pause, crash, restart, leave, tags } = faults
+const { corruption } = faults
 
 export const plans = {
   'gossip-loss': { faults: [loss, tags], lastsS: [20, 60] },
@@ -18,6 +19,13 @@ export const plans = {
     faults: [loss, partition, pause, crash, restart],
     lastsS: [20, 60],
     membersMax: 16,
+    talks: true,
+  },
+  'gossip-corrupt': {
+    faults: [corruption, crash, restart],
+    lastsS: [10, 40],
+    membersMax: 12,
+    sealed: true,
     talks: true,
   },
   'gossip-mix': {

@@ -120,6 +120,13 @@ export class World {
     this.#changed()
   }
 
+  /** A share of all packets arrives with a bit flipped, from now on. */
+  setCorruption(corrupt: number): void {
+    if (corrupt > 0) this.#count('corruptions')
+    this.cluster.network.setFaults({ corrupt })
+    this.#changed()
+  }
+
   get anyCut(): boolean {
     return this.#cuts.size > 0
   }

@@ -1,0 +1,43 @@
+/** A file about a run by hand, as `npm run prove` writes one about its tests. */
+import { writeFileSync } from 'node:fs'
+import { cpus, loadavg, release, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { git } from './journal.ts'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+
+export interface Evidence {
+  /** Small letters, digits and dashes. */
+  readonly name: string
+  readonly command: string
+  readonly result: string
+  /** Seconds of processors. */
+  readonly seconds: number
+  readonly body: readonly string[]
+}
+
+/** Writes `docs/evidence/<date>-<name>.md` and returns where that is. */
+export function writeEvidence({ name, command, result, seconds, body }: Evidence): string {
+  const now = new Date().toISOString()
+  const file = `docs/evidence/${now.slice(0, 10)}-${name}.md`
+  const changed = git('status', '--porcelain') === '' ? '' : ', with uncommitted changes'
+  const memory = (totalmem() / 2 ** 30).toFixed(0)
+  const lines = [
+    `# ${name}`,
+    '',
+    `- command: \`${command}\``,
+    `- result: ${result}`,
+    `- date: ${now}`,
+    `- commit: ${git('rev-parse', 'HEAD')}${changed}`,
+    `- machine: ${cpus().length} x ${cpus()[0]?.model.trim()}, ${memory} GiB, Linux ${release()}`,
+    `- runtime: Node.js ${process.version}`,
+    `- load (1 minute) at the end: ${(loadavg()[0] ?? 0).toFixed(2)}`,
+    `- processor time of the runs: ${(seconds / 60).toFixed(1)} minutes, in slices`,
+    '',
+    ...body,
+    '',
+  ]
+  writeFileSync(join(root, file), lines.join('\n'))
+  return file
+}

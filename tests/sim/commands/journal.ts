@@ -1,0 +1,64 @@
+/**
+ * Results of long runs, kept beside them: a run of hours is done in slices of minutes, each of
+ * which goes on where the last one ended. What other code found does not count.
+ */
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+
+export function git(...args: readonly string[]): string {
+  return execFileSync('git', args, { cwd: root }).toString().trim()
+}
+
+/** What decides how a run ends. */
+const sources = ['packages/gossip/src', 'packages/sim/src', 'packages/interface/src', 'tests/sim']
+
+function codeVersion(): string {
+  const trees = git('rev-parse', ...sources.map((path) => `HEAD:${path}`)).split('\n')
+  const changed = git('status', '--porcelain', '--', ...sources) !== ''
+  return trees.join(' ') + (changed ? ` changed ${process.pid}` : '')
+}
+
+interface Line {
+  readonly code: string
+  readonly key: string
+  readonly seconds: number
+  readonly result: unknown
+}
+
+export class Journal<Result> {
+  readonly results: Map<string, Result> = new Map()
+  /** Seconds of a processor that all of it took, in whatever slices. */
+  seconds = 0
+  readonly #file: string | undefined
+  readonly #code: string
+
+  /** Without a file it remembers nothing. */
+  constructor(file: string | undefined) {
+    this.#file = file
+    this.#code = codeVersion()
+    if (file === undefined || !existsSync(file)) return
+    for (const text of readFileSync(file, 'utf8').split('\n')) {
+      if (text === '') continue
+      const line = JSON.parse(text) as Line
+      if (line.code === this.#code) this.#keep(line.key, line.seconds, line.result as Result)
+    }
+  }
+
+  add(key: string, seconds: number, result: Result): void {
+    this.#keep(key, seconds, result)
+    if (this.#file === undefined) return
+    mkdirSync(dirname(this.#file), { recursive: true })
+    const line: Line = { code: this.#code, key, seconds, result }
+    appendFileSync(this.#file, `${JSON.stringify(line)}\n`)
+  }
+
+  #keep(key: string, seconds: number, result: Result): void {
+    if (this.results.has(key)) return
+    this.results.set(key, result)
+    this.seconds += seconds
+  }
+}

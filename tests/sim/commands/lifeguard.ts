@@ -1,0 +1,153 @@
+/**
+ * `npm run sim -- lifeguard`: what each part of Lifeguard is worth, as the paper asks it, over a
+ * grid of how many members stand still, for how long, and how long they run in between.
+ */
+import { detectors } from '../gossip/lifeguard.ts'
+import type { Cell, Column, Found } from '../gossip/lifeguard.ts'
+import { writeEvidence } from './evidence.ts'
+import { Journal } from './journal.ts'
+import { runJobs } from './pool.ts'
+import type { Job } from './pool.ts'
+
+export interface LifeguardOptions {
+  readonly grid: 'quick' | 'full'
+  readonly workers?: number | undefined
+  readonly minutes?: number | undefined
+  readonly journal?: string | undefined
+  readonly evidence?: string | undefined
+}
+
+interface Grid {
+  readonly blocked: readonly number[]
+  readonly blockedMs: readonly number[]
+  readonly openMs: readonly number[]
+}
+
+/** The paper's, and a few of its cells in which plain SWIM errs. */
+const grids: Readonly<Record<LifeguardOptions['grid'], Grid>> = {
+  full: {
+    blocked: [1, 4, 8, 12, 16, 20, 24, 28, 32],
+    blockedMs: [128, 512, 2048, 8192, 16_384, 32_768],
+    openMs: [1, 4, 16, 64, 256, 1024, 4096, 16_384],
+  },
+  quick: { blocked: [8, 32], blockedMs: [8192, 16_384], openMs: [4, 16] },
+}
+
+const columns = Object.keys(detectors) as readonly Column[]
+/** Of what plain SWIM errs; the paper has 2 %. */
+const shareMax = 0.025
+const falseMin = 1000
+
+/** All cells of a grid in one column after another; the seed names the cell. */
+function cellsOf({ blocked, blockedMs, openMs }: Grid): readonly Cell[] {
+  const cells: Cell[] = []
+  let seed = 0
+  for (const stopped of blocked) {
+    for (const lastsMs of blockedMs) {
+      for (const pauseMs of openMs) {
+        seed += 1
+        for (const column of columns) {
+          cells.push({ blocked: stopped, blockedMs: lastsMs, openMs: pauseMs, column, seed })
+        }
+      }
+    }
+  }
+  return cells
+}
+
+function keyOf({ blocked, blockedMs, openMs, column, seed }: Cell): string {
+  return `${blocked}/${blockedMs}/${openMs} ${column} ${seed}`
+}
+
+type Sums = Record<keyof Found, number>
+
+function sumOf(list: readonly Found[]): Sums {
+  const sums = { falseAll: 0, falseHealthy: 0, failures: 0, packets: 0, bytes: 0 }
+  for (const found of list) {
+    for (const name of Object.keys(sums) as (keyof Found)[]) sums[name] += found[name]
+  }
+  return sums
+}
+
+/** True where the whole grid was run and Lifeguard kept within its share. */
+export async function lifeguard(
+  options: LifeguardOptions,
+  print: (line: string) => void,
+): Promise<boolean> {
+  const cells = cellsOf(grids[options.grid])
+  const journal = new Journal<Found>(options.journal)
+  const endsAt = performance.now() + (options.minutes ?? Infinity) * 60_000
+  const module = new URL('../gossip/lifeguard.ts', import.meta.url).href
+  const jobs = cells
+    .filter((cell) => !journal.results.has(keyOf(cell)))
+    .map((cell): Job => ({ key: keyOf(cell), module, run: 'runCell', argument: cell }))
+  const enough = (): boolean => performance.now() > endsAt
+  const { workers } = options
+  const pool = workers === undefined ? { enough } : { enough, workers }
+  await runJobs<Found>(jobs, ({ key }, found, seconds) => journal.add(key, seconds, found), pool)
+  const left = cells.filter((cell) => !journal.results.has(keyOf(cell))).length
+  print(`${cells.length - left} of ${cells.length} runs done, ${journal.seconds.toFixed(0)} s`)
+  return left === 0 && report(options, cells, journal, print)
+}
+
+function report(
+  options: LifeguardOptions,
+  cells: readonly Cell[],
+  journal: Journal<Found>,
+  print: (line: string) => void,
+): boolean {
+  const sums = new Map(
+    columns.map((column) => {
+      const own = cells.filter((cell) => cell.column === column)
+      return [column, sumOf(own.flatMap((cell) => journal.results.get(keyOf(cell)) ?? []))]
+    }),
+  )
+  const plain = sums.get('plain SWIM') ?? sumOf([])
+  const share = (count: number, whole: number): string =>
+    whole === 0 ? '-' : `${((count / whole) * 100).toFixed(2)} %`
+  const rows = [...sums].map(([column, sum]) => {
+    const all = `${sum.falseAll} | ${share(sum.falseAll, plain.falseAll)}`
+    const healthy = `${sum.falseHealthy} | ${share(sum.falseHealthy, plain.falseHealthy)}`
+    const traffic = `${sum.packets} | ${(sum.bytes / 2 ** 20).toFixed(0)} MiB`
+    return `| ${column} | ${all} | ${healthy} | ${sum.failures} | ${traffic} |`
+  })
+  const body = [
+    'FP: failures of members that never stood still, over all members. FP-: those of them at members that never stood still either. Lifeguard is the three parts together; Kith is that and what is ours (ADR 6), as shipped.',
+    '',
+    '| detector | FP | of plain | FP- | of plain | failures of the blocked | packets | bytes |',
+    '|---|---|---|---|---|---|---|---|',
+    ...rows,
+  ]
+  for (const line of body) print(line)
+  const problems = problemsOf(sums, plain)
+  for (const problem of problems) print(`missed: ${problem}`)
+  if (options.evidence !== undefined) {
+    const { grid, evidence: name } = options
+    const cellCount = cells.length / columns.length
+    const file = writeEvidence({
+      name,
+      command: `npm run sim -- lifeguard --grid ${grid}`,
+      result: problems.length === 0 ? `${cellCount} cells, held` : problems.join('; '),
+      seconds: journal.seconds,
+      body: [
+        `N = 128, profile lan, 120 s of blocking and 60 s after it, ${cellCount} cells.`,
+        ...body,
+      ],
+    })
+    print(`written to ${file}`)
+  }
+  return problems.length === 0
+}
+
+function problemsOf(sums: ReadonlyMap<Column, Sums>, plain: Sums): readonly string[] {
+  const problems: string[] = []
+  if (plain.falseAll < falseMin) {
+    problems.push(`plain SWIM errs ${plain.falseAll} times, not ${falseMin}: it proves little`)
+  }
+  for (const column of ['Lifeguard', 'Kith'] as const) {
+    const { falseAll = 0, falseHealthy = 0 } = sums.get(column) ?? {}
+    if (falseAll > shareMax * plain.falseAll) problems.push(`FP of ${column}`)
+    if (falseHealthy > shareMax * plain.falseHealthy) problems.push(`FP- of ${column}`)
+  }
+  return problems
+}

@@ -1,0 +1,218 @@
+/**
+ * Large clusters of the real core in one process: how fast virtual time goes, what a known member
+ * and a step cost, and whether a crash is known to all within the bound of the protocol.
+ */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { resolveOptions, step } from '@kith/gossip/core'
+import type { Input, Output } from '@kith/gossip/core'
+import { detectionBoundMs } from './agreement.ts'
+import { Cluster, decodeStream } from './cluster.ts'
+import type { Actor, Watcher } from './cluster.ts'
+
+const formsWithinMs = 120_000
+
+/** All members started within some seconds, each knowing one that is there, until all know all. */
+function form(members: number, watch?: (cluster: Cluster) => Watcher): Cluster {
+  const watchers: Watcher[] = []
+  const cluster = new Cluster({ seed: 1, members, timings: resolveOptions('lan'), watchers })
+  if (watch !== undefined) watchers.push(watch(cluster))
+  const { clock, network, actors, random } = cluster
+  network.setFaults({ latencyMs: 0.2, jitterMs: 1 })
+  const withinMs = Math.max(3000, members * 10)
+  for (const [index, actor] of actors.entries()) {
+    const seed = actors[random.below(Math.max(1, index))]
+    clock.post((index * withinMs) / members, () => {
+      cluster.start(actor)
+      cluster.join(actor, seed === undefined || seed === actor ? [] : [seed])
+    })
+  }
+  clock.advanceTo(withinMs)
+  while (!actors.every(({ state }) => state?.aliveCount === members)) {
+    if (clock.now() > withinMs + formsWithinMs) throw new Error('the cluster does not form')
+    clock.advanceBy(200)
+  }
+  return cluster
+}
+
+/** Virtual time for each millisecond of a processor, in a cluster at rest. */
+export function speedStudy(members: number): number {
+  const cluster = form(members)
+  cluster.clock.advanceBy(20_000)
+  const lastsMs = 120_000
+  const before = process.cpuUsage()
+  cluster.clock.advanceBy(lastsMs)
+  const { user, system } = process.cpuUsage(before)
+  return lastsMs / ((user + system) / 1000)
+}
+
+/** When each member was failed, by whom. */
+class FailTimes implements Watcher {
+  readonly #at = new Map<string, number[]>()
+
+  transition(_actor: Actor, _input: Input, outputs: readonly Output[], now: number): void {
+    for (const output of outputs) {
+      if (output.kind !== 'event' || output.event.kind !== 'fail') continue
+      const { name } = output.event.member
+      const times = this.#at.get(name) ?? []
+      if (times.length === 0) this.#at.set(name, times)
+      times.push(now)
+    }
+  }
+
+  of(name: string): readonly number[] {
+    return this.#at.get(name) ?? []
+  }
+
+  get total(): number {
+    return [...this.#at.values()].reduce((sum, times) => sum + times.length, 0)
+  }
+}
+
+export interface CrashStudy {
+  /** Virtual milliseconds until all knew all. */
+  readonly formedMs: number
+  /** Virtual milliseconds from the crash until the first and the last member failed it. */
+  readonly firstMs: number
+  readonly allMs: number
+  readonly boundMs: number
+  /** Failures of anybody else. */
+  readonly falseFailures: number
+}
+
+export function crashStudy(members: number): CrashStudy {
+  const failures = new FailTimes()
+  const cluster = form(members, () => failures)
+  const { clock, actors, timings } = cluster
+  const formedMs = clock.now()
+  clock.advanceBy(5000)
+  const victim = cluster.random.pick(actors)
+  const since = clock.now()
+  cluster.crash(victim, 'swallow')
+  const boundMs = detectionBoundMs(timings, members)
+  while (failures.of(victim.name).length < members - 1 && clock.now() - since <= boundMs) {
+    clock.advanceBy(100)
+  }
+  const times = failures.of(victim.name)
+  const allMs = times.length < members - 1 ? Infinity : Math.max(...times) - since
+  const falseFailures = failures.total - times.length
+  const firstMs = Math.min(...times) - since
+  return { formedMs, firstMs, allMs, boundMs, falseFailures }
+}
+
+/**
+ * Heap of one core, and what it put beside that, for each further member that it knows: what a core
+ * of many has more than one of few, once everybody has probed everybody and knows where they are.
+ */
+export function memoryStudy(few: number, many: number): number {
+  return (bytesOfCore(many) - bytesOfCore(few)) / (many - few)
+}
+
+function bytesOfCore(members: number): number {
+  const before = heapBytes()
+  const cluster = form(members)
+  cluster.clock.advanceBy(2 * 1000 * members)
+  for (const { state } of cluster.actors) {
+    const rows = [...(state?.members.values() ?? [])]
+    const placed = rows.filter(({ snapshot }) => snapshot.coordinate !== undefined).length
+    if (placed < members) throw new Error(`only ${placed} of ${members} were probed`)
+  }
+  return (heapBytes() - before) / members
+}
+
+/** After everything that nobody needs is gone. */
+function heapBytes(): number {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  collect()
+  collect()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+/** What one member is told, to be told again. */
+type Told = { readonly now: number } & (
+  | { readonly input: Input }
+  | { readonly stream: Uint8Array; readonly kind: 'reply' | 'streamMessage'; readonly id: number }
+)
+
+class Recorder implements Watcher {
+  readonly told: Told[] = []
+  readonly #cluster: Cluster
+  readonly #subject: Actor | undefined
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster
+    this.#subject = cluster.actors[0]
+  }
+
+  transition(actor: Actor, input: Input, _outputs: readonly Output[], now: number): void {
+    if (actor !== this.#subject) return
+    if (input.kind !== 'reply' && input.kind !== 'streamMessage') {
+      this.told.push({ now, input })
+      return
+    }
+    const stream = this.#cluster.bytesOf(input.message)
+    if (stream !== undefined) this.told.push({ now, stream, kind: input.kind, id: input.id })
+  }
+}
+
+/** The message is read once, and freed: each time it is decoded anew. */
+function inputOf(told: Told): Input {
+  if ('input' in told) return told.input
+  const message = decodeStream(told.stream)
+  if (message === undefined) throw new Error('what was read once cannot be read again')
+  const { kind, id } = told
+  const from = { host: '10.0.0.0', port: 1 }
+  return kind === 'reply' ? { kind, id, message } : { kind, id, from, message }
+}
+
+export interface StepStudy {
+  readonly count: number
+  readonly longestMs: number
+  /** The kind of input of that step. */
+  readonly kind: string
+  readonly medianUs: number
+}
+
+const repeats = 7
+
+/**
+ * What one member of the cluster is told while it forms, while one crashes and after it, told to
+ * the same core again and again. A machine that others use takes time away at random, so the least
+ * that a step took is what it takes.
+ */
+export function stepStudy(members: number): StepStudy {
+  const recorders: Recorder[] = []
+  const cluster = form(members, (formed) => {
+    const recorder = new Recorder(formed)
+    recorders.push(recorder)
+    return recorder
+  })
+  const [subject, victim] = cluster.actors
+  const told = recorders[0]?.told
+  if (subject === undefined || victim === undefined || told === undefined) throw new Error('nobody')
+  cluster.clock.advanceBy(5000)
+  cluster.crash(victim, 'swallow')
+  cluster.clock.advanceBy(30_000)
+  const least = new Float64Array(told.length).fill(Infinity)
+  for (let turn = 0; turn < repeats; turn += 1) {
+    const state = cluster.createState(subject)
+    for (const [index, one] of told.entries()) {
+      const input = inputOf(one)
+      const before = performance.now()
+      step(state, input, one.now)
+      least[index] = Math.min(least[index] ?? Infinity, performance.now() - before)
+    }
+  }
+  const longest = least.reduce((best, ms, index) => (ms > (least[best] ?? 0) ? index : best), 0)
+  const slowest = told[longest]
+  const kind = slowest === undefined ? '' : 'input' in slowest ? slowest.input.kind : slowest.kind
+  const sorted = least.toSorted()
+  return {
+    count: told.length,
+    longestMs: least[longest] ?? 0,
+    kind,
+    medianUs: (sorted[sorted.length >> 1] ?? 0) * 1000,
+  }
+}
