@@ -38,17 +38,20 @@ const timeout = 3_600_000
 describe('membership over random faults', () => {
   const found: Counters[] = []
   for (const [index, [name, happened]] of Object.entries(campaigns).entries()) {
-    const clauses = 'GOS-80 GOS-81 GOS-82 GOS-83 GOS-84 GOS-124 GOS-202'
-    it(`${clauses} ${name}: ${seeds} seeds`, { timeout }, async () => {
-      const first = firstSeed(index, Number(process.env['KITH_SEED'] ?? 1))
-      const counters = await runSlice({ name, first, seeds })
-      found.push(counters)
-      expectHappened(counters, ['transitions', 'event join', ...happened])
-      const luck = counters['falseUnderLoss'] ?? 0
-      expect(luck).toBeLessThanOrEqual(luckMax * (counters['members'] ?? 0))
-      evidence(`${name} seeds`, seeds)
-      evidence(`${name} faults`, JSON.stringify(counters))
-    })
+    it(
+      `GOS-80 GOS-81 GOS-82 GOS-83 GOS-84 GOS-124 GOS-202 ${name}, ${seeds} seeds`,
+      { timeout },
+      async () => {
+        const first = firstSeed(index, Number(process.env['KITH_SEED'] ?? 1))
+        const counters = await runSlice({ name, first, seeds })
+        found.push(counters)
+        expectHappened(counters, ['transitions', 'event join', ...happened])
+        const luck = counters['falseUnderLoss'] ?? 0
+        expect(luck).toBeLessThanOrEqual(luckMax * (counters['members'] ?? 0))
+        evidence(`${name} seeds`, seeds)
+        evidence(`${name} faults`, JSON.stringify(counters))
+      },
+    )
   }
 
   it('GOS-203 every kind of fault happened often', ({ skip }) => {

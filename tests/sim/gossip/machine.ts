@@ -28,7 +28,7 @@ export interface MachineOptions {
   /** Processors, which may be a part of one. */
   readonly processors: number
   readonly costs: Costs
-  /** What is no packet does not wait behind those in the socket, as in an event loop. Default false. */
+  /** Timers do not wait behind packets in the socket, as in an event loop. Default false. */
   readonly timersFirst?: boolean
 }
 
