@@ -116,8 +116,9 @@ describe('a client by name', () => {
     const [gets, posts] = [new Load('GET'), new Load('POST')]
     await Promise.all([gets.further(200), posts.further(200)])
     // The agent that the client follows dies with its instance.
-    expect(client.known('web')?.agent).toBe(`http://${members[0]?.http}`)
-    members[0]?.child.kill('SIGKILL')
+    const { agent } = client.known('web') ?? {}
+    const followed = members.find(({ http }) => agent === `http://${http}`)
+    expect(followed?.child.kill('SIGKILL')).toBe(true)
     await Promise.all([until(size - 2), gets.further(300), posts.further(300)])
     await Promise.all([gets.stop(), posts.stop()])
     evidence('killed under load: GET done, failed', `${gets.done}, ${gets.failures.length}`)
