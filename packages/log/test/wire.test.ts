@@ -169,7 +169,7 @@ describe('the batch', () => {
     const zero = sha(bytes('origin'), Buffer.from(origin, 'hex'))
     expect(originChain(origin, nodeDigests)).toBe(zero.toString('hex'))
     let chain: Uint8Array = zero
-    const big = { value: new Uint8Array(60_000).fill(1) }
+    const big = { value: new Uint8Array(120_000).fill(1) }
     const batches = pack([big, big, big])
     expect(batches.length).toBe(3)
     for (const batch of batches) {
@@ -186,14 +186,11 @@ describe('the batch', () => {
     }
   })
 
-  it('LOG-6 a batch ends at 80 KiB of records or 1,024 of them; a larger record has its own', () => {
+  it('LOG-6 a batch ends at 160 KiB of records or 1,024 of them; a larger record has its own', () => {
     const kilobyte = { value: new Uint8Array(1022) }
     const counts = (content: AppendRecord[]): number[] => pack(content).map(({ count }) => count)
     const small = { value: new Uint8Array(1) }
-    expect(counts(Array.from({ length: 162 }, () => kilobyte))).toEqual([80, 80, 2])
-    // What is sent early, 64 KiB before framing, must not spill into a second batch.
-    const sentEarly = Array.from({ length: 64 }, () => ({ value: new Uint8Array(1024) }))
-    expect(counts(sentEarly)).toEqual([64])
+    expect(counts(Array.from({ length: 322 }, () => kilobyte))).toEqual([160, 160, 2])
     expect(counts(Array.from({ length: 2_050 }, () => small))).toEqual([
       BATCH_RECORDS_MAX,
       BATCH_RECORDS_MAX,

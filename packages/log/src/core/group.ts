@@ -3,7 +3,7 @@
  * appended, straight into one growing buffer in batch layout; sealing fills in the headers
  * (LOG-7).
  */
-import { invariant } from '@kith/interface'
+import { invariant, releaseBytes } from '@kith/interface'
 import type { AppendRecord, Chain, Digests, OriginId } from '@kith/interface'
 import {
   BATCH_PAYLOAD_BYTES_MAX,
@@ -37,10 +37,16 @@ export interface Group {
   /** Bytes used of `buffer`. */
   readonly length: number
   readonly count: number
-  /** Packs validated records; returns the place of the first within the group. */
-  add(records: readonly AppendRecord[], now: number): number
+  /**
+   * Packs validated records that take about `bytes`; returns the place of the first within the
+   * group.
+   */
+  add(records: readonly AppendRecord[], now: number, bytes?: number): number
   seal(origin: OriginId, first: number, chain: Chain, digests: Digests): readonly SealedBatch[]
 }
+
+/** A group that grows takes as much again, up to this much at a time. */
+const growthBytesMax = 1024 * 1024
 
 class PackedGroup implements Group {
   buffer: ArrayBuffer
@@ -57,8 +63,12 @@ class PackedGroup implements Group {
     this.view = new Uint8Array(this.buffer)
   }
 
-  add(records: readonly AppendRecord[], now: number): number {
+  add(records: readonly AppendRecord[], now: number, bytes = 0): number {
     const place = this.count
+    // Growing step by step would move what is there again and again. Two batches that follow each
+    // other are fuller than one.
+    const batches = 1 + 2 * Math.ceil(bytes / BATCH_PAYLOAD_BYTES_MAX)
+    this.reserve(this.length + bytes + records.length * 4 + batches * HEADER_BYTES)
     for (const record of records) this.pack(record, now)
     return place
   }
@@ -107,11 +117,11 @@ class PackedGroup implements Group {
 
   private reserve(bytes: number): void {
     if (bytes <= this.view.length) return
-    let capacity = this.view.length * 2
-    while (capacity < bytes) capacity *= 2
-    const grown = new ArrayBuffer(capacity)
+    const step = Math.min(this.view.length, growthBytesMax)
+    const grown = new ArrayBuffer(Math.max(bytes, this.view.length + step))
     const view = new Uint8Array(grown)
     view.set(this.view.subarray(0, this.length))
+    releaseBytes(this.view)
     this.buffer = grown
     this.view = view
   }

@@ -114,7 +114,7 @@ function pack(
   const { recordBytesMax, appendBytesMax } = parts.options
   const bytes = validateRecords(records, recordBytesMax, appendBytesMax)
   writer.admit(bytes)
-  const place = writer.current(bytes).addRecords(records, clock.wallNow())
+  const place = writer.current(bytes).addRecords(records, clock.wallNow(), bytes)
   const { producer, durability = 'disk' } = options
   return new Promise((resolve, reject) => {
     const append = { place, count: records.length, producer, resolve, reject }

@@ -28,6 +28,9 @@ export interface BackendTransaction {
   readonly flush: boolean
 }
 
+/** Commits that take less are waited for awake: a sleeping thread takes a tenth of that to wake. */
+export const fastCommitMs = 1
+
 export interface BackendHandlers {
   /** The oldest transaction is carried out; its buffers are the writer's again. */
   done(buffers: readonly ArrayBuffer[]): void
@@ -45,7 +48,8 @@ export interface Backend {
   readonly keepsBytes: boolean
   /** Runs `callback` when appends of this turn had their chance to join the group. */
   defer(callback: () => void): void
-  commit(transaction: BackendTransaction): void
+  /** `attentive`: it is likely done within `fastCommitMs`, and many wait for it. */
+  commit(transaction: BackendTransaction, attentive: boolean): void
   /** Takes up work again after `ERR_LOG_STORE_FULL`. */
   reset(): void
   inspect(): Promise<readonly StoreDamage[]>

@@ -70,7 +70,10 @@ export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents>
    */
   stop(): Promise<void>
   readonly origin: OriginId
-  /** One record or many, all or nothing; resolves at the durability asked for (default `disk`). */
+  /**
+   * One record or many, all or nothing; resolves at the durability asked for (default `disk`). What
+   * it is given is copied before it returns.
+   */
   append(
     records: AppendRecord | readonly AppendRecord[],
     options?: AppendOptions,

@@ -45,6 +45,14 @@ interface ForeignBatch {
   readonly chain: Chain
 }
 
+/** Memory for a transaction, which goes away with it and comes back when it is done. */
+export interface TransactionBuffers {
+  /** For the own group. */
+  own(): ArrayBuffer
+  /** For other members' batches: at least `bytes`. */
+  foreign(bytes: number): Uint8Array
+}
+
 /** Gathers until it is sealed. */
 export class OpenTransaction {
   readonly appends: PendingAppend[] = []
@@ -67,10 +75,10 @@ export class OpenTransaction {
   private foreignBytes: Uint8Array | undefined
   private foreignLength = 0
   private group: Group | undefined
-  private readonly takeBuffer: () => ArrayBuffer
+  private readonly buffers: TransactionBuffers
 
-  constructor(takeBuffer: () => ArrayBuffer, statements: readonly LogStatement[] = []) {
-    this.takeBuffer = takeBuffer
+  constructor(buffers: TransactionBuffers, statements: readonly LogStatement[] = []) {
+    this.buffers = buffers
     this.statements = statements
   }
 
@@ -87,9 +95,10 @@ export class OpenTransaction {
     )
   }
 
-  addRecords(records: readonly AppendRecord[], now: number): number {
-    this.group ??= createGroup(this.takeBuffer())
-    return this.group.add(records, now)
+  /** `bytes`: what they take encoded, as validated. */
+  addRecords(records: readonly AppendRecord[], now: number, bytes: number): number {
+    this.group ??= createGroup(this.buffers.own())
+    return this.group.add(records, now, bytes)
   }
 
   /** Makes room for so many bytes more of other members' batches, in one piece. */
@@ -97,9 +106,8 @@ export class OpenTransaction {
     const needed = this.foreignLength + bytes
     const held = this.foreignBytes
     if (held !== undefined && held.length >= needed) return held
-    // Not zeroed: only what is written is ever read. Of no pool, because it is given away whole.
     const capacity = held === undefined ? needed : Math.max(needed, held.length * 2)
-    const grown = Buffer.allocUnsafeSlow(Math.max(groupCapacity, capacity))
+    const grown = this.buffers.foreign(Math.max(groupCapacity, capacity))
     if (held !== undefined) grown.set(held.subarray(0, this.foreignLength))
     this.foreignBytes = grown
     return grown

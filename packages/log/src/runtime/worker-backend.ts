@@ -4,6 +4,7 @@ import type { Digests, LogStoreReader, StoreDamage, StoreState } from '@kith/int
 import { LogError } from '../errors.ts'
 import { openSqliteReader } from '../store/sqlite/reader.ts'
 import { databasePath } from '../store/sqlite/store.ts'
+import { fastCommitMs } from './backend.ts'
 import type { Backend, BackendHandlers, BackendTransaction, OpenBackend } from './backend.ts'
 import { createCheckpoints, endThread, exited, startThread } from './checkpoints.ts'
 import type { Checkpoints } from './checkpoints.ts'
@@ -64,6 +65,8 @@ class WorkerBackend implements Backend {
   private readonly handlers: BackendHandlers
   private readonly checkpoints: Checkpoints
   private epoch = 0
+  private watching = false
+  private watchUntil = 0
   private dead: Error | undefined
   private backedUp: ((cause: Error | undefined) => void) | undefined
   private readonly inspections: ((damage: readonly StoreDamage[]) => void)[] = []
@@ -89,7 +92,7 @@ class WorkerBackend implements Backend {
     setImmediate(callback)
   }
 
-  commit(transaction: BackendTransaction): void {
+  commit(transaction: BackendTransaction, attentive: boolean): void {
     if (this.dead !== undefined) {
       this.handlers.failed(this.dead)
       return
@@ -101,6 +104,15 @@ class WorkerBackend implements Backend {
       transaction: { ...transaction, changes },
     }
     this.writer.postMessage(message, [...transaction.buffers])
+    if (!attentive) return
+    this.watchUntil = performance.now() + fastCommitMs
+    if (!this.watching) this.watch()
+  }
+
+  /** Keeps the event loop turning, and with it this thread awake, for the answer that is due. */
+  private watch(): void {
+    this.watching = performance.now() < this.watchUntil
+    if (this.watching) setImmediate(() => this.watch())
   }
 
   reset(): void {
@@ -110,6 +122,7 @@ class WorkerBackend implements Backend {
   private receive(message: FromWriter): void {
     switch (message.kind) {
       case 'done':
+        this.watchUntil = 0
         this.checkpoints.grown(message.walBytes)
         if (message.epoch === this.epoch) this.handlers.done(message.buffers)
         break

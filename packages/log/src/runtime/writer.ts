@@ -10,10 +10,11 @@ import type { LogState } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import { batchTimeMin } from '../wire/batch.ts'
 import { copyBytes } from '../wire/bytes.ts'
-import { placeBatches } from './backend.ts'
+import { fastCommitMs, placeBatches } from './backend.ts'
 import type { Backend } from './backend.ts'
+import { BufferPool } from './buffers.ts'
 import type { BatchReads } from './reads.ts'
-import { answerAppends, groupCapacity, OpenTransaction, rejectAll } from './transaction.ts'
+import { answerAppends, OpenTransaction, rejectAll } from './transaction.ts'
 import type { PendingAppend, SealedTransaction } from './transaction.ts'
 
 export interface WriterLimits {
@@ -39,13 +40,10 @@ export interface WriterCounters {
 
 /** Bytes after which a group is closed and the next one begun. */
 const groupBytesMax = 1024 * 1024
-/** A full batch: what is worth a commit of its own where commits are fast. */
-const earlyBytes = 64 * 1024
-/** Commits this fast cost less than the caller's own work: see `sendEarly`. */
-const fastCommitMs = 1
-/** Buffers kept for the next groups, and the largest kept. */
-const pooledBuffersMax = 4
-const pooledBytesMax = 512 * 1024
+/** What is worth a commit beside the one under way; less waits, so that groups do not fall apart. */
+const besideBytes = 256 * 1024
+/** From here on many wait for a group. */
+const attentiveBytes = 32 * 1024
 /** How long a commit without flush may stay unflushed. */
 const flushDelayMs = 5
 
@@ -70,7 +68,7 @@ export class LogWriter {
   private backend: Backend | undefined
   private reads: BatchReads | undefined
   private open: OpenTransaction
-  private readonly pool: ArrayBuffer[] = []
+  private readonly buffers: BufferPool
   /** Smoothed time the backend takes for one transaction. */
   private commitMs = 0
   private lastTurnAt = 0
@@ -100,10 +98,9 @@ export class LogWriter {
     this.digests = parts.digests
     this.limits = parts.limits
     this.handlers = parts.handlers
-    this.open = new OpenTransaction(this.takeBuffer)
+    this.buffers = new BufferPool(parts.clock)
+    this.open = new OpenTransaction(this.buffers)
   }
-
-  private readonly takeBuffer = (): ArrayBuffer => this.pool.pop() ?? new ArrayBuffer(groupCapacity)
 
   attach(backend: Backend, reads: BatchReads): void {
     this.backend = backend
@@ -141,20 +138,7 @@ export class LogWriter {
   enqueue(append: PendingAppend, flush: boolean): void {
     this.open.appends.push(append)
     if (flush) this.open.flush = true
-    if (this.open.bytes >= earlyBytes) this.sendEarly()
     this.schedule()
-  }
-
-  /**
-   * Where a commit takes less time than the callers need to come back, a full batch is sent
-   * before their turn ends: the writer works on it while the rest is packed. On a slow disk one
-   * flush for all is worth more, so there the group waits for everybody.
-   */
-  private sendEarly(): void {
-    const { backend } = this
-    // On the caller's own thread there is nothing to gain.
-    if (backend === undefined || backend.depth < 2 || this.commitMs >= fastCommitMs) return
-    if (this.underWay.length < backend.depth && this.sealed.length === 0) this.pump()
   }
 
   /** Resolves when the transaction being gathered is flushed. */
@@ -186,7 +170,7 @@ export class LogWriter {
     fill: (transaction: OpenTransaction) => void,
   ): Promise<void> {
     this.sealOpen()
-    const transaction = new OpenTransaction(this.takeBuffer, statements)
+    const transaction = new OpenTransaction(this.buffers, statements)
     transaction.flush = true
     fill(transaction)
     const done = new Promise<void>((resolve, reject) => {
@@ -217,13 +201,16 @@ export class LogWriter {
     const { backend } = this
     invariant(backend !== undefined, 'a writer is attached before it is asked')
     while (this.underWay.length < backend.depth && this.fatal === undefined) {
-      if (this.sealed.length === 0) this.sealOpen()
+      if (this.sealed.length === 0) {
+        if (this.underWay.length > 0 && this.open.bytes < besideBytes) break
+        this.sealOpen()
+      }
       const next = this.sealed.shift()
       if (next === undefined) break
       this.underWay.push(next)
       this.counters.transactions += 1
       if (this.underWay.length === 1) this.lastTurnAt = this.clock.now()
-      backend.commit(next.transaction)
+      backend.commit(next.transaction, next.bytes >= attentiveBytes && this.commitMs < fastCommitMs)
     }
     this.checkIdle()
   }
@@ -231,7 +218,7 @@ export class LogWriter {
   private sealOpen(): void {
     if (this.open.empty) return
     this.sealed.push(this.seal(this.open))
-    this.open = new OpenTransaction(this.takeBuffer)
+    this.open = new OpenTransaction(this.buffers)
   }
 
   private seal(transaction: OpenTransaction): SealedTransaction {
@@ -287,9 +274,7 @@ export class LogWriter {
       }
       free &&= copied
     }
-    const own = buffers[0]
-    if (!free || own === undefined || this.pool.length >= pooledBuffersMax) return
-    if (own.byteLength > 0 && own.byteLength <= pooledBytesMax) this.pool.push(own)
+    if (free) this.buffers.takeBack(buffers)
   }
 
   private settleFlushed(sealed: SealedTransaction): void {
@@ -340,7 +325,7 @@ export class LogWriter {
   /** Nothing of what was decided since the last commit was stored: decide anew from there. */
   private giveUp(cause: unknown): void {
     const abandoned = [...this.underWay.splice(0), ...this.sealed.splice(0), this.open]
-    this.open = new OpenTransaction(this.takeBuffer)
+    this.open = new OpenTransaction(this.buffers)
     this.queuedBytes = 0
     Object.assign(this.head, copyState(this.committed))
     this.backend?.reset()

@@ -8,11 +8,11 @@ import { copyBytes, readU32, readU48, sameBytes, writeU32, writeU48 } from './by
 
 export const HEADER_BYTES = 64
 /**
- * Encoded records a batch may hold, unless it holds a single larger one. What a group sends early
- * (64 KiB of records, before their framing) fits one batch; reading one record costs reading its
- * batch, so that a larger one would make single reads dear.
+ * Encoded records a batch may hold, unless it holds a single larger one. A group of 128 records of
+ * 1 KiB is one batch; reading one record costs reading its batch, so that a larger one would make
+ * single reads dear.
  */
-export const BATCH_PAYLOAD_BYTES_MAX: number = 80 * 1024
+export const BATCH_PAYLOAD_BYTES_MAX: number = 160 * 1024
 export const BATCH_RECORDS_MAX = 1024
 /** One encoded record: key, headers and value together. */
 export const RECORD_BYTES_MAX: number = 1024 * 1024

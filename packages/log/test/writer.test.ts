@@ -1,0 +1,139 @@
+/** How the writer gathers groups, over a backend whose answers come when the test says so. */
+import { createRandom } from '@kith/interface'
+import { nodeDigests, systemClock } from '@kith/interface/node'
+import { describe, expect, it } from 'vitest'
+import type { LogState } from '../src/core/state.ts'
+import { newOrigin } from '../src/core/state.ts'
+import type { Backend, BackendTransaction } from '../src/runtime/backend.ts'
+import { LogWriter } from '../src/runtime/writer.ts'
+
+const origin = '01'.repeat(16)
+
+function emptyState(): LogState {
+  const meta = {
+    ...{ logId: '02'.repeat(16), origin, clean: false, createdAt: 0 },
+    ...{ rotatedAt: 0, rotationOwed: '', floor: 0 },
+  }
+  return {
+    ...{ meta, nextOffset: 0, storedAt: 0 },
+    origins: new Map([[origin, newOrigin(origin, 'a', 0, nodeDigests)]]),
+    ...{ holes: new Map(), cursors: new Map(), producers: new Map(), replicas: new Map() },
+  }
+}
+
+interface Bench {
+  readonly underWay: BackendTransaction[]
+  readonly attentive: boolean[]
+  append(valueBytes: number): void
+  /** Lets the turn end: what was deferred runs. */
+  turn(): void
+  /** The oldest transaction is done, so many milliseconds after it began. */
+  done(afterMs?: number): void
+  /** Records of each transaction that was sent and not taken off by `done`. */
+  counts(): readonly number[]
+}
+
+function openBench(): Bench {
+  let now = 0
+  let deferred: (() => void) | undefined
+  const clock = { ...systemClock, now: () => now }
+  const writer = new LogWriter(emptyState(), {
+    clock,
+    digests: nodeDigests,
+    limits: { queuedBytesMax: 64 * 1024 * 1024, producersMax: 10 },
+    handlers: { committed: () => {}, poisoned: () => {} },
+  })
+  const bench: Bench = {
+    underWay: [],
+    attentive: [],
+    append(valueBytes) {
+      const place = writer
+        .current(valueBytes)
+        .addRecords([{ value: new Uint8Array(valueBytes) }], 1_700_000_000_000, valueBytes)
+      const settle = { resolve: () => {}, reject: () => {} }
+      writer.enqueue({ place, count: 1, producer: undefined, ...settle }, true)
+    },
+    turn() {
+      const run = deferred
+      deferred = undefined
+      run?.()
+    },
+    done(afterMs = 0.3) {
+      now += afterMs
+      writer.done(bench.underWay.shift()?.buffers ?? [])
+    },
+    counts: () =>
+      bench.underWay.map(({ batches }) => batches.reduce((sum, { count }) => sum + count, 0)),
+  }
+  const backend = {
+    ...{ durable: true, statements: true, depth: 2, keepsBytes: false },
+    defer: (callback: () => void) => {
+      deferred = callback
+    },
+    commit: (transaction: BackendTransaction, attentive: boolean) => {
+      bench.underWay.push(transaction)
+      bench.attentive.push(attentive)
+    },
+    reset: () => {},
+  }
+  writer.attach(backend as unknown as Backend, { wantsNew: () => false } as never)
+  return bench
+}
+
+describe('a group', () => {
+  it('LOG-51 waits for the commit under way and goes whole, whatever came when', () => {
+    const bench = openBench()
+    const random = createRandom([1, 2, 3])
+    bench.append(1024)
+    bench.turn()
+    expect(bench.counts()).toEqual([1])
+    let waiting = 127
+    while (waiting > 0) {
+      const next = Math.min(waiting, 1 + random.below(40))
+      for (let count = 0; count < next; count += 1) bench.append(1024)
+      bench.turn()
+      waiting -= next
+      expect(bench.counts()).toEqual([1])
+    }
+    bench.done()
+    // Whoever was answered comes back in the same turn and joins those that waited.
+    bench.append(1024)
+    bench.turn()
+    expect(bench.counts()).toEqual([128])
+  })
+
+  it('LOG-51 of 256 KiB is worth a commit beside the one under way, and no third', () => {
+    const bench = openBench()
+    bench.append(1024)
+    bench.turn()
+    for (let count = 0; count < 255; count += 1) bench.append(1024)
+    bench.turn()
+    expect(bench.counts()).toEqual([1])
+    bench.append(1024)
+    bench.turn()
+    expect(bench.counts()).toEqual([1, 256])
+    for (let count = 0; count < 256; count += 1) bench.append(1024)
+    bench.turn()
+    expect(bench.counts()).toEqual([1, 256])
+    bench.done()
+    bench.turn()
+    expect(bench.counts()).toEqual([256, 256])
+  })
+
+  it('LOG-51 is waited for awake only where commits are fast and many wait', () => {
+    const bench = openBench()
+    const round = (valueBytes: number, afterMs: number): boolean | undefined => {
+      for (let count = 0; count < 64; count += 1) bench.append(valueBytes)
+      bench.turn()
+      bench.done(afterMs)
+      bench.turn()
+      return bench.attentive.at(-1)
+    }
+    expect(round(1024, 0.3)).toBe(true)
+    expect(round(100, 0.3)).toBe(false)
+    for (let count = 0; count < 20; count += 1) round(100, 8)
+    expect(round(1024, 8)).toBe(false)
+    for (let count = 0; count < 40; count += 1) round(100, 0.3)
+    expect(round(1024, 0.3)).toBe(true)
+  })
+})
