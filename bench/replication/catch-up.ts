@@ -15,6 +15,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { releaseBytes } from '@kith/interface'
 import type { HelloMessage, OriginState, ReplicationSource } from '@kith/interface'
 import { createLog } from '@kith/log'
 import type { Log } from '@kith/log'
@@ -54,6 +55,8 @@ async function runSource(directory: string): Promise<void> {
     const gone = new AbortController()
     response.on('close', () => gone.abort())
     void handler.handle(operation, request, gone.signal).then((reply) => {
+      // As the server does, whose answers are freed once they are handed over.
+      response.once('finish', () => releaseBytes(reply.body))
       response.writeHead(reply.status, reply.headers)
       response.end(reply.body)
     })
