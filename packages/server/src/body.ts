@@ -1,5 +1,6 @@
 /** Reading bodies within bounds: each counts its own bytes, and all together have a budget. */
 import type { IncomingMessage } from 'node:http'
+import { invariant, releaseBytes } from '@kith/interface'
 import { ServerError } from './errors.ts'
 
 /**
@@ -85,31 +86,56 @@ export function contentLength(request: IncomingMessage): number | undefined {
 }
 
 /**
+ * The memory for what is kept of one body: as large as its reservation, touched only as far as it
+ * is used, and given back at once. Left to the collector it would stay long after the answer.
+ */
+export interface BodyMemory {
+  /** Appends a text as UTF-8, or the bytes that it is the base64 of, and says how many they are. */
+  write(text: string, encoding: 'utf8' | 'base64'): number
+  append(bytes: Uint8Array): void
+  /** What was written from `start` on; of length 0 after `free`. */
+  view(start: number, length: number): Buffer
+  /** Idempotent. */
+  free(): void
+}
+
+export function createBodyMemory(bytesMax: number): BodyMemory {
+  const whole = Buffer.allocUnsafeSlow(bytesMax)
+  let used = 0
+  const grow = (length: number): number => {
+    invariant(used + length <= bytesMax, 'what is kept of a body fits its reservation')
+    used += length
+    return used - length
+  }
+  return {
+    write(text, encoding) {
+      const length = Buffer.byteLength(text, encoding)
+      return whole.write(text, grow(length), length, encoding)
+    },
+    append: (bytes) => whole.set(bytes, grow(bytes.length)),
+    view: (start, length) => whole.subarray(start, start + length),
+    free: () => releaseBytes(whole),
+  }
+}
+
+/**
  * The whole body, at most `bytesMax`. An announced length over the limit is refused before a byte
  * is read. What is refused is not kept; the rest of it is dropped as it comes.
  */
 export async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
   refuseLongBody(request, bytesMax)
-  return joined(boundedBody(request, bytesMax), contentLength(request))
+  const memory = createBodyMemory(contentLength(request) ?? bytesMax)
+  return await joined(boundedBody(request, bytesMax), memory)
 }
 
-/** The parts as one. With an announced length they are never held twice. */
-export async function joined(
-  body: AsyncIterable<Uint8Array>,
-  announced: number | undefined,
-): Promise<Buffer> {
-  if (announced === undefined) {
-    const parts: Uint8Array[] = []
-    for await (const part of body) parts.push(part)
-    return Buffer.concat(parts)
-  }
-  const whole = Buffer.allocUnsafeSlow(announced)
+/** The parts as one, never held twice. */
+export async function joined(body: AsyncIterable<Uint8Array>, memory: BodyMemory): Promise<Buffer> {
   let length = 0
   for await (const part of body) {
-    whole.set(part, length)
+    memory.append(part)
     length += part.length
   }
-  return length === announced ? whole : whole.subarray(0, length)
+  return memory.view(0, length)
 }
 
 /** Refuses an announced length over the limit before a byte is read. */

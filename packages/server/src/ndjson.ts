@@ -6,6 +6,7 @@ import {
   type OptionProblem,
   schemaProblems,
 } from '@kith/interface'
+import type { BodyMemory } from './body.ts'
 import { badRequest, type RecordLine, recordLine } from './schema.ts'
 
 const NEWLINE = 0x0a
@@ -42,28 +43,37 @@ export interface LineLimits {
 
 /**
  * The records of an NDJSON body, read as it comes, so that the body and its records are never held
- * both. Empty lines are skipped; every bad line is named, from 1 on.
+ * both: keys and values go to `memory`, where those of a line never take more than the line. Empty
+ * lines are skipped; every bad line is named, from 1 on. What is returned lies in `memory`.
  */
 export async function linesToRecords(
   body: AsyncIterable<Uint8Array>,
   limits: LineLimits,
+  memory: BodyMemory,
 ): Promise<AppendRecord[]> {
-  const reading = new LineReading(limits)
+  const reading = new LineReading(limits, memory)
   for await (const part of body) reading.push(part)
   return reading.finish()
 }
 
 class LineReading {
   readonly #limits: LineLimits
+  readonly #memory: BodyMemory
   readonly #problems: OptionProblem[] = []
-  #records: AppendRecord[] = []
+  /**
+   * Of each record the length of its key, -1 without one, and of its value. Thousands of objects
+   * that live as long as an upload would stay until the collector goes through everything.
+   */
+  #lengths: number[] = []
+  readonly #headers = new Map<number, Readonly<Record<string, string>>>()
   #line = 0
   /** The line that has begun and not ended; not kept beyond its limit, only counted. */
   #begun: Uint8Array[] = []
   #begunBytes = 0
 
-  constructor(limits: LineLimits) {
+  constructor(limits: LineLimits, memory: BodyMemory) {
     this.#limits = limits
+    this.#memory = memory
   }
 
   push(part: Uint8Array): void {
@@ -73,16 +83,37 @@ class LineReading {
       this.#endLine()
       start = end + 1
     }
-    this.#keep(part.subarray(start))
+    // A copy: the part is its owner's again when this returns.
+    this.#keep(new Uint8Array(part.subarray(start)))
   }
 
   finish(): AppendRecord[] {
     if (this.#begunBytes > 0) this.#endLine()
     if (this.#problems.length > 0) throw badRequest(this.#problems)
-    if (this.#records.length === 0) {
+    if (this.#lengths.length === 0) {
       throw badRequest([{ field: 'body', got: 'no records', want: 'at least one line of JSON' }])
     }
-    return this.#records
+    return this.#records()
+  }
+
+  #records(): AppendRecord[] {
+    const records: AppendRecord[] = []
+    let at = 0
+    const next = (length: number): Uint8Array => {
+      at += length
+      return this.#memory.view(at - length, length)
+    }
+    for (let index = 0; index < this.#lengths.length; index += 2) {
+      const [keyLength = -1, valueLength = 0] = this.#lengths.slice(index, index + 2)
+      const key = keyLength < 0 ? undefined : next(keyLength)
+      const headers = this.#headers.get(index)
+      records.push({
+        value: next(valueLength),
+        ...(key === undefined ? {} : { key }),
+        ...(headers === undefined ? {} : { headers }),
+      })
+    }
+    return records
   }
 
   #keep(bytes: Uint8Array): void {
@@ -93,7 +124,12 @@ class LineReading {
 
   #endLine(): void {
     const { lineBytesMax, recordsMax } = this.#limits
-    const [bytes, length] = [Buffer.concat(this.#begun), this.#begunBytes]
+    const [only] = this.#begun
+    const bytes =
+      only !== undefined && this.#begun.length === 1
+        ? Buffer.from(only.buffer, only.byteOffset, only.length)
+        : Buffer.concat(this.#begun)
+    const length = this.#begunBytes
     this.#begun = []
     this.#begunBytes = 0
     this.#line += 1
@@ -101,25 +137,36 @@ class LineReading {
     if (length > lineBytesMax) {
       this.#refuse([{ field, got: `${length} bytes`, want: `at most ${lineBytesMax} bytes` }])
     } else if (!isBlank(bytes)) {
-      if (this.#records.length === recordsMax) {
+      if (this.#lengths.length === 2 * recordsMax) {
         const want = `one of at most ${recordsMax} records in one request`
         throw badRequest([{ field, got: 'one more record', want }])
       }
       const parsed = parseLine(bytes, field)
       if (Array.isArray(parsed)) this.#refuse(parsed)
       // Nothing is stored of a body with a bad line, so there is nothing to keep.
-      else if (this.#problems.length === 0) this.#records.push(parsed)
+      else if (this.#problems.length === 0) this.#note(parsed)
     }
   }
 
+  #note({ key, keyBase64, value, valueBase64, headers }: RecordLine): void {
+    if (headers !== undefined) this.#headers.set(this.#lengths.length, headers)
+    this.#lengths.push(this.#write(key, keyBase64), Math.max(0, this.#write(value, valueBase64)))
+  }
+
+  #write(text: string | undefined, base64: string | undefined): number {
+    if (text !== undefined) return this.#memory.write(text, 'utf8')
+    return base64 === undefined ? -1 : this.#memory.write(base64, 'base64')
+  }
+
   #refuse(problems: readonly OptionProblem[]): void {
-    this.#records = []
+    this.#lengths = []
+    this.#headers.clear()
     this.#problems.push(...problems)
     if (this.#problems.length >= PROBLEMS_MAX) throw badRequest(this.#problems)
   }
 }
 
-function parseLine(bytes: Buffer, field: string): AppendRecord | OptionProblem[] {
+function parseLine(bytes: Buffer, field: string): RecordLine | OptionProblem[] {
   if (!isUtf8(bytes)) return [{ field, got: 'other bytes', want: 'valid UTF-8' }]
   let json: unknown
   try {
@@ -128,25 +175,11 @@ function parseLine(bytes: Buffer, field: string): AppendRecord | OptionProblem[]
     return [{ field, got: JSON.stringify(bytes.toString('utf8', 0, 40)), want: 'valid JSON' }]
   }
   const result = recordLine.safeParse(json)
-  if (result.success) return toRecord(result.data)
+  if (result.success) return result.data
   return schemaProblems(result.error.issues, json, 'record').map((problem) => ({
     ...problem,
     field: `${field}: ${problem.field}`,
   }))
-}
-
-function toRecord(line: RecordLine): AppendRecord {
-  const key = toBytes(line.key, line.keyBase64)
-  return {
-    value: toBytes(line.value, line.valueBase64) ?? new Uint8Array(0),
-    ...(key === undefined ? {} : { key }),
-    ...(line.headers === undefined ? {} : { headers: line.headers }),
-  }
-}
-
-function toBytes(text: string | undefined, base64: string | undefined): Uint8Array | undefined {
-  if (text !== undefined) return Buffer.from(text, 'utf8')
-  return base64 === undefined ? undefined : Buffer.from(base64, 'base64')
 }
 
 function isBlank(bytes: Buffer): boolean {

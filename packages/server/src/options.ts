@@ -14,7 +14,10 @@ const MIB = 1024 * 1024
 export interface ServerLimits {
   /** Bytes of one streamed body; more is answered 413. Default 16 MiB. */
   readonly bodyBytesMax: number
-  /** Bytes of all bodies held at a time; further uploads wait unread. Default 64 MiB. */
+  /**
+   * Bytes of all append bodies held at a time; further uploads wait unread. Default 16 MiB, or
+   * `bodyBytesMax` where that is more.
+   */
   readonly bodiesBytesMax: number
   /**
    * Bytes of one message of replication, which carries the vector of every origin. Default 32 MiB.
@@ -67,7 +70,7 @@ export interface ResolvedServerOptions {
 
 export const defaultServerLimits: ServerLimits = Object.freeze({
   bodyBytesMax: 16 * MIB,
-  bodiesBytesMax: 64 * MIB,
+  bodiesBytesMax: 16 * MIB,
   replicationBytesMax: 32 * MIB,
   jsonBytesMax: 64 * 1024,
   lineBytesMax: 2 * MIB,
@@ -106,7 +109,13 @@ export function resolveServerOptions(options: ServerOptions): ResolvedServerOpti
 }
 
 function resolveLimits(given: Partial<ServerLimits>, problems: OptionProblem[]): ServerLimits {
-  const limits = { ...defaultServerLimits, ...given }
+  const { bodyBytesMax, bodiesBytesMax } = defaultServerLimits
+  const limits = {
+    ...defaultServerLimits,
+    // Room for one body at least, also where only its own limit was raised.
+    bodiesBytesMax: Math.max(bodiesBytesMax, Number(given.bodyBytesMax ?? bodyBytesMax) || 0),
+    ...given,
+  }
   for (const [name, value] of Object.entries(limits)) {
     if (!Object.hasOwn(defaultServerLimits, name)) {
       problems.push({ field: `limits.${name}`, got: showValue(value), want: 'absent' })

@@ -17,6 +17,7 @@ import type {
 } from '@kith/interface'
 
 export interface LogPort {
+  /** Copies what it is given: once it has settled, keys and values are the caller's again. */
   append(records: readonly AppendRecord[], options?: AppendOptions): Promise<AppendResult>
   /**
    * Records from `from` on (default: the oldest), at most `limit` of at most `bytesMax` bytes, and
@@ -89,6 +90,7 @@ export interface ResolvePortOptions {
 export type ReplicationOperation = 'hello' | 'pull' | 'chain' | 'fetch'
 
 export interface ReplicationPort {
+  /** The body of the answer is given away: it is freed once it was sent. */
   handle(
     operation: ReplicationOperation,
     body: AsyncIterable<Uint8Array>,

@@ -61,9 +61,14 @@ export function fakeLog(): FakeLog {
     fail: undefined,
     append(given, options) {
       if (log.fail) return Promise.reject(log.fail)
-      log.appends.push({ records: given, options })
+      const copies = given.map((record) => ({
+        ...record,
+        value: Uint8Array.from(record.value),
+        ...(record.key === undefined ? {} : { key: Uint8Array.from(record.key) }),
+      }))
+      log.appends.push({ records: copies, options })
       const offset = records.length
-      for (const record of given) {
+      for (const record of copies) {
         const sequence = records.length + 1
         records.push({ ...record, offset: records.length, origin: ORIGIN, sequence, time: 1000 })
       }

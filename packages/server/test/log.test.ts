@@ -14,14 +14,11 @@ const octets = { 'content-type': 'application/octet-stream' }
 
 function post(
   query: string,
-  body: string | Uint8Array,
+  body: string | Uint8Array | ReadableStream<Uint8Array>,
   headers: Record<string, string>,
 ): Promise<Response> {
-  return fetch(`${bench.url}/v1/log/records${query}`, {
-    method: 'POST',
-    body: body as string,
-    headers,
-  })
+  const request = { method: 'POST', body: body as string, headers, duplex: 'half' as const }
+  return fetch(`${bench.url}/v1/log/records${query}`, request)
 }
 
 async function detail(response: Response): Promise<string> {
@@ -71,6 +68,51 @@ describe('append', () => {
       },
       { offset: 1, origin: ORIGIN, sequence: 2, time: 1000, valueBase64: '/w==' },
     ])
+  })
+
+  it('stores lines that come in pieces as they were sent, also of an unknown length', async () => {
+    bench = await startServer()
+    interface Line {
+      readonly key?: string
+      readonly value?: string
+      readonly valueBase64?: string
+      readonly headers?: Readonly<Record<string, string>>
+    }
+    const given = Array.from({ length: 3_000 }, (_, index): Line => ({
+      ...(index % 3 === 0 ? {} : { key: `k${index}${'é'.repeat(index % 5)}` }),
+      ...(index % 2 === 0
+        ? { value: `${index} \u{1f600} ${'x'.repeat((index * 37) % 900)}` }
+        : {
+            valueBase64: Buffer.alloc(index % 400, index)
+              .fill(0xff, 0, 1)
+              .toString('base64'),
+          }),
+      ...(index % 7 === 0 ? { headers: { at: String(index) } } : {}),
+    }))
+    const text = given.map((line) => `${JSON.stringify(line)}\n`).join('')
+    const sent = new TextEncoder().encode(text.replaceAll('é', String.raw`\u00e9`))
+    const chunked = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (let at = 0; at < sent.length; at += 7_001) {
+          controller.enqueue(sent.subarray(at, at + 7_001))
+        }
+        controller.close()
+      },
+    })
+    for (const body of [sent, chunked]) expect((await post('', body, ndjson)).status).toBe(200)
+    for (const { records } of bench.log.appends) {
+      const stored = records.map(({ key, value, headers }) => ({ key, value, headers }))
+      expect(stored).toEqual(
+        given.map(({ key, value, valueBase64, headers }) => ({
+          key: key === undefined ? undefined : Uint8Array.from(Buffer.from(key)),
+          value: Uint8Array.from(
+            value === undefined ? Buffer.from(valueBase64 ?? '', 'base64') : Buffer.from(value),
+          ),
+          headers,
+        })),
+      )
+    }
+    expect(bench.log.appends).toHaveLength(2)
   })
 
   it('takes one record of any bytes', async () => {
