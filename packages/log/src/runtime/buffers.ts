@@ -10,7 +10,7 @@ import type { TransactionBuffers } from './transaction.ts'
 /** Buffers of own groups that are kept, and the largest. */
 const pooledBuffersMax = 4
 const pooledBytesMax = 512 * 1024
-/** The largest that is kept of other members' batches, and for how long nobody has to ask for it. */
+/** The largest that is kept of other members' batches, and for how long. */
 const spareBytesMax = 8 * 1024 * 1024
 const spareMs = 1_000
 

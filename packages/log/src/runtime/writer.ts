@@ -40,7 +40,7 @@ export interface WriterCounters {
 
 /** Bytes after which a group is closed and the next one begun. */
 const groupBytesMax = 1024 * 1024
-/** What is worth a commit beside the one under way; less waits, so that groups do not fall apart. */
+/** What is worth a commit beside the one under way; less waits, so that groups stay whole. */
 const besideBytes = 256 * 1024
 /** From here on many wait for a group. */
 const attentiveBytes = 32 * 1024

@@ -24,7 +24,7 @@ export function bytesOf(hex: string): Uint8Array {
 
 const tags = { null: 0, number: 1, text: 2, blob: 3, other: 4 } as const
 
-/** Small values are gathered here, so that a row costs one call into the digest instead of forty. */
+/** Small values are gathered here, so that a row costs one call into the digest, not forty. */
 const gathered = new Uint8Array(4096)
 const gatheredView = new DataView(gathered.buffer)
 const headBytes = 9
