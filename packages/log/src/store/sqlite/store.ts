@@ -421,7 +421,8 @@ class Session {
       batch.bytes,
     ]
     this.insertBatch.run(...values, batchCrc(values, batch.bytes, this.digests))
-    this.walBytes += batch.bytes.length + PAGE_BYTES
+    // Its own pages, and those of the tree and of the index that it is entered in.
+    this.walBytes += (Math.ceil(batch.bytes.length / PAGE_BYTES) + 2) * PAGE_BYTES
   }
 
   private runStatement({ sql, params = [] }: LogStatement): void {
