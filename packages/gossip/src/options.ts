@@ -100,7 +100,7 @@ export interface GossipTimings {
 
 /** Member meta on the wire; memberlist's limit. */
 export const metaBytesMax = 512
-/** Own names; names of other members may be any 1 to 128 bytes without control characters. */
+/** Own names; those of other members may have other characters (GOS-185), but no more. */
 export const nameBytesMax = 128
 /** Name and payload of a user event; Serf's own hard limit, for those of others too. */
 export const userEventBytesHardMax = 9216

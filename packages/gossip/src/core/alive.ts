@@ -4,6 +4,7 @@ import { addressBytes, addressText, isPacked, isUnicast, packBytes } from '../wi
 import type { AliveMessage, Versions } from '../wire/message.ts'
 import { metaBytesMax, nameBytesMax } from '../options.ts'
 import { broadcastSwim } from './broadcasts.ts'
+import type { CoreDrop } from './counters.ts'
 import { doubtDeath } from './lost.ts'
 import { absurdAlive, refute } from './refute.ts'
 import { count, emitEvent, ownVersions, setEntryState } from './state.ts'
@@ -103,7 +104,7 @@ function createEntry(state: State, message: AliveMessage): Entry {
 /**
  * The name of the counter under which an alive is ignored; undefined where it is fit to be heard.
  */
-function refusal(message: AliveMessage): string | undefined {
+function refusal(message: AliveMessage): CoreDrop | undefined {
   if (message.incarnation === 0) return 'incarnationZero'
   if (!nameIsFit(message.node)) return 'nameUnfit'
   if (message.meta.length > metaBytesMax) return 'metaTooLarge'
@@ -130,9 +131,13 @@ function shared(versions: Versions): Versions {
   return versions.every((value, index) => value === ownVersions[index]) ? ownVersions : versions
 }
 
-/** 1 to 128 bytes of UTF-8 without control characters. */
+/**
+ * 1 to 128 bytes of UTF-8 without anything that is not seen, or makes what is seen something else:
+ * control characters, marks of direction, separators of lines. Serf takes any name, so that other
+ * letters than those of an own name must do.
+ */
 export function nameIsFit(name: string): boolean {
-  return name !== '' && !/\p{Cc}/u.test(name) && utf8Length(name) <= nameBytesMax
+  return name !== '' && !/[\p{C}\p{Zl}\p{Zp}]/u.test(name) && utf8Length(name) <= nameBytesMax
 }
 
 function utf8Length(text: string): number {

@@ -14,6 +14,7 @@ import { createClock } from './clocks.ts'
 import type { LamportClock, Progress } from './clocks.ts'
 import { createCoordinates } from './coordinates.ts'
 import type { Coordinates } from './coordinates.ts'
+import type { CoreCounter } from './counters.ts'
 import { createDeadlines } from './deadlines.ts'
 import type { Deadlines, Timer } from './deadlines.ts'
 import type { Detector } from './detector.ts'
@@ -383,7 +384,7 @@ export function emitEvent(state: State, event: GossipEvent): void {
 }
 
 /** One more of `kind`; the kinds are few and ours, so the map stays small. */
-export function count(state: State, kind: string): void {
+export function count(state: State, kind: CoreCounter): void {
   state.counters.set(kind, (state.counters.get(kind) ?? 0) + 1)
 }
 

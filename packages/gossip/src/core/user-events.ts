@@ -11,6 +11,7 @@ import { userEventBytesHardMax } from '../options.ts'
 import { broadcastSerf } from './broadcasts.ts'
 import { stamp, witness } from './clocks.ts'
 import { deliverEvent } from './coalesce.ts'
+import type { CoreDrop } from './counters.ts'
 import { count, emit } from './state.ts'
 import type { EventSlot, State } from './state.ts'
 import type { Refusal, UserEvent } from './talk.ts'
@@ -90,7 +91,7 @@ export function handleUserEvent(state: State, message: UserEventMessage): boolea
   return true
 }
 
-function dropped(state: State, kind: string): false {
+function dropped(state: State, kind: CoreDrop): false {
   count(state, kind)
   return false
 }

@@ -3,6 +3,7 @@ import type { MemberEvent } from '@kith/interface'
 import type { UserEvent } from '../core/index.ts'
 import { Inbox } from './inbox.ts'
 import type { EventsOptions, StreamedEvent } from './talk-types.ts'
+import type { CountOf } from './counters.ts'
 
 const bufferDefault = 1024
 
@@ -16,7 +17,7 @@ export interface EventStreams {
 export interface EventStreamsOptions {
   /** Events were dropped; told once for each time that a reader falls behind. */
   readonly behind: () => void
-  readonly count: (kind: string) => void
+  readonly count: CountOf
 }
 
 interface Reader {

@@ -5,6 +5,7 @@ import type { AnyStreamMessage, Envelope, StreamStep } from '../wire/codec.ts'
 import type { StreamMessage } from '../wire/message.ts'
 import { ask, reasonOf, tell } from './exchange.ts'
 import { problemText } from './refusal.ts'
+import type { CountOf } from './counters.ts'
 
 type CoreRequest = Output & { readonly kind: 'request' }
 
@@ -14,7 +15,7 @@ export interface ExchangesOptions {
   readonly envelope: Envelope
   readonly signal: AbortSignal
   readonly run: (input: Input) => void
-  readonly count: (kind: string, by?: number) => void
+  readonly count: CountOf
 }
 
 export interface Exchanges {

@@ -7,6 +7,7 @@ import type { Address, ByteStream, Clock } from '@kith/interface'
 import type { AnyStreamMessage, Envelope } from '../wire/codec.ts'
 import { createSealedDecoder, encodeStream, sealStream } from '../wire/codec.ts'
 import { finish, readMessage, withDeadline } from './exchange.ts'
+import type { CountOf } from './counters.ts'
 
 /** memberlist's own bound on exchanges at one time. */
 const streamsMax = 127
@@ -23,7 +24,7 @@ export interface IncomingOptions {
   readonly envelope: Envelope
   readonly streamTimeoutMs: number
   readonly signal: AbortSignal
-  readonly count: (kind: string, by?: number) => void
+  readonly count: CountOf
   /** The bytes to answer with; undefined ends the stream without a word. */
   readonly answer: (
     message: AnyStreamMessage,

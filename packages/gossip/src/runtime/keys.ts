@@ -12,6 +12,7 @@ import { readKey } from './keyring.ts'
 import type { Keyring } from './keyring.ts'
 import type { GossipKeys, KeyOptions, KeyReport, KeyResult } from './key-types.ts'
 import type { Query } from './talk-types.ts'
+import type { CountOf } from './counters.ts'
 
 type KeyQuery = Output & { readonly kind: 'keyQuery' }
 
@@ -22,7 +23,7 @@ export interface KeysOptions {
   /** Asks everybody, this member included. */
   readonly ask: (name: string, payload: Uint8Array, options: KeyOptions) => Query
   readonly respond: (queryId: number, payload: Uint8Array) => Promise<unknown>
-  readonly count: (kind: string) => void
+  readonly count: CountOf
 }
 
 export interface Keys {

@@ -10,6 +10,7 @@ import type { Remembered } from '../core/memory.ts'
 import type { DecodeProblemKind } from '../wire/problem.ts'
 import { createPatience } from './patience.ts'
 import type { Found } from './sources.ts'
+import type { CountOf } from './counters.ts'
 
 const retryMsMin = 500
 const retryMsMax = 30_000
@@ -37,7 +38,7 @@ export interface LookingOptions {
     failures: readonly string[],
     problems: readonly DecodeProblemKind[],
   ) => void
-  readonly count: (kind: string) => void
+  readonly count: CountOf
 }
 
 export interface Looking {

@@ -13,6 +13,7 @@ import { seedsWarning } from './refusal.ts'
 import { createSources } from './sources.ts'
 import type { Sources } from './sources.ts'
 import type { GossipWarning } from './types.ts'
+import type { CountOf } from './counters.ts'
 
 /** The running member, as far as it is needed here. */
 export interface LookoutMember {
@@ -25,7 +26,7 @@ export interface LookoutMember {
 
 export interface LookoutOptions {
   readonly options: ResolvedGossipOptions
-  readonly count: (kind: string, by?: number) => void
+  readonly count: CountOf
   readonly warn: (warning: GossipWarning) => void
 }
 

@@ -12,6 +12,7 @@ import { createEventStreams } from './event-streams.ts'
 import type { EventStreams } from './event-streams.ts'
 import { receivedQuery } from './queries.ts'
 import type { GossipEvents, GossipWarning } from './types.ts'
+import type { CountOf } from './counters.ts'
 
 export interface News extends EventSource<GossipEvents> {
   subscribe(handler: MembershipHandler): Unsubscribe
@@ -24,7 +25,7 @@ export interface News extends EventSource<GossipEvents> {
 
 export interface NewsOptions {
   readonly logger: Logger
-  readonly count: (kind: string) => void
+  readonly count: CountOf
   /** Sends a listener's answer to a query. */
   readonly respond: (queryId: number, payload: Uint8Array) => Promise<unknown>
 }

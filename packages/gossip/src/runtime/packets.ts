@@ -3,6 +3,7 @@ import { formatAddress, releaseBytes } from '@kith/interface'
 import type { Address, Member } from '@kith/interface'
 import { openPacket, sealPacket } from '../wire/codec.ts'
 import type { Envelope } from '../wire/codec.ts'
+import type { CountOf } from './counters.ts'
 
 export interface Packets {
   /** What is inside of a datagram, for the core; undefined where it was dropped. */
@@ -16,7 +17,7 @@ export interface Packets {
 export interface PacketsOptions {
   readonly envelope: Envelope
   readonly members: () => readonly Member[]
-  readonly count: (kind: string, by?: number) => void
+  readonly count: CountOf
 }
 
 export function createPackets({ envelope, members, count }: PacketsOptions): Packets {

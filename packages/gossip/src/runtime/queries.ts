@@ -3,6 +3,7 @@ import type { Output, Question, QueryReceived, QuerySummary } from '../core/inde
 import { GossipError } from '../errors.ts'
 import { Inbox } from './inbox.ts'
 import type { Query, QueryOptions, QueryResponse, ReceivedQuery } from './talk-types.ts'
+import type { CountOf } from './counters.ts'
 
 /** Answers that wait for a reader, all of one query together. */
 const responseBytesMax = 16_777_216
@@ -17,7 +18,7 @@ export interface QueriesOptions {
   /** Sends the query; rejects where the core refuses it after all. */
   readonly begin: (id: number, question: Question) => Promise<unknown>
   readonly cancel: (id: number) => void
-  readonly count: (kind: string) => void
+  readonly count: CountOf
   /** Told once for each query that a reader is too slow for. */
   readonly behind: (name: string) => void
 }

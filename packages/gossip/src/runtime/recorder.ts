@@ -20,6 +20,7 @@ import { profiles } from '../options.ts'
 import type { GossipTimings } from '../options.ts'
 import { openSnapshotFile, readSnapshotFile } from './snapshot-file.ts'
 import type { SnapshotFile } from './snapshot-file.ts'
+import type { CountOf } from './counters.ts'
 
 /** How often the clocks are looked at, as Serf does. */
 const lookMs = 500
@@ -51,7 +52,7 @@ export interface RecorderOptions {
   readonly rejoinAfterLeave: boolean
   readonly timings: GossipTimings
   readonly clock: Clock
-  readonly count: (kind: string, by?: number) => void
+  readonly count: CountOf
   readonly failed: (cause: unknown) => void
 }
 

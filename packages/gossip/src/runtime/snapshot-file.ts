@@ -10,6 +10,7 @@ import { GossipError } from '../errors.ts'
 import { allLines, fileBytesMax, recall } from '../core/memory.ts'
 import type { Memory } from '../core/memory.ts'
 import { createSnapshotReader } from '../wire/snapshot.ts'
+import type { CountOf } from './counters.ts'
 
 /** As Serf flushes. Serf waits for another line after this time; we do not. */
 const flushMs = 500
@@ -36,7 +37,7 @@ export interface SnapshotFileOptions {
   readonly clock: Clock
   /** Told once for each time that writing begins to fail. */
   readonly failed: (cause: unknown) => void
-  readonly count: (kind: string) => void
+  readonly count: CountOf
 }
 
 /** Recalls what the file holds into `memory`. A file that is not there is empty. */

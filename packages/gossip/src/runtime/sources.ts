@@ -2,6 +2,7 @@
 import type { Address, CancelTimer, Clock, Discovery } from '@kith/interface'
 import { parseSeed } from './options.ts'
 import { resolveSeeds } from './resolve.ts'
+import type { CountOf } from './counters.ts'
 
 /** Addresses of all sources together. */
 const foundMax = 1024
@@ -19,7 +20,7 @@ export interface SourcesOptions {
   readonly seeds: readonly string[]
   readonly discoveries: readonly Discovery[]
   readonly defaultPort: number
-  readonly count: (kind: string, by?: number) => void
+  readonly count: CountOf
   /** Told once for each time that a discovery begins to fail. */
   readonly failed: (name: string, cause: unknown) => void
 }

@@ -277,9 +277,6 @@ describe('what is said of ourselves', () => {
 
 describe('who is not let in', () => {
   const refused: Readonly<Record<string, readonly [string, PacketMessage]>> = {
-    'a name with a control character': ['nameUnfit', alive('a\nb')],
-    'a name of 129 bytes': ['nameUnfit', alive('x'.repeat(129))],
-    'an empty name': ['nameUnfit', alive('')],
     'more than 512 bytes of meta': ['metaTooLarge', alive('m', { meta: new Uint8Array(513) })],
     'incarnation 0': ['incarnationZero', alive('m', { incarnation: 0 })],
     'versions that make no sense': ['versionsUnfit', alive('m', { versions: [3, 2, 2, 2, 5, 5] })],
@@ -295,6 +292,34 @@ describe('who is not let in', () => {
       expect(core.state.members.size).toBe(1)
     })
   }
+
+  it.each([
+    '',
+    'a\nb',
+    '\u001b[2J',
+    'a\u202eb',
+    'a\u200bb',
+    'a\u2028b',
+    'x'.repeat(129),
+    '\u00e9'.repeat(65),
+  ])('GOS-185 the name %j, by no message', (name) => {
+    const core = new Core()
+    core.know('m')
+    core.tell(alive(name))
+    core.tell(suspect('m', name, 1))
+    expect(core.counter('nameUnfit')).toBe(2)
+    expect([...core.state.entries.keys()].toSorted()).toEqual(['m', 'self'])
+    expect(core.entry('m')?.state).toBe('alive')
+  })
+
+  it.each(['web-1.example', '__proto__', '../../x', 'a lost one', 'caf\u00e9', 'x'.repeat(128)])(
+    'GOS-185 the name %j is one that Serf takes, and so do we',
+    (name) => {
+      const core = new Core()
+      core.tell(alive(name))
+      expect(core.state.members.has(name)).toBe(true)
+    },
+  )
 
   it('GOS-75 members beyond the limit', () => {
     const core = new Core({ timings: { membersMax: 3 } })
