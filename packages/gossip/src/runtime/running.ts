@@ -12,6 +12,7 @@ import type { Exchanges } from './exchanges.ts'
 import { createFetcher } from './fetching.ts'
 import type { Fetcher } from './fetching.ts'
 import type { ResolvedGossipOptions } from './options.ts'
+import type { CountOf } from './counters.ts'
 
 export interface Running {
   readonly state: State
@@ -31,7 +32,7 @@ export interface RunningOptions {
   readonly execute: (output: Output) => void
   /** The core made a mistake; nothing runs any more. */
   readonly broken: () => void
-  readonly count: (kind: string, by?: number) => void
+  readonly count: CountOf
 }
 
 /** Nothing of it runs before the core hears its first command. */
