@@ -47,7 +47,8 @@ async function blockAgain(ms: number, times: number, openMs: number): Promise<vo
     await new Promise((resolve) => setTimeout(resolve, openMs))
   }
   const { awareness, longestStallMs } = gossip.stats()
-  say({ event: 'blocked', awareness, longestStallMs })
+  const found = gossip.diagnose().map(({ kind }) => kind)
+  say({ event: 'blocked', awareness, longestStallMs, found })
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

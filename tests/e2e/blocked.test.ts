@@ -16,6 +16,7 @@ interface Line {
   readonly lateMs?: number
   readonly awareness?: number
   readonly longestStallMs?: number
+  readonly found?: readonly string[]
 }
 
 interface MemberProcess {
@@ -107,6 +108,7 @@ describe('a member whose event loop is blocked', () => {
       // It noticed each time, and doubts itself; and has probed since.
       expect(lost?.length).toBeGreaterThanOrEqual(times)
       expect(end?.longestStallMs).toBeGreaterThanOrEqual(ms - 250)
+      expect(end?.found).toEqual(['loopLate'])
       expect(end?.awareness).toBeGreaterThanOrEqual(1)
       blocked?.child.stdin?.write('block 0 1 4000\n')
       await blocked?.line((line) => line.event === 'blocked' && line !== end)

@@ -131,6 +131,7 @@ async function assemble(
     log,
     membership: gossip,
     registry: registryPort(registry, gossip, options.data !== undefined),
+    diagnose: () => gossip.diagnose(),
     replication: handler,
     lag: () => replicator.lag(),
     unready: () => unready(gossip, stopping),

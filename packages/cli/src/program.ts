@@ -9,6 +9,7 @@ import {
   leaveCommand,
   tagsCommand,
 } from './commands/cluster.ts'
+import { doctorCommand } from './commands/doctor.ts'
 import { infoCommand, rttCommand } from './commands/inspect.ts'
 import { keysCommand } from './commands/keys.ts'
 import { logCommand } from './commands/log.ts'
@@ -49,7 +50,13 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
   }
   program.addCommand(agentCommand(io, done))
   program.addCommand(keygenCommand(io))
-  for (const make of [...serfCommands, servicesCommand, resolveCommand, logCommand]) {
+  for (const make of [
+    ...serfCommands,
+    doctorCommand,
+    servicesCommand,
+    resolveCommand,
+    logCommand,
+  ]) {
     program.addCommand(make(io, done))
   }
   for (const command of everyCommand(program)) {

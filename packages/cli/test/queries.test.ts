@@ -181,3 +181,38 @@ describe('log read, tail, status and verify', () => {
     expect(agent.asked[0]).toMatchObject({ method: 'POST', url: '/v1/log/verify' })
   })
 })
+
+describe('doctor', () => {
+  const finding = {
+    kind: 'nameTwice',
+    member: 'ada',
+    address: { host: '10.0.0.1', port: 7946 },
+    other: { host: '10.0.0.2', port: 7946 },
+    since: 1_790_000_000_000,
+    lastAt: 1_790_000_060_000,
+    times: 3,
+    text: 'two members claim the name "a\u001b[2J"',
+    advice: 'give one another name',
+  }
+
+  it('prints what is wrong, in which nothing moves the cursor, and exits 1', async () => {
+    await using agent = await fakeAgent(() => ({ findings: [finding] }))
+    const run = await kith(['doctor', '--http-addr', agent.address])
+    expect(run.code).toBe(1)
+    expect(run.out).not.toContain('\u001b')
+    expect(run.out.split('\n')).toEqual([
+      'nameTwice: two members claim the name "a\\u001b[2J"',
+      '  since 2026-09-21T14:13:20.000Z, seen 3 times',
+      '  give one another name',
+      '',
+    ])
+    const json = await kith(['doctor', '--format', 'json', '--http-addr', agent.address])
+    expect(JSON.parse(json.out)).toEqual({ findings: [finding] })
+  })
+
+  it('says so where nothing is wrong, and exits 0', async () => {
+    await using agent = await fakeAgent(() => ({ findings: [] }))
+    const run = await kith(['doctor', '--http-addr', agent.address])
+    expect([run.code, run.out]).toEqual([0, 'nothing is wrong, as far as this agent can tell\n'])
+  })
+})

@@ -104,6 +104,19 @@ export interface ReplicationPort {
   stop(): Promise<void>
 }
 
+/** Something that is wrong in the cluster, in the words of who found it. */
+export interface FindingPort {
+  readonly kind: string
+  /** Whom it concerns, where that is known. */
+  readonly member?: string
+  /** Milliseconds since 1970. */
+  readonly since: number
+  readonly lastAt: number
+  readonly times: number
+  readonly text: string
+  readonly advice: string
+}
+
 /** The parts of one running member. All stay owned by whoever bound them. */
 export interface ServerParts {
   readonly member: string
@@ -111,6 +124,8 @@ export interface ServerParts {
   readonly version: string
   readonly log: LogPort
   readonly membership: MembershipView
+  /** What is wrong now, with the evidence of each kind; empty where nothing is. */
+  diagnose(): readonly FindingPort[]
   readonly registry: RegistryPort
   readonly replication: ReplicationPort
   /** Records behind the best known holder, by origin. */

@@ -257,6 +257,7 @@ export async function startServer(
       member: (name) => (name === 'alpha' ? alpha : undefined),
       subscribe: () => () => {},
     },
+    diagnose: () => [],
     registry,
     replication,
     lag: () => new Map(),

@@ -76,6 +76,7 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   info: rpc,
   monitor: { ...rpc, '--log-level': ['loud', 'INFO', ''] },
   reachability: rpc,
+  doctor: query,
   services: query,
   resolve: { ...query, '--tag': ['', 'x'.repeat(129)], '--limit': [...wholes, '0', '10001'] },
   'log append': {

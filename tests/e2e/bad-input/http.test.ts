@@ -78,6 +78,7 @@ const maintenance = (path: string): readonly Bad[] => [
 const rows: Readonly<Record<string, readonly Bad[]>> = {
   'GET /v1/status': [unknownQuery('/v1/status')],
   'GET /v1/members': [unknownQuery('/v1/members')],
+  'GET /v1/diagnosis': [unknownQuery('/v1/diagnosis')],
   'GET /v1/log/status': [unknownQuery('/v1/log/status')],
   'POST /v1/log/verify': [unknownQuery('/v1/log/verify')],
   'GET /v1/log/records': [

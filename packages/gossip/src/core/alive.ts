@@ -5,6 +5,7 @@ import type { AliveMessage, Versions } from '../wire/message.ts'
 import { metaBytesMax, nameBytesMax } from '../options.ts'
 import { broadcastSwim } from './broadcasts.ts'
 import type { CoreDrop } from './counters.ts'
+import { findingOver, noteFinding, noteMetaTooLarge } from './findings.ts'
 import { doubtDeath } from './lost.ts'
 import { absurdAlive, refute } from './refute.ts'
 import { count, emitEvent, ownVersions, setEntryState } from './state.ts'
@@ -19,7 +20,7 @@ export function handleAlive(state: State, received: AliveMessage, ticket?: numbe
   if (isSelf && state.phase !== 'active') return
   if (!isSelf && isStale(state, received)) return
   const refused = refusal(received)
-  if (refused !== undefined) return count(state, refused)
+  if (refused !== undefined) return refuse(state, received, refused)
   const message = received.port === 0 ? { ...received, port: state.address.port } : received
   const known = state.entries.get(message.node)
   if (absurdAlive(known?.incarnation ?? 0, message.incarnation)) {
@@ -50,6 +51,14 @@ export function handleAlive(state: State, received: AliveMessage, ticket?: numbe
   apply(state, entry, message)
 }
 
+/** Counts it, and where its owner can help it, says so. */
+function refuse(state: State, message: AliveMessage, kind: CoreDrop): void {
+  count(state, kind)
+  if (kind !== 'metaTooLarge') return
+  const address = { host: addressText(message.address) ?? '', port: message.port }
+  noteMetaTooLarge(state, message.node, address, message.meta.length)
+}
+
 /** Most alives heard are old news about where a member already is; they need no closer look. */
 function isStale(state: State, message: AliveMessage): boolean {
   const entry = state.entries.get(message.node)
@@ -67,7 +76,8 @@ function apply(state: State, entry: Entry, message: AliveMessage): void {
   entry.versions = shared(message.versions)
   entry.incarnation = message.incarnation
   if (retagged) entry.metaPacked = packBytes(message.meta)
-  setAddress(entry, message)
+  setAddress(state, entry, message)
+  findingOver(state, entry.name, 'metaTooLarge')
   if (was !== 'alive') setEntryState(state, entry, 'alive')
   if (was === 'dead' || was === 'left') memberJoined(state, entry)
   else if (retagged) memberUpdated(state, entry)
@@ -85,6 +95,7 @@ function createEntry(state: State, message: AliveMessage): Entry {
     incarnation: 0,
     state: 'dead',
     stateChangedAt: state.now,
+    knownAt: state.now,
     suspicion: undefined,
     conflict: undefined,
     heard: 0,
@@ -161,6 +172,7 @@ function mayMove(state: State, entry: Entry): boolean {
 function reportConflict(state: State, entry: Entry, message: AliveMessage): void {
   const other = { host: addressText(message.address) ?? '', port: message.port }
   count(state, 'conflicts')
+  noteFinding(state, entry.name, { kind: 'nameTwice', address: entry.address, other })
   const label = `${other.host} ${other.port}`
   if (entry.conflict === label) return
   entry.conflict = label
@@ -183,9 +195,10 @@ export function refusesAddress(state: State, { host }: Address): boolean {
   return bytes !== undefined && state.policy.allows?.(bytes) === false
 }
 
-function setAddress(entry: Entry, message: AliveMessage): void {
+function setAddress(state: State, entry: Entry, message: AliveMessage): void {
   const same = isPacked(entry.addressPacked, message.address)
   if (same && entry.address.port === message.port) return
   entry.addressPacked = packBytes(message.address)
+  entry.knownAt = state.now
   entry.address = { host: addressText(message.address) ?? '', port: message.port }
 }

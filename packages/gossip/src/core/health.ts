@@ -7,6 +7,7 @@ import type { GossipTimings } from '../options.ts'
 import { applyAwareness, awarenessMax } from './awareness.ts'
 import { postpone } from './deadlines.ts'
 import { uses } from './detector.ts'
+import { noteStall } from './findings.ts'
 import { count, emitEvent } from './state.ts'
 import type { State, Task } from './state.ts'
 
@@ -36,6 +37,7 @@ export function stoodStill(state: State, since: number): void {
   if (before > 0) stalls.pop()
   stalls.push({ at: now, lostMs: health.givenMs })
   if (stalls.length > stallsMax) stalls.shift()
+  noteStall(state, health.givenMs)
   count(state, 'pauses')
   emitEvent(state, { kind: 'paused', lateMs: lostMs })
   if (health.givenMs <= timings.probeTimeoutMs) return

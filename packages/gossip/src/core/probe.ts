@@ -11,6 +11,7 @@ import { sendBare, sendWithNews } from './broadcasts.ts'
 import { cancel, schedule } from './deadlines.ts'
 import { uses } from './detector.ts'
 import { noteNack, probeReport, streamFailure } from './evidence.ts'
+import { findingOver, noteFinding } from './findings.ts'
 import { scaledProbeIntervalMs, scaledProbeTimeoutMs, stalledSince } from './health.ts'
 import type { Input } from './input.ts'
 import { measured } from './locating.ts'
@@ -195,6 +196,7 @@ export function probeSendFailed(state: State, input: Input & { kind: 'sendFailed
 export function probeAcked(state: State, message: AckMessage): boolean {
   const probe = state.probe
   if (probe?.sequenceNumber !== message.sequenceNumber) return false
+  findingOver(state, probe.entry.name, 'packetsBlocked')
   if (probe.phase === 'direct') answeredDirectly(state, probe, message)
   endProbe(state, -1)
   return true
@@ -243,6 +245,7 @@ export function probeEnd(state: State): void {
   const { entry, incarnation, nacks, nacksExpected, stream } = probe
   if (stream === 'acked') {
     emitEvent(state, { kind: 'packetsBlocked', name: entry.name })
+    noteFinding(state, entry.name, { kind: 'packetsBlocked', address: entry.address })
     return endProbe(state, -1)
   }
   count(state, 'probesFailed')

@@ -1,4 +1,5 @@
 /** What is remembered of the times in which this member did not run. */
+import type { CoreNotes } from './notes.ts'
 
 /** Time in which this member did not run. */
 export interface Stall {
@@ -8,6 +9,8 @@ export interface Stall {
 }
 
 export interface Health {
+  /** What somebody should put right. */
+  readonly notes: CoreNotes
   /** Those of late, oldest first. */
   readonly stalls: Stall[]
   /** Until when lost time was given back, and how much the last time. */
@@ -18,5 +21,5 @@ export interface Health {
 }
 
 export function createHealth(): Health {
-  return { stalls: [], givenAt: -Infinity, givenMs: 0, pausedAt: -Infinity }
+  return { notes: new Map(), stalls: [], givenAt: -Infinity, givenMs: 0, pausedAt: -Infinity }
 }

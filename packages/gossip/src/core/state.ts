@@ -77,6 +77,8 @@ export interface Entry {
   incarnation: number
   state: SwimState
   stateChangedAt: number
+  /** Since when it is at this address, as far as we know. */
+  knownAt: number
   suspicion: Suspicion | undefined
   /** The other address last reported for this name. */
   conflict: string | undefined

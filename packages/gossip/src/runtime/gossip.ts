@@ -25,6 +25,9 @@ import { encodeStream } from '../wire/codec.ts'
 import type { AnyStreamMessage } from '../wire/codec.ts'
 import { bindReachably } from './bind.ts'
 import type { Reachable } from './bind.ts'
+import { createDiagnosis } from './diagnosis.ts'
+import type { Diagnosis } from './diagnosis.ts'
+import type { Finding } from './diagnosis-types.ts'
 import { isForCore } from './exchanges.ts'
 import { createExtensions } from './extensions.ts'
 import type { Extensions } from './extensions.ts'
@@ -74,6 +77,7 @@ class RunningGossip implements Gossip {
   readonly #keys: Keys
   readonly #incoming: Incoming
   readonly #packets: Packets
+  readonly #diagnosis: Diagnosis
   readonly #counters = new Map<string, number>()
   readonly #pending = createPending()
   readonly #abort = new AbortController()
@@ -113,10 +117,12 @@ class RunningGossip implements Gossip {
       removed: (name) => this.#command({ kind: 'retract', name }),
       failed: (name, cause) => this.#news.warn({ kind: 'extensionFailed', name, cause }),
     })
+    this.#diagnosis = createDiagnosis({ clock, members: () => this.members() })
     this.#packets = createPackets({
       envelope: options.envelope,
       members: () => this.members(),
       count: (kind, by) => this.#count(kind, by),
+      refused: (from, problem) => this.#diagnosis.refused(from, problem),
     })
     this.#incoming = createIncoming({
       clock,
@@ -124,6 +130,7 @@ class RunningGossip implements Gossip {
       streamTimeoutMs: options.timings.streamTimeoutMs,
       signal: this.#abort.signal,
       count: (kind, by) => this.#count(kind, by),
+      refused: (from, problem) => this.#diagnosis.refused(from, problem, true),
       answer: (message, from) => this.#answer(message, from),
     })
   }
@@ -350,6 +357,10 @@ class RunningGossip implements Gossip {
     const counters = { ...core.counters, ...Object.fromEntries(this.#counters) }
     const { open: streamsOpen, heldBytes: streamBytesHeld } = this.#incoming
     return { ...core, counters, streamsOpen, streamBytesHeld }
+  }
+
+  diagnose(): readonly Finding[] {
+    return this.#diagnosis.findings(this.#require().state)
   }
 
   rtt(a: string, b: string = this.#options.name): number | undefined {

@@ -25,6 +25,8 @@ export interface IncomingOptions {
   readonly streamTimeoutMs: number
   readonly signal: AbortSignal
   readonly count: CountOf
+  /** A stream could not be used, and why. */
+  readonly refused: (from: Address, problem: string) => void
   /** The bytes to answer with; undefined ends the stream without a word. */
   readonly answer: (
     message: AnyStreamMessage,
@@ -108,7 +110,7 @@ class IncomingStreams implements Incoming {
   }
 
   async #answer(stream: ByteStream): Promise<Uint8Array | undefined> {
-    const { answer, count, envelope } = this.#options
+    const { answer, count, envelope, refused } = this.#options
     const decoder = createSealedDecoder(envelope, 'opener')
     const step = await readMessage(this.#impatient(stream), decoder, (change) => {
       this.#heldBytes += change
@@ -122,6 +124,7 @@ class IncomingStreams implements Incoming {
     }
     if (step.kind !== 'failed') return undefined
     count(`stream.${step.problem.kind}`)
+    refused(stream.remote, step.problem.kind)
     return step.reply === undefined ? undefined : encodeStream({ kind: 'error', text: step.reply })
   }
 

@@ -18,9 +18,11 @@ export interface PacketsOptions {
   readonly envelope: Envelope
   readonly members: () => readonly Member[]
   readonly count: CountOf
+  /** A packet could not be used, and why. */
+  readonly refused: (from: Address, problem: string) => void
 }
 
-export function createPackets({ envelope, members, count }: PacketsOptions): Packets {
+export function createPackets({ envelope, members, count, refused }: PacketsOptions): Packets {
   let known: ReadonlySet<string> | undefined
   return {
     received(from, bytes) {
@@ -29,7 +31,10 @@ export function createPackets({ envelope, members, count }: PacketsOptions): Pac
       known ??= new Set(members().map(({ address }) => formatAddress(address)))
       if (!known.has(formatAddress(from))) count('packetsFromStrangers')
       const opened = openPacket(envelope, bytes)
-      if (opened.problem !== undefined) count(opened.problem)
+      if (opened.problem !== undefined) {
+        count(opened.problem)
+        refused(from, opened.problem)
+      }
       if (opened.bytes !== bytes) releaseBytes(bytes)
       return opened.bytes
     },

@@ -14,6 +14,7 @@ import type {
 import type { CoreStats, FailEvent, GossipEvent, UserEvent } from '../core/index.ts'
 import type { GossipErrorCode } from '../errors.ts'
 import type { GossipTimings, Profile } from '../options.ts'
+import type { Finding } from './diagnosis-types.ts'
 import type { GossipKeys } from './key-types.ts'
 import type { Keyring } from './keyring.ts'
 import type {
@@ -224,6 +225,12 @@ export interface Gossip
    */
   events(options?: EventsOptions): AsyncIterableIterator<StreamedEvent, undefined>
   stats(): GossipStats
+  /**
+   * What is wrong, as far as this member can tell, each with whom it concerns, since when, what was
+   * seen and what to do; empty where nothing is. At most 64 of the cluster, 16 for loopback and 64
+   * for keys. Cheap enough for every few seconds. Throws `ERR_GOSSIP_NOT_RUNNING` before `start`.
+   */
+  diagnose(): readonly Finding[]
   /**
    * Estimated round trip between two members in milliseconds, from their network coordinates; the
    * second is this member where it is left out. Undefined while one of them told nothing yet: this

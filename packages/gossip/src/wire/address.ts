@@ -16,6 +16,14 @@ export function isUnicast(bytes: Uint8Array): boolean {
   return (first < 224 || first > 239) && !plain.every((byte) => byte === 255)
 }
 
+/** Whether these 4 or 16 bytes mean the machine itself, to whoever reads them. */
+export function isLoopback(bytes: Uint8Array): boolean {
+  const mapped = mappedPrefix.every((byte, index) => bytes[index] === byte)
+  const plain = bytes.length === 16 && mapped ? bytes.subarray(12) : bytes
+  if (plain.length === 4) return plain[0] === 127
+  return plain.every((byte, index) => byte === (index === 15 ? 1 : 0))
+}
+
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false
   for (let at = 0; at < a.length; at += 1) if (a[at] !== b[at]) return false

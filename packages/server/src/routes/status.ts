@@ -25,6 +25,11 @@ export function statusRoutes(app: FastifyInstance, context: RouteContext): void 
     }
   })
 
+  app.get('/v1/diagnosis', async (request) => {
+    parse(noQuery, request.query, 'query')
+    return { findings: context.parts().diagnose() }
+  })
+
   app.get('/v1/members', async (request) => {
     parse(noQuery, request.query, 'query')
     return { members: context.parts().membership.members().map(describe) }
