@@ -2,11 +2,15 @@
  * A member in a process of its own that blocks its event loop when it is told to. Usage: name,
  * profile, own port (0: any), port of a seed. It prints one JSON object a line: `ready` with its
  * port, and what it hears of others; a line `block MS TIMES OPEN_MS` on its standard input blocks
- * it for `MS`, `TIMES` times, with `OPEN_MS` between, and prints `blocked` at the end.
+ * it for `MS` as soon as its next ping has left, `TIMES` times, with `OPEN_MS` between, and prints
+ * `blocked` at the end. So the ack comes while nothing runs, and every timer of the probe is late.
  */
 import { createInterface } from 'node:readline'
 import { createGossip } from '@kith/gossip'
 import type { Profile } from '@kith/gossip'
+import { decodePacket } from '@kith/gossip/core'
+import type { PacketTransport, PacketTransportFactory } from '@kith/interface'
+import { nodeDigests } from '@kith/interface/node'
 import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
 
@@ -19,10 +23,28 @@ function say(line: Readonly<Record<string, unknown>>): void {
   process.stdout.write(`${JSON.stringify(line)}\n`)
 }
 
+let pinged: (() => void) | undefined
+
+/** Tells of each ping that leaves. */
+const watched: PacketTransportFactory = (context) => {
+  const udp: PacketTransport = udpTransport({ port: Number(port) })(context)
+  return {
+    packetBytesMax: udp.packetBytesMax,
+    start: (handlers, options) => udp.start(handlers, options),
+    send(to, bytes) {
+      udp.send(to, bytes)
+      const { messages } = decodePacket(bytes, nodeDigests)
+      if (messages.some(({ kind }) => kind === 'ping')) pinged?.()
+    },
+    stop: () => udp.stop(),
+    [Symbol.asyncDispose]: () => udp[Symbol.asyncDispose](),
+  }
+}
+
 const gossip = createGossip({
   name,
   profile: profile as Profile,
-  packets: udpTransport({ port: Number(port) }),
+  packets: watched,
   streams: tcpTransport({ port: Number(port) }),
   join: seed === '' ? [] : [`127.0.0.1:${seed}`],
 })
@@ -41,9 +63,24 @@ function block(ms: number): void {
   while (performance.now() < until);
 }
 
+/** After the system has taken the next ping, and before anything else. */
+function blockAfterPing(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    pinged = () => {
+      pinged = undefined
+      process.nextTick(() =>
+        process.nextTick(() => {
+          block(ms)
+          resolve()
+        }),
+      )
+    }
+  })
+}
+
 async function blockAgain(ms: number, times: number, openMs: number): Promise<void> {
   for (let left = times; left > 0; left -= 1) {
-    block(ms)
+    await blockAfterPing(ms)
     await new Promise((resolve) => setTimeout(resolve, openMs))
   }
   const { awareness, longestStallMs } = gossip.stats()

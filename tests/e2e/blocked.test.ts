@@ -93,9 +93,10 @@ function accusations(all: readonly MemberProcess[], blocked: string): readonly s
 
 describe('a member whose event loop is blocked', () => {
   const cases = [
-    { profile: 'lan', ms: 3000, times: 2, openMs: 1000 },
-    { profile: 'lan', ms: 700, times: 8, openMs: 50 },
-    { profile: 'local', ms: 450, times: 12, openMs: 30 },
+    { profile: 'lan', ms: 3000, times: 2, openMs: 500 },
+    { profile: 'lan', ms: 1100, times: 4, openMs: 50 },
+    { profile: 'local', ms: 1100, times: 4, openMs: 30 },
+    { profile: 'fast', ms: 400, times: 8, openMs: 30 },
   ] as const
   for (const { profile, ms, times, openMs } of cases) {
     const how = `${profile}, ${times} times ${ms} ms`
