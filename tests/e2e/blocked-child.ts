@@ -1,9 +1,11 @@
 /**
  * A member in a process of its own that blocks its event loop when it is told to. Usage: name,
  * profile, own port (0: any), port of a seed. It prints one JSON object a line: `ready` with its
- * port, and what it hears of others; a line `block MS TIMES OPEN_MS` on its standard input blocks
- * it for `MS` as soon as its next ping has left, `TIMES` times, with `OPEN_MS` between, and prints
- * `blocked` at the end. So the ack comes while nothing runs, and every timer of the probe is late.
+ * port, and what it hears of others. After a line `block MS` on its standard input it prints
+ * `armed` when a ping was just answered, and `pinged` when the next one has left; then it blocks
+ * for `MS`, and inside of a timer: so all timers of that probe are late, and Node.js runs them
+ * before it reads what came meanwhile. At the end it prints `blocked`, and after `wait MS` it
+ * prints `waited`.
  */
 import { createInterface } from 'node:readline'
 import { createGossip } from '@kith/gossip'
@@ -63,33 +65,55 @@ function block(ms: number): void {
   while (performance.now() < until);
 }
 
-/** After the system has taken the next ping, and before anything else. */
+/** Between two probes: the one that runs was answered. */
+function armed(): Promise<void> {
+  return new Promise((resolve) => {
+    pinged = () => {
+      pinged = undefined
+      setTimeout(() => {
+        say({ event: 'armed' })
+        resolve()
+      }, 20)
+    }
+  })
+}
+
+/** After the system has taken the next ping. */
 function blockAfterPing(ms: number): Promise<void> {
   return new Promise((resolve) => {
     pinged = () => {
       pinged = undefined
       process.nextTick(() =>
         process.nextTick(() => {
-          block(ms)
-          resolve()
+          say({ event: 'pinged' })
+          setTimeout(() => {
+            block(ms)
+            resolve()
+          }, 0)
         }),
       )
     }
   })
 }
 
-async function blockAgain(ms: number, times: number, openMs: number): Promise<void> {
-  for (let left = times; left > 0; left -= 1) {
-    await blockAfterPing(ms)
-    await new Promise((resolve) => setTimeout(resolve, openMs))
-  }
+const wait = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms))
+
+function tellHealth(event: string): void {
   const { awareness, longestStallMs } = gossip.stats()
   const found = gossip.diagnose().map(({ kind }) => kind)
-  say({ event: 'blocked', awareness, longestStallMs, found })
+  say({ event, awareness, longestStallMs, found })
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const [word, ...numbers] = line.split(' ')
-  const [ms = 0, times = 1, openMs = 0] = numbers.map(Number)
-  if (word === 'block') await blockAgain(ms, times, openMs)
+  const [word, number = '0'] = line.split(' ')
+  if (word === 'block') {
+    await armed()
+    await blockAfterPing(Number(number))
+    // A turn of the loop, in which it finds out.
+    await wait(60)
+    tellHealth('blocked')
+  } else {
+    await wait(Number(number))
+    say({ event: 'waited' })
+  }
 }

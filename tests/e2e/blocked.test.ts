@@ -93,28 +93,49 @@ function accusations(all: readonly MemberProcess[], blocked: string): readonly s
 
 describe('a member whose event loop is blocked', () => {
   const cases = [
-    { profile: 'lan', ms: 3000, times: 2, openMs: 500 },
-    { profile: 'lan', ms: 1100, times: 4, openMs: 50 },
-    { profile: 'local', ms: 1100, times: 4, openMs: 30 },
-    { profile: 'fast', ms: 400, times: 8, openMs: 30 },
+    { profile: 'lan', ms: 3000, times: 2 },
+    { profile: 'lan', ms: 1200, times: 3 },
+    { profile: 'local', ms: 1200, times: 3 },
   ] as const
-  for (const { profile, ms, times, openMs } of cases) {
+  for (const { profile, ms, times } of cases) {
     const how = `${profile}, ${times} times ${ms} ms`
     it(`GOS-173 accuses nobody: ${how}`, { timeout: 90_000 }, async () => {
       const all = await members(['m1', 'm2', 'm3', 'm4'], profile)
-      const blocked = all.at(-1)
-      blocked?.child.stdin?.write(`block ${ms} ${times} ${openMs}\n`)
-      const end = await blocked?.line(({ event }) => event === 'blocked')
-      const lost = blocked?.lines.flatMap(({ lateMs }) => (lateMs === undefined ? [] : [lateMs]))
-      // It noticed each time, and doubts itself; and has probed since.
-      expect(lost?.length).toBeGreaterThanOrEqual(times)
+      const blocked = all.pop()
+      if (blocked === undefined) throw new Error('there is nobody to block')
+      for (let time = 1; time <= times; time += 1) await blockOnce(blocked, all, ms)
+      const end = blocked.lines.findLast(({ event }) => event === 'blocked')
+      const lost = blocked.lines.flatMap(({ lateMs }) => (lateMs === undefined ? [] : [lateMs]))
+      blocked.child.stdin?.write('wait 3000\n')
+      await blocked.line(({ event }) => event === 'waited')
+      evidence(`blocked ${profile} ${ms} ms`, JSON.stringify({ lost, end }))
+      expect(accusations([...all, blocked], 'm4')).toEqual([])
+      // It noticed each time, and doubts itself.
+      expect(lost.length).toBeGreaterThanOrEqual(times)
       expect(end?.longestStallMs).toBeGreaterThanOrEqual(ms - 250)
       expect(end?.found).toEqual(['loopLate'])
       expect(end?.awareness).toBeGreaterThanOrEqual(1)
-      blocked?.child.stdin?.write('block 0 1 4000\n')
-      await blocked?.line((line) => line.event === 'blocked' && line !== end)
-      evidence(`blocked ${profile} ${ms} ms`, JSON.stringify({ lost, end }))
-      expect(accusations(all, 'm4')).toEqual([])
     })
   }
 })
+
+/**
+ * The others stand still until the ping has left, and answer it then: the ack comes in time, and
+ * while nothing runs that could read it. No other probe runs meanwhile, and so they stand still for
+ * less than a second.
+ */
+async function blockOnce(
+  blocked: MemberProcess,
+  others: readonly MemberProcess[],
+  ms: number,
+): Promise<void> {
+  const before = blocked.lines.length
+  const next = (event: string): Promise<Line> =>
+    blocked.line((line) => line.event === event && blocked.lines.indexOf(line) >= before)
+  blocked.child.stdin?.write(`block ${ms}\n`)
+  await next('armed')
+  for (const { child } of others) child.kill('SIGSTOP')
+  await next('pinged')
+  for (const { child } of others) child.kill('SIGCONT')
+  await next('blocked')
+}

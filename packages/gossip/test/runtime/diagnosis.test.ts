@@ -79,7 +79,7 @@ describe('diagnose', () => {
     expect(finding?.advice).toContain('UDP')
     // The one that is cut off sees it of both others.
     const names = found(members[2], 'packetsBlocked').map(({ member }) => member)
-    expect(names.toSorted()).toEqual(['m1', 'm2'])
+    expect(new Set(names)).toEqual(new Set(['m1', 'm2']))
     for (const heal of heals) heal()
     await place.eventually(() => members.every((member) => member.diagnose().length === 0))
   })
