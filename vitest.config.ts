@@ -3,14 +3,22 @@ import { defineConfig } from 'vitest/config'
 // Tests run from the sources: the condition makes every workspace import resolve to `src`.
 const conditions = ['@kith/source', 'node', 'import', 'default']
 
+/**
+ * Long tests of which no two want all processors: minutes beside a real Serf, which wait, and what
+ * only computes or runs programs to their end. Two files at a time.
+ */
+const paired = [
+  'tests/serf-interop/**/*.test.ts',
+  'tests/fuzz/**/*.test.ts',
+  'tests/dist-smoke/**/*.test.ts',
+  'tools/readme-examples.test.ts',
+]
+
 /** Tests that start processes and wait on real timers: one file at a time, after all others. */
 const processes = [
   'packages/*/test/process/**/*.test.ts',
   'apps/*/test/process/**/*.test.ts',
-  'tests/serf-interop/**/*.test.ts',
   'tests/e2e/**/*.test.ts',
-  'tests/dist-smoke/**/*.test.ts',
-  'tools/readme-examples.test.ts',
   'tools/run.test.ts',
 ]
 
@@ -30,10 +38,20 @@ export default defineConfig({
             'tests/**/*.test.ts',
             'tools/**/*.test.ts',
           ],
-          exclude: ['**/node_modules/**', '**/dist/**', ...processes],
+          exclude: ['**/node_modules/**', '**/dist/**', ...paired, ...processes],
           // Vitest would leave one processor idle, which on two halves the speed.
           maxWorkers: '100%',
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'paired',
+          include: paired,
+          exclude: ['**/node_modules/**', '**/dist/**'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -43,7 +61,7 @@ export default defineConfig({
           include: processes,
           exclude: ['**/node_modules/**', '**/dist/**'],
           maxWorkers: 1,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

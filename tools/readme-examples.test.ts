@@ -14,6 +14,23 @@ mkdirSync(join(root, 'tests/.examples'), { recursive: true })
 const folder = mkdtempSync(join(root, 'tests/.examples/'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
+/** As many at a time as there are processors on a small machine. */
+const atOnce = 2
+let running = 0
+const waiting: (() => void)[] = []
+
+async function inTurn<Value>(run: () => Promise<Value>): Promise<Value> {
+  if (running === atOnce) await new Promise<void>((resolve) => waiting.push(resolve))
+  else running += 1
+  try {
+    return await run()
+  } finally {
+    const next = waiting.shift()
+    if (next) next()
+    else running -= 1
+  }
+}
+
 /** Runs one example as a program of its own; resolves with what it printed and its exit code. */
 async function perform({ file, line, code }: Example): Promise<{ code: number; output: string }> {
   const script = join(folder, `${file.replaceAll(/\W+/g, '-')}-${line}.ts`)
@@ -24,9 +41,14 @@ async function perform({ file, line, code }: Example): Promise<{ code: number; o
 
 describe('every example of a README or guide runs and ends by itself', () => {
   const examples = [...readmes(), ...guides()].flatMap((file) => readExamples(file))
-  it.each(examples)('$file:$line', { timeout: limitMs + 10_000 }, async (example) => {
-    expect(await perform(example)).toMatchObject({ code: 0 })
-  })
+  it.concurrent.each(examples)(
+    '$file:$line',
+    // Those that wait for their turn are among it.
+    { timeout: 3 * limitMs },
+    async (example) => {
+      expect(await inTurn(() => perform(example))).toMatchObject({ code: 0 })
+    },
+  )
 
   it('is marked in the README of the repository and of every package', () => {
     const files = ['README.md', ...publishedPackages().map((it) => `${it.folder}/README.md`)]

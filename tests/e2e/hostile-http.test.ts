@@ -55,8 +55,8 @@ afterAll(async () => {
 describe('bodies', () => {
   it('uploaded side by side and bad in their last line grow no member, and leave nothing behind', async () => {
     const good = `{"value":"${'x'.repeat(1_850)}"}\n`
-    // 16 MiB, which is what a body may have.
-    const body = new TextEncoder().encode(`${good.repeat(9_000)}{"nonsense"\n`)
+    // 8 MiB, which is what a body may have.
+    const body = new TextEncoder().encode(`${good.repeat(4_480)}{"nonsense"\n`)
     const before = await recordCount()
     const attack = async (): Promise<void> => {
       const uploads = Array.from({ length: 8 }, () => exchange(port, post(records, body, ndjson)))

@@ -12,10 +12,10 @@ const MIB = 1024 * 1024
 
 /** What one server takes on. Every limit answers with an error that names it. */
 export interface ServerLimits {
-  /** Bytes of one streamed body; more is answered 413. Default 16 MiB. */
+  /** Bytes of one streamed body; more is answered 413. Default 8 MiB. */
   readonly bodyBytesMax: number
   /**
-   * Bytes of all append bodies held at a time; further uploads wait unread. Default 16 MiB, or
+   * Bytes of all append bodies held at a time; further uploads wait unread. Default 8 MiB, or
    * `bodyBytesMax` where that is more.
    */
   readonly bodiesBytesMax: number
@@ -69,8 +69,8 @@ export interface ResolvedServerOptions {
 }
 
 export const defaultServerLimits: ServerLimits = Object.freeze({
-  bodyBytesMax: 16 * MIB,
-  bodiesBytesMax: 16 * MIB,
+  bodyBytesMax: 8 * MIB,
+  bodiesBytesMax: 8 * MIB,
   replicationBytesMax: 32 * MIB,
   jsonBytesMax: 64 * 1024,
   lineBytesMax: 2 * MIB,
