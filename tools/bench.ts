@@ -37,7 +37,7 @@ async function waitForQuiet(): Promise<number> {
   return load
 }
 
-/** Runs for an hour, and as root: only where it is asked for. */
+/** Runs for more than an hour, and as root: only where it is asked for. */
 const onRequest = 'bench/gossip/'
 
 const flags = process.argv.slice(2).filter((word) => word.startsWith('--'))

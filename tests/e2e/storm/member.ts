@@ -41,7 +41,6 @@ gossip.on('join', ({ member }) => tell({ kind: 'join', about: member.name }))
 gossip.on('fail', ({ member }) => tell({ kind: 'fail', about: member.name }))
 await gossip.start()
 tell({ kind: 'ready', port: gossip.address.port })
-const beat = setInterval(() => tell({ kind: 'sent', sent, mostInWindow }), beatMs)
+setInterval(() => tell({ kind: 'sent', sent, mostInWindow }), beatMs)
 // Ends with the test, however that ends.
 process.stdin.on('end', () => process.exit(0)).resume()
-beat.ref()
