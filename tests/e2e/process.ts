@@ -5,7 +5,10 @@ import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 
-const command = fileURLToPath(new URL('../../packages/cli/bin/kith.js', import.meta.url))
+/** Its script, for tests that read it while it runs. */
+export const command: string = fileURLToPath(
+  new URL('../../packages/cli/bin/kith.js', import.meta.url),
+)
 
 export interface Line {
   readonly event?: string
@@ -37,7 +40,7 @@ export async function killAll(): Promise<void> {
 }
 
 /** Without the runner's own options, among them the condition that leads to the sources. */
-const env = { ...process.env, NODE_OPTIONS: '' }
+export const env = { ...process.env, NODE_OPTIONS: '' }
 
 function start(args: readonly string[]): ChildProcess {
   const child = spawn(process.execPath, [command, ...args], { stdio: 'pipe', env })

@@ -165,6 +165,7 @@ function registryPort(
     services: () => registry.services(),
     resolve: (service, wanted) => registry.resolve(service, wanted),
     watch: (service, wanted) => registry.watch(service, wanted),
+    onChange: (listener) => registry.on('change', ({ service }) => listener(service)),
     rtt: (from, to) => gossip.rtt(from, to),
   }
 }

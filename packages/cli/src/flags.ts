@@ -101,6 +101,16 @@ export function addText(text: string, earlier: readonly string[] = []): string[]
   return [...earlier, text]
 }
 
+/** The name of a service, or a tag of one. */
+export const nameFlag: (text: string) => string = textFlag(
+  'text of 1 to 128 characters',
+  (text) => text.length >= 1 && text.length <= 128,
+)
+
+export function addServiceTag(text: string, earlier?: readonly string[]): string[] {
+  return addText(nameFlag(text), earlier)
+}
+
 export interface ServiceFlag {
   readonly service: string
   readonly port: number

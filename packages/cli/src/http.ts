@@ -3,7 +3,7 @@ import { Agent, type Dispatcher, request } from 'undici'
 import { CliError } from './errors.ts'
 
 export interface AskOptions {
-  readonly method?: 'GET' | 'POST'
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
   readonly body?: Uint8Array | string
   readonly type?: string
@@ -15,6 +15,8 @@ export interface HttpCaller extends AsyncDisposable {
   readonly url: string
   /** The JSON answer. Rejects with `ERR_CLI_UNREACHABLE`, `ERR_CLI_REFUSED` or `ERR_CLI_ANSWER`. */
   json<Answer>(path: string, options?: AskOptions): Promise<Answer>
+  /** Asks for something that is answered without a body. Rejects as `json` does. */
+  tell(path: string, options?: AskOptions): Promise<void>
   /** The lines of an answer as they come; without a bound on their time when `follow` is set. */
   lines(path: string, options?: AskOptions & { signal?: AbortSignal }): AsyncGenerator<string>
 }
@@ -62,6 +64,10 @@ export function createHttpCaller(url: string): HttpCaller {
           cause,
         })
       }
+    },
+    async tell(path, options = {}) {
+      const { body } = await accepted(path, options)
+      await body.dump()
     },
     async *lines(path, options = {}) {
       const { body } = await accepted(path, options)

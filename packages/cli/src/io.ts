@@ -4,7 +4,8 @@ import { styleText } from 'node:util'
 
 export interface Io {
   readonly stdin: Readable
-  readonly stdout: Writable & { readonly isTTY?: boolean }
+  /** `rows` is the height of a terminal; default 24. */
+  readonly stdout: Writable & { readonly isTTY?: boolean; readonly rows?: number }
   readonly stderr: Writable & { readonly isTTY?: boolean }
   readonly env: Readonly<Record<string, string | undefined>>
   /** Calls back for each SIGINT and SIGTERM; returns the removal. */

@@ -16,6 +16,7 @@ import { logCommand } from './commands/log.ts'
 import { membersCommand } from './commands/members.ts'
 import { monitorCommand } from './commands/monitor.ts'
 import { queryCommand, reachabilityCommand } from './commands/query.ts'
+import { deregisterCommand, drainCommand, registerCommand } from './commands/register.ts'
 import { resolveCommand, servicesCommand } from './commands/services.ts'
 import { exitCodeOf, exitCodes } from './errors.ts'
 import { type Io, painter } from './io.ts'
@@ -55,6 +56,9 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
     doctorCommand,
     servicesCommand,
     resolveCommand,
+    registerCommand,
+    deregisterCommand,
+    drainCommand,
     logCommand,
   ]) {
     program.addCommand(make(io, done))

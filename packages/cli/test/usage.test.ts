@@ -30,6 +30,14 @@ describe('flags', () => {
     [['log', 'read', '--limit', '1.5'], '--limit <count>', 'an integer from 1 to'],
     [['members', '--format', 'yaml'], '--format <format>', 'text, json'],
     [['members', '--http-addr', ':x'], '--http-addr <host:port>', 'HOST:PORT or a URL'],
+    [['register', 'web'], 'service:port', 'NAME:PORT with a port from 1 to 65535'],
+    [['register', 'web:0'], 'service:port', 'NAME:PORT with a port from 1 to 65535'],
+    [['register', 'web:80', '--id', 'a/b'], '--id <id>', '1 to 128 of A-Z a-z 0-9'],
+    [['register', 'web:80', '--check', '{}'], '--check <check>', 'a kind as http, or JSON'],
+    [['register', 'web:80', '--check', 'A b'], '--check <check>', 'a kind as http, or JSON'],
+    [['register', 'web:80', '--meta', 'x'], '--meta <name=value>', 'NAME=VALUE, got "x"'],
+    [['deregister', 'a b'], 'id', '1 to 128 of A-Z a-z 0-9'],
+    [['drain', '--reason', ''], '--reason <text>', 'text of 1 to 256 characters'],
     [['resolve'], "missing required argument 'service'", ''],
     [['nothing'], "unknown command 'nothing'", ''],
   ])('%j is refused: the flag is named and what is right is said', async (args, flag, want) => {
@@ -102,7 +110,8 @@ describe('the configuration file', () => {
 describe('reaching an agent', () => {
   it('exits 3 and says what to do when none answers', async () => {
     const port = await closedPort()
-    for (const command of [['members'], ['services'], ['log', 'status'], ['log', 'append']]) {
+    const services = [['services'], ['services', '--checks'], ['services', '--watch'], ['drain']]
+    for (const command of [['members'], ...services, ['log', 'status'], ['log', 'append']]) {
       const run = await kith([...command, '--http-addr', `127.0.0.1:${port}`], { input: 'a\n' })
       expect(run.code, command.join(' ')).toBe(3)
       expect(run.err).toMatch(/no agent answer/)

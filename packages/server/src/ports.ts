@@ -14,6 +14,7 @@ import type {
   OriginState,
   ReadFrom,
   ServiceInstance,
+  Unsubscribe,
 } from '@kith/interface'
 
 export interface LogPort {
@@ -75,6 +76,8 @@ export interface RegistryPort {
     service: string,
     options: ResolvePortOptions & { signal: AbortSignal },
   ): AsyncIterable<readonly ServiceInstance[]>
+  /** Told of each service whose instances may be different now; returns the removal. */
+  onChange(listener: (service: string) => void): Unsubscribe
   /** Milliseconds between two members; undefined where nobody measured them. */
   rtt(from: string, to: string): number | undefined
 }

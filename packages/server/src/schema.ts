@@ -145,6 +145,10 @@ export const resolveQuery: Schema<ResolveQuery> = z.strictObject({
   follow: flagText().optional(),
 })
 
+export const servicesQuery: Schema<{ readonly follow?: boolean | undefined }> = z.strictObject({
+  follow: flagText().optional(),
+})
+
 export const noQuery: Schema<object> = z.strictObject({})
 
 const headerTexts = z.record(z.string(), z.string({ error: 'text' }), {

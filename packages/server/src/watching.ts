@@ -1,4 +1,4 @@
-/** `GET /v1/services/:name` with `follow`: the instances, then each change, as lines that go on. */
+/** `GET /v1/services[/:name]` with `follow`: the instances, then each change, as lines that go on. */
 import type { ServiceInstance } from '@kith/interface'
 import type { FastifyReply } from 'fastify'
 import type { RouteContext } from './context.ts'
@@ -46,6 +46,55 @@ export async function followService(
   context: RouteContext,
 ): Promise<void> {
   const { registry } = context.parts()
+  await sendLines(reply, context, async function* answers(signal) {
+    const { service, options } = wanted
+    for await (const instances of registry.watch(service, { ...options, signal })) {
+      yield describeService(registry, wanted, instances)
+    }
+  })
+}
+
+/** The same for all services: a line each at first, then one for each that changed. */
+export async function followServices(reply: FastifyReply, context: RouteContext): Promise<void> {
+  const { registry } = context.parts()
+  await sendLines(reply, context, (signal) => servicesAsTheyChange(registry, signal))
+}
+
+/** What comes while the reader is busy is one change of each service: it gets the latest. */
+async function* servicesAsTheyChange(
+  registry: RegistryPort,
+  signal: AbortSignal,
+): AsyncGenerator<ServiceAnswer> {
+  const waiting = new Set(registry.services().keys())
+  let wake = (): void => {}
+  const unsubscribe = registry.onChange((service) => {
+    waiting.add(service)
+    wake()
+  })
+  const abort = (): void => wake()
+  signal.addEventListener('abort', abort)
+  try {
+    while (!signal.aborted) {
+      const [service] = waiting
+      if (service === undefined) {
+        await new Promise<void>((resolve) => (wake = resolve))
+        continue
+      }
+      waiting.delete(service)
+      yield { service, instances: registry.resolve(service, { passing: false }) }
+    }
+  } finally {
+    unsubscribe()
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/** One more of those who follow, where there is room for one. */
+async function sendLines(
+  reply: FastifyReply,
+  context: RouteContext,
+  read: (signal: AbortSignal) => AsyncIterable<ServiceAnswer>,
+): Promise<void> {
   const { watchersMax, watchBeatMs, writeTimeoutMs } = context.limits
   const { counters } = context
   if (counters.watchers >= watchersMax) {
@@ -53,16 +102,13 @@ export async function followService(
   }
   const ended = new AbortController()
   const signal = goneSignal(reply.raw, context.stopping, ended.signal)
-  const states = registry.watch(wanted.service, { ...wanted.options, signal })
-  const lines = beating(states, watchBeatMs, (instances) => {
-    return `${JSON.stringify(describeService(registry, wanted, instances))}\n`
-  })
+  const lines = beating(read(signal), watchBeatMs, (answer) => `${JSON.stringify(answer)}\n`)
   reply.hijack()
   counters.watchers += 1
   try {
     await sendStream(reply.raw, HEAD, lines, { signal, writeTimeoutMs })
   } catch (cause) {
-    context.logger.warn({ cause }, 'an answer that follows a service broke off')
+    context.logger.warn({ cause }, 'an answer that follows services broke off')
   } finally {
     counters.watchers -= 1
     ended.abort()
@@ -77,15 +123,20 @@ async function* beating<State>(
 ): AsyncGenerator<string> {
   const iterator = states[Symbol.asyncIterator]()
   let next = iterator.next()
-  for (;;) {
-    const result = await orBeat(next, beatMs)
-    if (result === undefined) {
-      yield BEAT
-      continue
+  try {
+    for (;;) {
+      const result = await orBeat(next, beatMs)
+      if (result === undefined) {
+        yield BEAT
+        continue
+      }
+      if (result.done === true) return
+      yield line(result.value)
+      next = iterator.next()
     }
-    if (result.done === true) return
-    yield line(result.value)
-    next = iterator.next()
+  } finally {
+    // Not awaited: where it waits for a change, only the end of the answer wakes it.
+    void iterator.return?.()
   }
 }
 

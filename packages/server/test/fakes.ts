@@ -132,8 +132,10 @@ export function fakeRegistry(): RegistryPort & {
 } {
   const held = new Map<string, ServiceInstance>()
   const checks: unknown[] = []
+  const listeners = new Set<(service: string) => void>()
   let wake = deferred<void>()
-  const changed = (): void => {
+  const changed = (service: string): void => {
+    for (const listener of listeners) listener(service)
     wake.resolve()
     wake = deferred<void>()
   }
@@ -159,14 +161,16 @@ export function fakeRegistry(): RegistryPort & {
         version: 1,
       }
       held.set(given.id, instance)
-      changed()
+      changed(instance.service)
       return Promise.resolve(instance)
     },
     deregister(id) {
-      if (!held.delete(id)) {
+      const service = held.get(id)?.service
+      if (service === undefined) {
         return Promise.reject(new KithError('ERR_REGISTRY_UNKNOWN_INSTANCE', `no instance ${id}`))
       }
-      changed()
+      held.delete(id)
+      changed(service)
       return Promise.resolve()
     },
     async maintain(reason, id) {
@@ -189,6 +193,10 @@ export function fakeRegistry(): RegistryPort & {
         yield resolve(service, options)
         await Promise.race([changed, gone.promise])
       }
+    },
+    onChange(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
     },
     rtt: (_from, to) => (to === 'alpha' ? 3.5 : undefined),
   }

@@ -176,6 +176,28 @@ describe('services and checks', () => {
     while (!(await free()));
   })
 
+  it('follows all services: a line for each, then for each that changed', async () => {
+    bench = await startServer({ watchBeatMs: 50 })
+    const { url, registry } = bench
+    await registry.register({ service: 'web', id: 'web-1', port: 8080 })
+    const answer = await fetch(`${url}/v1/services?follow=true`)
+    const lines = linesOf(answer)
+    const next = async (): Promise<object> => {
+      for (;;) {
+        const { value = 'the end' } = await lines.next()
+        if (value !== '') return JSON.parse(value) as object
+      }
+    }
+    expect(await next()).toMatchObject({ service: 'web', instances: [{ id: 'web-1' }] })
+    await registry.register({ service: 'db', id: 'db-1', port: 5432 })
+    expect(await next()).toMatchObject({ service: 'db', instances: [{ id: 'db-1' }] })
+    await registry.deregister('web-1')
+    expect(await next()).toEqual({ service: 'web', instances: [] })
+    const stopped = bench.server.stop()
+    expect((await lines.next()).done).toBe(true)
+    await stopped
+  })
+
   it('holds an instance, or all of the member, back and gives it back', async () => {
     bench = await startServer()
     const { url } = bench

@@ -79,6 +79,16 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   doctor: query,
   services: query,
   resolve: { ...query, '--tag': ['', 'x'.repeat(129)], '--limit': [...wholes, '0', '10001'] },
+  register: {
+    ...query,
+    '--id': ['', 'a/b', 'x'.repeat(129)],
+    '--address': ['', 'a b', 'x'.repeat(254)],
+    '--tag': ['', 'x'.repeat(129)],
+    '--meta': ['novalue', '=x', ''],
+    '--check': ['', 'A b', '{', '[]', '{"interval":5}'],
+  },
+  deregister: query,
+  drain: { ...query, '--reason': ['', 'x'.repeat(257)] },
   'log append': {
     ...query,
     '--producer': ['', 'x'.repeat(129)],
@@ -109,6 +119,12 @@ const optionOf: Readonly<Record<string, string>> = {
   '--service': 'services[0]',
   '--config': 'cannot read',
   '--keyring': 'keyring',
+}
+/** What a command needs besides its flags. */
+const argumentOf: Readonly<Record<string, readonly string[]>> = {
+  resolve: ['web'],
+  register: ['web:80'],
+  deregister: ['web-1'],
 }
 /** Free ports, so that what is refused late disturbs nobody. */
 const quiet = [
@@ -146,7 +162,7 @@ describe('flags', () => {
     const value = row.value.replace('FOLDER', folder)
     const given = quiet.includes(flag) ? [] : quiet
     const rest = command === 'agent' ? given : []
-    const argument = command === 'resolve' ? ['web'] : []
+    const argument = argumentOf[command] ?? []
     const run = await kith([...command.split(' '), ...rest, ...argument, `${flag}=${value}`])
     expect(run.code, run.err).toBe(2)
     const named = [`option '${flag} <`, ...(optionOf[flag] === undefined ? [] : [optionOf[flag]])]
@@ -169,6 +185,16 @@ describe('flags', () => {
     [['resolve'], 'service'],
     [['resolve', ''], 'service'],
     [['resolve', 'web', 'more'], 'more'],
+    [['services', ''], 'service'],
+    [['services', '--watch=yes'], '--watch'],
+    [['services', '--checks=yes'], '--checks'],
+    [['register'], 'service:port'],
+    [['register', 'web'], 'service:port'],
+    [['register', 'web:0'], 'service:port'],
+    [['deregister'], 'id'],
+    [['deregister', 'a/b'], 'id'],
+    [['drain', 'a/b'], 'id'],
+    [['drain', '--end=yes'], '--end'],
     [['log', 'write'], 'write'],
     [['memmbers'], 'memmbers'],
   ])('%j is refused with what is at fault named', async (args, named) => {

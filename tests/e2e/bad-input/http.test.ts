@@ -161,7 +161,10 @@ const rows: Readonly<Record<string, readonly Bad[]>> = {
       says: ['line 10001', 'at most 10000 records'],
     },
   ],
-  'GET /v1/services': [unknownQuery('/v1/services')],
+  'GET /v1/services': [
+    unknownQuery('/v1/services'),
+    ...queries('/v1/services', { follow: ['yes', '', '1'] }),
+  ],
   'GET /v1/services/:name': [
     unknownQuery('/v1/services/web'),
     ...queries('/v1/services/web', {

@@ -1,11 +1,14 @@
-/** `kith services` and `kith resolve`: what runs in the cluster, and where. */
+/** `kith services` and `kith resolve`: what runs in the cluster, where, and how well. */
 import type { ServiceInstance } from '@kith/interface'
 import type { RegistryClient } from '@kith/registry'
 import { Command } from 'commander'
 import { exitCodes } from '../errors.ts'
-import { addText, integerFlag, textFlag } from '../flags.ts'
+import { addServiceTag, integerFlag, nameFlag } from '../flags.ts'
+import { createHttpCaller } from '../http.ts'
+import { instanceTable, type ServiceAnswer, serviceText } from '../instances.ts'
 import { type Io, painter, printable, table, write } from '../io.ts'
 import { type QueryFlags, queryOptions } from '../query.ts'
+import { watchServices } from './services-watch.ts'
 
 /** Loaded here, so that other commands need not wait for the registry to load. */
 async function openClient(url: string): Promise<RegistryClient> {
@@ -13,27 +16,68 @@ async function openClient(url: string): Promise<RegistryClient> {
   return createRegistryClient({ urls: [url] })
 }
 
-export function servicesCommand(io: Io): Command {
-  const command = new Command('services').description('list the services of the cluster')
-  return queryOptions(command, io).action(async ({ httpAddr, format }: QueryFlags) => {
-    await using client = await openClient(httpAddr)
-    const services = [...(await client.services())].map(([service, instances]) => ({
-      service,
-      instances,
-    }))
-    const text =
-      format === 'json'
-        ? `${JSON.stringify({ services }, undefined, 2)}\n`
-        : table(services.map(({ service, instances }) => [printable(service), String(instances)]))
-    await write(io.stdout, text)
-  })
+interface ServicesFlags extends QueryFlags {
+  readonly checks?: true
+  readonly watch?: true
 }
 
-const want128 = 'text of 1 to 128 characters'
-const fits128 = (text: string): boolean => text.length >= 1 && text.length <= 128
+export function servicesCommand(io: Io): Command {
+  const command = new Command('services')
+    .description('list the services of the cluster, or one, with the state of their checks')
+    .argument('[service]', 'only this one, with its instances', nameFlag)
+    .option('--checks', 'every instance, each of its checks and what that last said')
+    .option('--watch', 'go on with each change, until Ctrl-C')
+    .addHelpText('after', servicesExamples)
+  return queryOptions(command, io).action(
+    async (service: string | undefined, flags: ServicesFlags) => {
+      if (flags.watch) return watchServices(io, flags, service)
+      if (flags.checks || service !== undefined) return printInstances(io, flags, service)
+      return printNames(io, flags)
+    },
+  )
+}
 
-function addServiceTag(text: string, earlier?: readonly string[]): string[] {
-  return addText(textFlag(want128, fits128)(text), earlier)
+const servicesExamples = `
+Examples:
+  kith services                          names, and how many instances each has
+  kith services --checks                 what every check of every instance says
+  kith services web --watch              the instances of web as they change
+  kith services --watch --format json    a line {"service","instances"} for each change`
+
+async function printNames(io: Io, { httpAddr, format }: ServicesFlags): Promise<void> {
+  await using client = await openClient(httpAddr)
+  const services = [...(await client.services())].map(([service, instances]) => ({
+    service,
+    instances,
+  }))
+  const text =
+    format === 'json'
+      ? `${JSON.stringify({ services }, undefined, 2)}\n`
+      : table(services.map(({ service, instances }) => [printable(service), String(instances)]))
+  await write(io.stdout, text)
+}
+
+async function printInstances(io: Io, flags: ServicesFlags, only?: string): Promise<void> {
+  await using caller = createHttpCaller(flags.httpAddr)
+  const names = only === undefined ? await namesAt(caller) : [only]
+  const services: ServiceAnswer[] = []
+  for (const name of names) {
+    const path = `/v1/services/${encodeURIComponent(name)}`
+    const { service, instances } = await caller.json<ServiceAnswer>(path, {
+      query: { passing: false },
+    })
+    services.push({ service, instances })
+  }
+  const text =
+    flags.format === 'json'
+      ? `${JSON.stringify({ services }, undefined, 2)}\n`
+      : services.map((each) => serviceText(each, painter(io), flags.checks === true)).join('')
+  await write(io.stdout, text)
+}
+
+async function namesAt(caller: ReturnType<typeof createHttpCaller>): Promise<readonly string[]> {
+  const { services } = await caller.json<{ services: { service: string }[] }>('/v1/services')
+  return services.map(({ service }) => service)
 }
 
 interface ResolveFlags extends QueryFlags {
@@ -45,13 +89,13 @@ interface ResolveFlags extends QueryFlags {
 export function resolveCommand(io: Io, done: (code: number) => void): Command {
   const command = new Command('resolve')
     .description('print where a service runs; exits 1 when nowhere')
-    .argument('<service>', 'its name', textFlag(want128, fits128))
+    .argument('<service>', 'its name', nameFlag)
     .option('--all', 'also instances that are not passing')
     .option('--tag <tag>', 'only instances with this tag (again for more)', addServiceTag)
     .option('--limit <count>', 'at most so many', integerFlag(1, 10_000))
   return queryOptions(command, io).action(async (service: string, flags: ResolveFlags) => {
     await using client = await openClient(flags.httpAddr)
-    const instances = await client.resolve(service, {
+    const instances: readonly ServiceInstance[] = await client.resolve(service, {
       passing: flags.all !== true,
       ...(flags.tag === undefined ? {} : { tags: flags.tag }),
       ...(flags.limit === undefined ? {} : { limit: flags.limit }),
@@ -59,28 +103,10 @@ export function resolveCommand(io: Io, done: (code: number) => void): Command {
     const text =
       flags.format === 'json'
         ? `${JSON.stringify({ service, instances }, undefined, 2)}\n`
-        : instanceTable(instances, io)
+        : instanceTable(instances, painter(io))
     await write(io.stdout, text)
     if (instances.length > 0) return
     done(exitCodes.failed)
     io.stderr.write(`kith: no ${flags.all ? '' : 'passing '}instance of ${printable(service)}\n`)
   })
-}
-
-function instanceTable(instances: readonly ServiceInstance[], io: Io): string {
-  const paint = painter(io)
-  const rows = instances.map(({ address, port, member, id, status }) => [
-    address.includes(':') ? `[${address}]:${port}` : `${printable(address)}:${port}`,
-    printable(member),
-    printable(id),
-    status,
-  ])
-  const colours = { passing: 'green', warning: 'yellow', critical: 'red' } as const
-  const lines = table(rows).split('\n')
-  return lines
-    .map((line, at) => {
-      const status = instances[at]?.status
-      return status === undefined ? line : paint(colours[status], line)
-    })
-    .join('\n')
 }

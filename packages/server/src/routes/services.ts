@@ -13,16 +13,18 @@ import {
   parse,
   resolveQuery,
   serviceBody,
+  servicesQuery,
 } from '../schema.ts'
-import { describeService, followService } from '../watching.ts'
+import { describeService, followService, followServices } from '../watching.ts'
 
 interface IdParams {
   Params: { id: string }
 }
 
 export function serviceRoutes(app: FastifyInstance, context: RouteContext): void {
-  app.get('/v1/services', async (request) => {
-    parse(noQuery, request.query, 'query')
+  app.get('/v1/services', async (request, reply) => {
+    const { follow } = parse(servicesQuery, request.query, 'query')
+    if (follow === true) return followServices(reply, context)
     const services = [...context.parts().registry.services()]
       .map(([service, instances]) => ({ service, instances }))
       .toSorted((a, b) => (a.service < b.service ? -1 : 1))
