@@ -2,7 +2,7 @@
 
 /** Libraries: they meet in the contracts and know nothing of each other. */
 const libraries =
-  '(?:msgpack|gossip|log|replicator|registry|server|serf-rpc|sim|dns|undici|transport-[^/]+)'
+  '(?:msgpack|gossip|log|replicator|registry|server|serf-rpc|sim|dns|undici|grpc|transport-[^/]+)'
 
 /** What a package shows to others: its root and the subpaths its exports map declares. */
 const surface = '(?:(?:core|http|node)/)?index\\.ts$'

@@ -8,6 +8,7 @@ import { createRegistry, createRegistryClient } from '@kith/registry'
 import { createReplicator, tuningDefaults } from '@kith/replicator'
 import { createReplicationHandler, httpSource } from '@kith/replicator/http'
 import { createSerfClient, createSerfRpcServer } from '@kith/serf-rpc'
+import { registerGrpcResolver } from '@kith/grpc'
 import { createServer, defaultServerLimits } from '@kith/server'
 import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
@@ -35,7 +36,12 @@ const transports = { packets: udpTransport(), streams: tcpTransport() }
 const port = [-1, 65_536, 1.5, '80', Number.NaN]
 const address = ['nowhere', '127.0.0.1', '127.0.0.1:70000', 7, {}, { host: '', port: 1 }]
 const membership = { self: { name: 'a', address: { host: '127.0.0.1', port: 1 } } } as never
-const registryPort = { resolve: () => [], lease: () => undefined, on: () => () => {} }
+const registryPort = {
+  resolve: () => [],
+  watch: async function* () {},
+  lease: () => undefined,
+  on: () => () => {},
+}
 const registryParts = { membership, extensions: {} as never }
 const registryFile = 'packages/registry/src/options.ts'
 const registryOptions = (settings: object): unknown =>
@@ -305,6 +311,18 @@ const tables: readonly Table[] = [
     name: 'DnsPluginOptions',
     create: (options) => dnsPlugin(options),
     bad: { onListening: ['x', 5] },
+  },
+  {
+    file: 'packages/grpc/src/options.ts',
+    name: 'GrpcResolverOptions',
+    create: (options) => registerGrpcResolver({ registry: registryPort, ...options } as never),
+    bad: {
+      registry: [5, {}, null],
+      scheme: ['', 'Kith', '9x', 'x'.repeat(33), 'dns', 'unix', 7],
+      domain: ['', 'A', '.x', 'x'.repeat(64), 7],
+      prefer: ['eu', [], { zone: 5 }, { tags: 'x' }, { tags: [5] }],
+      ...numeric(['endpointsMax']),
+    },
   },
   {
     file: 'packages/undici/src/options.ts',
