@@ -50,10 +50,16 @@ export async function logOf(http: string): Promise<LogView> {
   return (await (await ask(`http://${http}/v1/log/status`)).json()) as LogView
 }
 
-export async function servicesOf(http: string): Promise<readonly string[]> {
+export interface ServiceView {
+  readonly service: string
+  readonly instances: number
+  /** Those of them that are handed out. */
+  readonly passing: number
+}
+
+export async function servicesOf(http: string): Promise<readonly ServiceView[]> {
   const response = await ask(`http://${http}/v1/services`)
-  const { services } = (await response.json()) as { services: { service: string }[] }
-  return services.map(({ service }) => service)
+  return ((await response.json()) as { services: ServiceView[] }).services
 }
 
 export async function resolve(http: string, service: string): Promise<readonly ServiceInstance[]> {

@@ -3,10 +3,9 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type Desk, openDesk } from './desk.ts'
 import { type MemberProcess, startMember } from './process.ts'
 
 /** One place in the cluster; its process may come and go. */
@@ -15,6 +14,8 @@ export interface Seat {
   readonly service: string
   /** Joins when the others are at work already. */
   readonly late: boolean
+  /** What its service is; undefined before its first start. */
+  desk: Desk | undefined
   /** Undefined before its first start; the last one after it ended. */
   process: MemberProcess | undefined
 }
@@ -33,6 +34,8 @@ export interface Cluster {
 
 export const memberNames: readonly string[] = ['ada', 'ben', 'cleo', 'dan', 'eve']
 const LEAVE_TIMEOUT_MS = 20_000
+/** How often each member asks whether its desk is well. */
+const CHECK_MS = 1_000
 
 export async function createCluster(): Promise<Cluster> {
   const folder = await mkdtemp(join(tmpdir(), 'kith-demo-'))
@@ -40,17 +43,16 @@ export async function createCluster(): Promise<Cluster> {
     name,
     late: at === memberNames.length - 1,
     service: `${name}-desk`,
+    desk: undefined,
     process: undefined,
   }))
-  const desks = new Map<string, Server>()
   const running = new Set<ChildProcess>()
 
   let stopping = false
 
   async function start(seat: Seat): Promise<MemberProcess> {
-    const desk = desks.get(seat.name) ?? (await openDesk(seat.name))
-    desks.set(seat.name, desk)
-    const { port } = desk.address() as AddressInfo
+    seat.desk ??= await openDesk(seat.name)
+    const { port } = seat.desk
     const file = join(folder, seat.name, 'agent.json')
     await mkdir(join(folder, seat.name), { recursive: true })
     await writeFile(file, JSON.stringify(configOf(seat, seats, folder, port), undefined, 2))
@@ -83,10 +85,7 @@ export async function createCluster(): Promise<Cluster> {
       await Promise.race([left, late])
       killAll()
       await left
-      for (const desk of desks.values()) {
-        desk.closeAllConnections()
-        desk.close()
-      }
+      for (const { desk } of seats) desk?.close()
       await rm(folder, { recursive: true, force: true })
     },
     abandon() {
@@ -118,22 +117,13 @@ function configOf(seat: Seat, seats: readonly Seat[], folder: string, port: numb
         checks: [
           {
             kind: 'http',
-            intervalMs: 1000,
-            timeoutMs: 900,
+            intervalMs: CHECK_MS,
+            timeoutMs: CHECK_MS - 100,
           },
         ],
       },
     ],
   }
-}
-
-/** What the member offers: a web server so small that it only says whose it is. */
-async function openDesk(name: string): Promise<Server> {
-  const desk = createServer((_request, response) => response.end(`${name} is here\n`))
-  await new Promise<void>((resolve, reject) => {
-    desk.once('error', reject).listen(0, '127.0.0.1', resolve)
-  })
-  return desk
 }
 
 function fail(name: string): never {

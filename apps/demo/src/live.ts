@@ -4,6 +4,7 @@ import { describe } from './check.ts'
 import type { Cluster, Seat } from './cluster.ts'
 import { type Corpus, share } from './corpus.ts'
 import { feed, type Feed } from './feeder.ts'
+import { onKeys } from './keys.ts'
 import { createScreen, readRow, renderTable } from './view.ts'
 
 const LATE_MS = 6000
@@ -25,6 +26,10 @@ export async function runLive(
     feeds.set(seat.name, beginFeed(cluster, corpus, seat, signal))
   }
   const starting = startAll(cluster, begin, signal)
+  const giveBack = onKeys(process.stdin, (key) => {
+    const desk = cluster.seats[Number(key) - 1]?.desk
+    if (desk) desk.sick = !desk.sick
+  })
   try {
     while (!signal.aborted) {
       const rows = await Promise.all(
@@ -35,6 +40,7 @@ export async function runLive(
     }
     return 0
   } finally {
+    giveBack()
     screen.close()
     // What is starting still is awaited, so that nothing begins after the end.
     await starting.done.catch(() => {})
@@ -89,6 +95,8 @@ function footer(cluster: Cluster, feeds: ReadonlyMap<string, Feed>, corpus: Corp
       ? `all ${fed} lines are stored; try "kill -9 PID" in another terminal, and watch`
       : `${fed} of ${corpus.lines.length} lines stored`,
     `ask a member yourself: curl http://${address}/v1/members`,
+    `make a desk sick or well: ${process.stdin.isTTY ? 'the keys 1 to 5, or ' : ''}` +
+      `curl -X POST http://${cluster.seats[0]?.desk?.address ?? 'DESK'}/sick (or /well)`,
     'Ctrl-C: all members leave; twice: end at once',
   ]
 }

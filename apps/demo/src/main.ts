@@ -1,6 +1,6 @@
 /**
  * `npm run demo`: five members as five processes on this machine, fed with the lines of this
- * repository. `--check` proves seven promises with them and exits non-zero at the first broken one.
+ * repository. `--check` proves eight promises with them and exits non-zero at the first broken one.
  */
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +16,7 @@ const LINES_MAX = 60_000
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..')
 const usage = `usage: npm run demo [-- --check]
   without flags  a live view until Ctrl-C
-  --check        seven steps, one line each; exits 1 at the first broken promise
+  --check        eight steps, one line each; exits 1 at the first broken promise
 `
 
 function flags(): { check: boolean } | undefined {

@@ -1,4 +1,4 @@
-/** The seven steps. Each resolves with what it measured, or throws what was broken. */
+/** The eight steps. Each resolves with what it measured, or throws what was broken. */
 import { logOf, membersOf, resolve, servicesOf } from './api.ts'
 import type { Cluster, Seat } from './cluster.ts'
 import { type Corpus, type CorpusLine, renamed, share } from './corpus.ts'
@@ -38,6 +38,7 @@ const SETTLED_MS = 45_000
 export const steps: readonly Step[] = [
   { title: 'five processes, one of them late: all see all', run: allSeeAll },
   { title: 'every service resolves from every member', run: allResolve },
+  { title: 'a sick instance is not handed out, a well one is', run: sickAndWell },
   { title: 'every member holds every record, exactly once', run: allHold },
   { title: 'kill -9 during appends: failed, not resolved', run: killed },
   { title: 'restart: rejoins, catches up, nothing lost or twice', run: restarted },
@@ -92,6 +93,33 @@ async function allResolve({ cluster: { seats } }: Story): Promise<string> {
     }
   }
   return `${resolved} resolutions, each address called`
+}
+
+async function sickAndWell({ cluster }: Story): Promise<string> {
+  const { seats } = cluster
+  const patient = cluster.seat('ben')
+  if (patient.desk === undefined) throw new Error('every member has a desk')
+  patient.desk.sick = true
+  const sickAt = performance.now()
+  await eventually(`${patient.service} resolves nowhere`, SETTLED_MS, () =>
+    resolving(seats, patient),
+  )
+  const gone = Math.round(performance.now() - sickAt)
+  const held = await servicesOf(seats[0]?.process?.http ?? '')
+  promised(
+    held.some(({ service, instances }) => service === patient.service && instances === 1),
+    `${patient.service} was deregistered, not only held back`,
+  )
+  patient.desk.sick = false
+  const wellAt = performance.now()
+  for (const asked of seats) {
+    await eventually(`${asked.name} resolves ${patient.service}`, SETTLED_MS, async () => {
+      const found = await resolve(asked.process?.http ?? '', patient.service)
+      return found.length === 1 ? undefined : `${found.length} instances`
+    })
+  }
+  const back = Math.round(performance.now() - wellAt)
+  return `made sick, resolved by none of 5 after ${gone} ms; made well, by all after ${back} ms`
 }
 
 async function allHold(story: Story): Promise<string> {
@@ -207,7 +235,7 @@ async function leaves(story: Story): Promise<string> {
 async function registered(seats: readonly Seat[], seat: Seat): Promise<string | undefined> {
   for (const { name, process } of seats) {
     const services = await servicesOf(process?.http ?? '')
-    if (services.includes(seat.service)) return `${name} still lists it`
+    if (services.some(({ service }) => service === seat.service)) return `${name} still lists it`
   }
   return undefined
 }

@@ -10,7 +10,10 @@ export interface Row {
   readonly pid: number | undefined
   readonly http: string
   readonly alive: number | undefined
-  readonly services: number | undefined
+  /** Services that it hands out, of those that it knows. */
+  readonly services: string | undefined
+  /** Its own service: where it listens, and whether it was made sick. */
+  readonly desk: string
   readonly records: number | undefined
   readonly lag: number | 'unknown' | undefined
   readonly fed: string
@@ -19,7 +22,8 @@ export interface Row {
 export async function readRow(seat: Seat, feed: Feed | undefined): Promise<Row> {
   const { process } = seat
   const fed = feed ? `${feed.acknowledged().length}/${feed.total}` : '-'
-  const base = { name: seat.name, pid: process?.pid, http: process?.http ?? '-', fed }
+  const desk = seat.desk ? `${seat.desk.sick ? 'sick' : 'well'} ${seat.desk.address}` : '-'
+  const base = { name: seat.name, pid: process?.pid, http: process?.http ?? '-', desk, fed }
   const nothing = { alive: undefined, services: undefined, records: undefined, lag: undefined }
   if (!process) return { ...base, ...nothing, state: seat.late ? 'comes late' : 'starting' }
   if (!process.running()) return { ...base, ...nothing, state: 'ended' }
@@ -34,7 +38,7 @@ export async function readRow(seat: Seat, feed: Feed | undefined): Promise<Row> 
       ...base,
       state: 'running',
       alive,
-      services: services.length,
+      services: `${services.filter(({ passing }) => passing > 0).length}/${services.length}`,
       records: log.records,
       lag: sumLag(log.origins.map(({ lag }) => lag)),
     }
@@ -53,12 +57,16 @@ function sumLag(lags: readonly (number | 'unknown')[]): number | 'unknown' {
 }
 
 export function renderTable(rows: readonly Row[], footer: readonly string[]): string[] {
-  const head = ['MEMBER', 'STATE', 'PID', 'HTTP', 'SEES', 'SERVICES', 'RECORDS', 'LAG', 'FED']
+  const head = [
+    ...['MEMBER', 'STATE', 'PID', 'HTTP', 'DESK'],
+    ...['SEES', 'SERVICES', 'RECORDS', 'LAG', 'FED'],
+  ]
   const cells = rows.map((row) => [
     row.name,
     row.state,
     String(row.pid ?? '-'),
     row.http,
+    row.desk,
     ...[row.alive, row.services, row.records, row.lag].map((value) => String(value ?? '-')),
     row.fed,
   ])

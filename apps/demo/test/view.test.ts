@@ -7,7 +7,8 @@ const row: Row = {
   pid: 7,
   http: '127.0.0.1:1',
   alive: 5,
-  services: 4,
+  services: '4/5',
+  desk: 'sick 127.0.0.1:2',
   records: 100,
   lag: 'unknown',
   fed: '50/60',
@@ -33,9 +34,9 @@ describe('the table', () => {
   it('has a column for each promise, and a dash for what is not known', () => {
     const silent = { ...row, name: 'eve', pid: undefined, alive: undefined, records: undefined }
     expect(renderTable([row, silent], ['end'])).toEqual([
-      'MEMBER  STATE    PID  HTTP         SEES  SERVICES  RECORDS  LAG      FED',
-      'ada     running  7    127.0.0.1:1  5     4         100      unknown  50/60',
-      'eve     running  -    127.0.0.1:1  -     4         -        unknown  50/60',
+      'MEMBER  STATE    PID  HTTP         DESK              SEES  SERVICES  RECORDS  LAG      FED',
+      'ada     running  7    127.0.0.1:1  sick 127.0.0.1:2  5     4/5       100      unknown  50/60',
+      'eve     running  -    127.0.0.1:1  sick 127.0.0.1:2  -     4/5       -        unknown  50/60',
       '',
       'end',
     ])

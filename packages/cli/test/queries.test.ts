@@ -81,11 +81,11 @@ describe('services', () => {
     ]
     await using agent = await fakeAgent(({ url }) =>
       url === '/v1/services'
-        ? { services: [{ service: 'web', instances: 2 }] }
+        ? { services: [{ service: 'web', instances: 2, passing: 1 }] }
         : { service: 'web', instances: [instance, ...others] },
     )
     const address = ['--http-addr', agent.address]
-    expect((await kith(['services', ...address])).out).toBe('web  2\n')
+    expect((await kith(['services', ...address])).out).toBe('web  2  1 passing\n')
     const args = ['resolve', 'web', '--tag', 'blue', '--tag', 'new', '--limit', '2', '--all']
     expect((await kith([...args, ...address])).out).toBe(
       '127.0.0.1:80  ada  web-1  passing\n127.0.0.1:80  ada  web-3  critical\n',

@@ -134,7 +134,7 @@ describe('services and checks', () => {
     expect(put.status).toBe(200)
     expect(await put.json()).toMatchObject({ id: 'web-1', service: 'web', port: 8080 })
     expect(await (await fetch(`${url}/v1/services`)).json()).toEqual({
-      services: [{ service: 'web', instances: 1 }],
+      services: [{ service: 'web', instances: 1, passing: 1 }],
     })
     const blue = await (await fetch(`${url}/v1/services/web?tag=blue`)).json()
     expect(blue).toMatchObject({ service: 'web', instances: [{ id: 'web-1' }] })

@@ -4,7 +4,7 @@ import type { RegistryClient } from '@kith/registry'
 import { Command } from 'commander'
 import { exitCodes } from '../errors.ts'
 import { addServiceTag, integerFlag, nameFlag } from '../flags.ts'
-import { createHttpCaller } from '../http.ts'
+import { createHttpCaller, type HttpCaller } from '../http.ts'
 import { instanceTable, type ServiceAnswer, serviceText } from '../instances.ts'
 import { type Io, painter, printable, table, write } from '../io.ts'
 import { type QueryFlags, queryOptions } from '../query.ts'
@@ -44,24 +44,29 @@ Examples:
   kith services web --watch              the instances of web as they change
   kith services --watch --format json    a line {"service","instances"} for each change`
 
+interface NameAnswer {
+  readonly service: string
+  readonly instances: number
+  readonly passing: number
+}
+
 async function printNames(io: Io, { httpAddr, format }: ServicesFlags): Promise<void> {
-  await using client = await openClient(httpAddr)
-  const services = [...(await client.services())].map(([service, instances]) => ({
-    service,
-    instances,
-  }))
-  const text =
-    format === 'json'
-      ? `${JSON.stringify({ services }, undefined, 2)}\n`
-      : table(services.map(({ service, instances }) => [printable(service), String(instances)]))
-  await write(io.stdout, text)
+  await using caller = createHttpCaller(httpAddr)
+  const services = await namesAt(caller)
+  const rows = services.map(({ service, instances, passing }) => {
+    return [printable(service), String(instances), `${passing} passing`]
+  })
+  await write(
+    io.stdout,
+    format === 'json' ? `${JSON.stringify({ services }, undefined, 2)}\n` : table(rows),
+  )
 }
 
 async function printInstances(io: Io, flags: ServicesFlags, only?: string): Promise<void> {
   await using caller = createHttpCaller(flags.httpAddr)
-  const names = only === undefined ? await namesAt(caller) : [only]
+  const known = only === undefined ? await namesAt(caller) : [{ service: only }]
   const services: ServiceAnswer[] = []
-  for (const name of names) {
+  for (const { service: name } of known) {
     const path = `/v1/services/${encodeURIComponent(name)}`
     const { service, instances } = await caller.json<ServiceAnswer>(path, {
       query: { passing: false },
@@ -75,9 +80,8 @@ async function printInstances(io: Io, flags: ServicesFlags, only?: string): Prom
   await write(io.stdout, text)
 }
 
-async function namesAt(caller: ReturnType<typeof createHttpCaller>): Promise<readonly string[]> {
-  const { services } = await caller.json<{ services: { service: string }[] }>('/v1/services')
-  return services.map(({ service }) => service)
+async function namesAt(caller: HttpCaller): Promise<readonly NameAnswer[]> {
+  return (await caller.json<{ services: readonly NameAnswer[] }>('/v1/services')).services
 }
 
 interface ResolveFlags extends QueryFlags {

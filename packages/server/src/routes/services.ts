@@ -25,8 +25,11 @@ export function serviceRoutes(app: FastifyInstance, context: RouteContext): void
   app.get('/v1/services', async (request, reply) => {
     const { follow } = parse(servicesQuery, request.query, 'query')
     if (follow === true) return followServices(reply, context)
-    const services = [...context.parts().registry.services()]
-      .map(([service, instances]) => ({ service, instances }))
+    const { registry } = context.parts()
+    const services = [...registry.services()]
+      .map(([service, instances]) => {
+        return { service, instances, passing: registry.resolve(service).length }
+      })
       .toSorted((a, b) => (a.service < b.service ? -1 : 1))
     return { services }
   })

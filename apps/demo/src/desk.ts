@@ -1,0 +1,38 @@
+/** What a member offers: a web server that says whose it is, and that can be made sick. */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface Desk {
+  /** `host:port`, on loopback. */
+  readonly address: string
+  readonly port: number
+  /** True while it answers 503 to everybody. `POST /sick` and `POST /well` set it too. */
+  sick: boolean
+  close(): void
+}
+
+export async function openDesk(name: string): Promise<Desk> {
+  const server = createServer((request, response) => {
+    request.resume()
+    const order = request.method === 'POST' ? request.url : undefined
+    if (order === '/sick' || order === '/well') {
+      desk.sick = order === '/sick'
+      response.writeHead(204).end()
+    } else if (desk.sick) response.writeHead(503).end(`${name} is sick\n`)
+    else response.end(`${name} is here\n`)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const desk: Desk = {
+    address: `127.0.0.1:${port}`,
+    port,
+    sick: false,
+    close() {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+  return desk
+}
