@@ -95,8 +95,8 @@ function footer(cluster: Cluster, feeds: ReadonlyMap<string, Feed>, corpus: Corp
       ? `all ${fed} lines are stored; try "kill -9 PID" in another terminal, and watch`
       : `${fed} of ${corpus.lines.length} lines stored`,
     `ask a member yourself: curl http://${address}/v1/members`,
-    `make a desk sick or well: ${process.stdin.isTTY ? 'the keys 1 to 5, or ' : ''}` +
-      `curl -X POST http://${cluster.seats[0]?.desk?.address ?? 'DESK'}/sick (or /well)`,
+    `sick or well: ${process.stdin.isTTY ? 'keys 1 to 5, or ' : ''}` +
+      `curl -X POST http://${cluster.seats[0]?.desk?.address ?? 'DESK'}/sick (/well)`,
     'Ctrl-C: all members leave; twice: end at once',
   ]
 }

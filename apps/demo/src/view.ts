@@ -8,11 +8,12 @@ export interface Row {
   readonly name: string
   readonly state: string
   readonly pid: number | undefined
+  /** Its port on loopback: with whole addresses a row would be wider than a terminal. */
   readonly http: string
   readonly alive: number | undefined
   /** Services that it hands out, of those that it knows. */
   readonly services: string | undefined
-  /** Its own service: where it listens, and whether it was made sick. */
+  /** The port of its own service on loopback, and whether that was made sick. */
   readonly desk: string
   readonly records: number | undefined
   readonly lag: number | 'unknown' | undefined
@@ -21,9 +22,10 @@ export interface Row {
 
 export async function readRow(seat: Seat, feed: Feed | undefined): Promise<Row> {
   const { process } = seat
-  const fed = feed ? `${feed.acknowledged().length}/${feed.total}` : '-'
-  const desk = seat.desk ? `${seat.desk.sick ? 'sick' : 'well'} ${seat.desk.address}` : '-'
-  const base = { name: seat.name, pid: process?.pid, http: process?.http ?? '-', desk, fed }
+  const fed = feed ? `${percent(feed.acknowledged().length, feed.total)} %` : '-'
+  const desk = seat.desk ? `:${seat.desk.port} ${seat.desk.sick ? 'sick' : 'well'}` : '-'
+  const http = process ? `:${process.http.split(':').at(-1)}` : '-'
+  const base = { name: seat.name, pid: process?.pid, http, desk, fed }
   const nothing = { alive: undefined, services: undefined, records: undefined, lag: undefined }
   if (!process) return { ...base, ...nothing, state: seat.late ? 'comes late' : 'starting' }
   if (!process.running()) return { ...base, ...nothing, state: 'ended' }
@@ -45,6 +47,10 @@ export async function readRow(seat: Seat, feed: Feed | undefined): Promise<Row> 
   } catch {
     return { ...base, ...nothing, state: 'silent' }
   }
+}
+
+function percent(part: number, whole: number): number {
+  return whole === 0 ? 100 : Math.floor((100 * part) / whole)
 }
 
 function sumLag(lags: readonly (number | 'unknown')[]): number | 'unknown' {

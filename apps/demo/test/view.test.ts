@@ -5,13 +5,13 @@ const row: Row = {
   name: 'ada',
   state: 'running',
   pid: 7,
-  http: '127.0.0.1:1',
+  http: ':40001',
   alive: 5,
   services: '4/5',
-  desk: 'sick 127.0.0.1:2',
+  desk: ':40002 sick',
   records: 100,
   lag: 'unknown',
-  fed: '50/60',
+  fed: '83 %',
 }
 
 function terminal(isTTY: boolean): {
@@ -34,9 +34,9 @@ describe('the table', () => {
   it('has a column for each promise, and a dash for what is not known', () => {
     const silent = { ...row, name: 'eve', pid: undefined, alive: undefined, records: undefined }
     expect(renderTable([row, silent], ['end'])).toEqual([
-      'MEMBER  STATE    PID  HTTP         DESK              SEES  SERVICES  RECORDS  LAG      FED',
-      'ada     running  7    127.0.0.1:1  sick 127.0.0.1:2  5     4/5       100      unknown  50/60',
-      'eve     running  -    127.0.0.1:1  sick 127.0.0.1:2  -     4/5       -        unknown  50/60',
+      'MEMBER  STATE    PID  HTTP    DESK         SEES  SERVICES  RECORDS  LAG      FED',
+      'ada     running  7    :40001  :40002 sick  5     4/5       100      unknown  83 %',
+      'eve     running  -    :40001  :40002 sick  -     4/5       -        unknown  83 %',
       '',
       'end',
     ])
