@@ -15,6 +15,8 @@ export type ToWriter =
       /** Transactions of an epoch that failed are passed over until the next one begins. */
       readonly epoch: number
       readonly transaction: BackendTransaction
+      /** The next one is likely to follow at once. */
+      readonly attentive: boolean
     }
   | { readonly kind: 'inspect' }
   | { readonly kind: 'restartWal' }

@@ -102,6 +102,7 @@ class WorkerBackend implements Backend {
       kind: 'commit',
       epoch: this.epoch,
       transaction: { ...transaction, changes },
+      attentive,
     }
     this.writer.postMessage(message, [...transaction.buffers])
     if (!attentive) return
