@@ -25,9 +25,10 @@ interface OwnQuery {
 /** What one life of a member heard and asked. */
 interface Ear {
   readonly life: number
+  readonly bornAt: number
   /**
-   * What everybody else that lived had heard when it began. Who joins somebody else that has just
-   * begun learns there what is old of nothing, so that everybody must know it still.
+   * What everybody had heard who had lived for a while when it began. Who starts at the same time
+   * is no cluster to join, and what it has not heard is not new for that.
    */
   readonly old: ReadonlySet<string>
   /** When the answer to its join came. */
@@ -40,6 +41,8 @@ const names = ['deploy', 'restart', 'note']
 /** Ids of commands, apart from those of the cluster. */
 const firstId = 1000
 const calmTimeoutMs = 20_000
+/** Members that start within this of each other found a cluster, and join none (ADR 20). */
+const foundedTogetherMs = 60_000
 /** Members that speak in the calm. */
 const speakersMax = 5
 
@@ -152,6 +155,7 @@ export class TalkChecker implements Watcher {
     if (known?.life === actor.life) return known
     const fresh = {
       life: actor.life,
+      bornAt: this.#world.cluster.clock.now(),
       old: this.#heardByAll(actor),
       joinedAt: Infinity,
       heard: new Set<string>(),
@@ -174,8 +178,11 @@ export class TalkChecker implements Watcher {
   }
 
   #heardByAll(newcomer: Actor): ReadonlySet<string> {
+    const since = this.#world.cluster.clock.now() - foundedTogetherMs
     const others = this.#world.cluster.live().filter((other) => other !== newcomer)
-    const [first, ...rest] = others.map((other) => this.#ears.get(other)?.heard)
+    const ears = others.map((other) => this.#ears.get(other))
+    const elders = ears.filter((ear) => ear !== undefined && ear.bornAt < since)
+    const [first, ...rest] = elders.map((ear) => ear?.heard)
     const keys = [...(first ?? [])]
     return new Set(keys.filter((key) => rest.every((heard) => heard?.has(key) === true)))
   }

@@ -2,26 +2,37 @@
  * What the owner of this member asks of it. Commands that wait for a broadcast are bounded in time.
  */
 import { sameBytes } from '../wire/codec.ts'
+import { encodeText } from '../wire/text.ts'
 import { handleAlive } from './alive.ts'
 import { broadcastIntent } from './broadcasts.ts'
 import { stamp } from './clocks.ts'
 import { cancel, schedule } from './deadlines.ts'
 import { handleDead } from './dead.ts'
 import { handleLeaveIntent } from './intents.ts'
+import { beginLineage } from './lineage.ts'
 import { anyOtherAlive, emit, encodeOwnTags, ownVersions, takeId } from './state.ts'
 import type { State, Wait } from './state.ts'
 
 /** Announces this member to itself and sets every schedule going, each with its own stagger. */
-export function start(state: State): void {
+export function start(state: State, ignoreOld = false): void {
   if (state.started) return
   state.started = true
   const { timings, random, now } = state
   const within = (intervalMs: number): number => now + random.float() * intervalMs
-  schedule(state.deadlines, within(timings.probeIntervalMs), { kind: 'probeTick' })
-  schedule(state.deadlines, within(timings.pushPullIntervalMs), { kind: 'pushPullTick' })
-  schedule(state.deadlines, within(timings.reapIntervalMs), { kind: 'reapTick' })
-  schedule(state.deadlines, within(timings.reconnectIntervalMs), { kind: 'reconnectTick' })
-  state.gossipPhaseMs = within(timings.gossipIntervalMs)
+  const phases = [
+    within(timings.probeIntervalMs),
+    within(timings.pushPullIntervalMs),
+    within(timings.reapIntervalMs),
+    within(timings.reconnectIntervalMs),
+    within(timings.gossipIntervalMs),
+  ] as const
+  schedule(state.deadlines, phases[0], { kind: 'probeTick' })
+  schedule(state.deadlines, phases[1], { kind: 'pushPullTick' })
+  schedule(state.deadlines, phases[2], { kind: 'reapTick' })
+  schedule(state.deadlines, phases[3], { kind: 'reconnectTick' })
+  state.gossipPhaseMs = phases[4]
+  const life = encodeText(`${state.name} ${phases.join(' ')}`)
+  beginLineage(state.lineage, now, ignoreOld, state.digests.sha256(life))
   announceAlive(state)
 }
 

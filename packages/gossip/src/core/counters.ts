@@ -62,6 +62,7 @@ export type CoreDrop =
   | 'streamUnexpected'
   | 'userMessageUnknown'
   | 'userStateEmpty'
+  | 'lineageMalformed'
   | 'userStateMalformed'
   | 'versionsUnfit'
   | 'votesUnfit'

@@ -2,6 +2,7 @@
 import { formatAddress } from '@kith/interface'
 import type { Address } from '@kith/interface'
 import { announceJoin } from './intents.ts'
+import { isNewcomer } from './lineage.ts'
 import { emit } from './state.ts'
 import type { JoinJob, State } from './state.ts'
 
@@ -12,7 +13,7 @@ export function createJob(
   state: State,
   id: number | undefined,
   addresses: readonly Address[],
-  ignoreOld: boolean = state.talk.ignoresFirst,
+  ignoreOld: boolean | undefined = isNewcomer(state.lineage) || undefined,
 ): JoinJob {
   return {
     id,

@@ -96,7 +96,7 @@ function respondAndMerge(
 ): void {
   const bytes = encodeStream(localState(state, message.join, states))
   emit(state, { kind: 'respond', id: streamId, bytes })
-  merge(state, message, state.talk.ignoresFirst)
+  merge(state, message, undefined)
 }
 
 /** The answer to an exchange of ours. */
@@ -106,7 +106,7 @@ export function exchangeReplied(
   message: StreamMessage,
 ): void {
   const { job, to } = request
-  const failure = replyProblem(state, message, job?.ignoreOld ?? state.talk.ignoresFirst)
+  const failure = replyProblem(state, message, job?.ignoreOld)
   if (failure !== undefined) count(state, 'pushPullsFailed')
   if (job !== undefined) joinEnded(state, job, to, failure)
 }
@@ -125,7 +125,7 @@ export function exchangeFailed(
 function replyProblem(
   state: State,
   message: StreamMessage,
-  ignoreOld: boolean,
+  ignoreOld: boolean | undefined,
 ): string | undefined {
   if (message.kind === 'error') return `refused: ${message.text.slice(0, 200)}`
   if (message.kind !== 'pushPull') return `answered with ${message.kind}`
@@ -133,7 +133,11 @@ function replyProblem(
 }
 
 /** All or nothing as to members; undefined where it was accepted, else the reason. */
-function merge(state: State, message: PushPullMessage, ignoreOld: boolean): string | undefined {
+function merge(
+  state: State,
+  message: PushPullMessage,
+  ignoreOld: boolean | undefined,
+): string | undefined {
   const reason = mergeAll(state, message, ignoreOld)
   free(message)
   return reason
@@ -145,7 +149,11 @@ function free({ rows, userState }: PushPullMessage): void {
   releaseBytes(userState)
 }
 
-function mergeAll(state: State, message: PushPullMessage, ignoreOld: boolean): string | undefined {
+function mergeAll(
+  state: State,
+  message: PushPullMessage,
+  ignoreOld: boolean | undefined,
+): string | undefined {
   const reason = mergeRows(state, message.rows)
   if (reason !== undefined) {
     count(state, 'mergesRefused')

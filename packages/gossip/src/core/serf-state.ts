@@ -7,6 +7,8 @@ import { extensionStateBytesMax } from '../options.ts'
 import { witness } from './clocks.ts'
 import type { LamportClock } from './clocks.ts'
 import { nameIsFit } from './alive.ts'
+import { decodeLineage, encodeLineage, meet } from './lineage.ts'
+import type { Lineage } from './lineage.ts'
 import { handleJoinIntent, handleLeaveIntent } from './intents.ts'
 import { count, emit } from './state.ts'
 import type { State } from './state.ts'
@@ -14,12 +16,15 @@ import { bufferedEvents, ignoreEvents, mergeEvents } from './user-events.ts'
 
 /** Says whose states follow; no extension can have this name. */
 const senderKey = '@member'
+/** Says which cluster its sender belongs to. */
+const lineageKey = '@lineage'
 
 export function localUserState(state: State, states: ReadonlyMap<string, Uint8Array>): Uint8Array {
   const statusTimes = new Map<string, bigint>()
   for (const [name, row] of state.members) statusTimes.set(name, row.statusTime)
   // First, because a reader may stop at its own limit.
   const extensions = new Map<string, Uint8Array>()
+  extensions.set(lineageKey, encodeLineage(state.lineage, state.now))
   if (states.size > 0) extensions.set(senderKey, encodeText(state.name))
   for (const [name, bytes] of states) {
     if (bytes.length <= extensionStateBytesMax) extensions.set(name, bytes)
@@ -36,8 +41,15 @@ export function localUserState(state: State, states: ReadonlyMap<string, Uint8Ar
   })
 }
 
-/** With `ignoreOld` events from before the other side's present are not delivered. */
-export function mergeUserState(state: State, bytes: Uint8Array, ignoreOld: boolean): void {
+/**
+ * With `ignoreOld` events from before the other side's present are not delivered; where it is
+ * undefined they are not where this exchange joins another cluster.
+ */
+export function mergeUserState(
+  state: State,
+  bytes: Uint8Array,
+  ignoreOld: boolean | undefined,
+): void {
   if (bytes.length === 0) return count(state, 'userStateEmpty')
   const remote = openState(bytes)
   if (remote === undefined) return count(state, 'userStateMalformed')
@@ -45,10 +57,11 @@ export function mergeUserState(state: State, bytes: Uint8Array, ignoreOld: boole
   follow(state, state.eventClock, remote.eventLamportTime)
   follow(state, state.queryClock, remote.queryLamportTime)
   mergeTimes(state, remote)
-  state.talk.ignoresFirst = false
-  if (ignoreOld) ignoreEvents(state, remote, remote.eventLamportTime)
+  const { sender, lineage } = senderOf(state, remote)
+  const joins = meet(state.lineage, lineage)
+  if (ignoreOld ?? joins) ignoreEvents(state, remote, remote.eventLamportTime)
   mergeEvents(state, remote)
-  deliverStates(state, remote)
+  deliverStates(state, remote, sender)
 }
 
 /** First who left, then everybody else. */
@@ -83,15 +96,30 @@ function follow(state: State, clock: LamportClock, time: bigint): void {
   if (time > 0n && !witness(clock, time - 1n, state.now)) count(state, 'lamportTimeAbsurd')
 }
 
-function deliverStates(state: State, remote: StateReader): void {
-  let sender: Uint8Array | undefined
+interface Sender {
+  readonly sender: string | undefined
+  readonly lineage: Lineage | undefined
+}
+
+/** What a Kith member says of itself beside Serf's state. */
+function senderOf(state: State, remote: StateReader): Sender {
+  let sender: string | undefined
+  let lineage: Lineage | undefined
   remote.eachExtension((name, bytes) => {
-    if (name === senderKey) sender = bytes
-    else releaseBytes(bytes)
+    if (name === senderKey) {
+      sender = decodeText(bytes, 0, bytes.length)
+      if (sender === undefined || !nameIsFit(sender)) count(state, 'nameUnfit')
+    } else if (name === lineageKey) {
+      lineage = decodeLineage(bytes, state.now)
+      if (lineage === undefined) count(state, 'lineageMalformed')
+    }
+    releaseBytes(bytes)
   })
-  if (sender === undefined) return
-  const from = decodeText(sender, 0, sender.length)
-  if (from === undefined || !nameIsFit(from)) return count(state, 'nameUnfit')
+  return { sender, lineage }
+}
+
+function deliverStates(state: State, remote: StateReader, from: string | undefined): void {
+  if (from === undefined || !nameIsFit(from)) return
   remote.eachExtension((name, bytes) => {
     const fits = bytes.length <= extensionStateBytesMax
     if (!fits) count(state, 'extensionStateTooLarge')

@@ -22,6 +22,8 @@ import type { FailureReport, KeptAccusation } from './reports.ts'
 import { createHealth } from './stalls.ts'
 import type { Health } from './stalls.ts'
 import type { GossipEvent, Output } from './input.ts'
+import { createLineage } from './lineage.ts'
+import type { LineageState } from './lineage.ts'
 import { createPace } from './pace.ts'
 import type { Pace } from './pace.ts'
 import { createQueue } from './queue.ts'
@@ -152,7 +154,8 @@ export interface JoinJob {
   /** What was wrong with answers that could not be read. */
   readonly problems: Set<DecodeProblemKind>
   /** Events from before the join are not delivered. */
-  readonly ignoreOld: boolean
+  /** Whether events from before are not wanted; undefined: who is met decides. */
+  readonly ignoreOld: boolean | undefined
   running: number
   joined: number
 }
@@ -266,6 +269,7 @@ export interface State {
   readonly counters: Map<string, number>
   /** Events and queries. */
   readonly talk: TalkState<Task>
+  readonly lineage: LineageState
   readonly policy: Policy
 }
 
@@ -366,6 +370,7 @@ export function createState(options: CoreOptions, random: Random): State {
     coordinates: createCoordinates(name, digests),
     counters: new Map(),
     talk: createTalk(restored),
+    lineage: createLineage(),
     policy: options.policy ?? {},
   }
 }

@@ -74,8 +74,7 @@ function handle(state: State, input: Input): void {
 function command(state: State, asked: Command): void {
   switch (asked.kind) {
     case 'start':
-      state.talk.ignoresFirst = asked.ignoreOld ?? false
-      return start(state)
+      return start(state, asked.ignoreOld)
     case 'join':
       state.joinsToContinue.add(createJob(state, asked.id, asked.addresses, asked.ignoreOld))
       return

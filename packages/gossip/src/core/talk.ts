@@ -120,8 +120,6 @@ export interface TalkState<Task> {
   queryTimeMin: bigint
   /** Events below that come with an exchange are from before this member joined. */
   exchangedTimeMin: bigint
-  /** The first exchange of all is still to come, and sets that time. */
-  ignoresFirst: boolean
   /** Queries of others by the id that the runtime knows. */
   readonly asked: Map<number, AskedQuery<Task>>
   /** Own queries by Lamport time: answers name it. */
@@ -140,7 +138,6 @@ export function createTalk<Task>(restored?: SeenTimes): TalkState<Task> {
     eventTimeMin: restored === undefined ? 0n : restored.eventClock + 1n,
     queryTimeMin: restored === undefined ? 0n : restored.queryClock + 1n,
     exchangedTimeMin: 0n,
-    ignoresFirst: false,
     asked: new Map(),
     running: new Map(),
     held: new Map(),
