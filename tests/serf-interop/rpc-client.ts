@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { estimatedRttMs } from '@kith/interface'
-import { createSerfClient, type SerfClient, type SerfEvent } from '@kith/serf-rpc'
+import { createSerfClient, RpcError, type SerfClient, type SerfEvent } from '@kith/serf-rpc'
 import { expect } from 'vitest'
 import type { Crew } from './support/crew.ts'
 import { within } from './support/process.ts'
@@ -150,7 +150,7 @@ async function queries(client: SerfClient): Promise<void> {
     }
     return found.toSorted()
   }
-  const timeoutMs = 1_000
+  const timeoutMs = 2_500
   // One after the other: a Serf that is asked twice at once may give both queries one Lamport time,
   // and then loses the answers to one of them.
   const all = await ask('uptime', { acks: true, timeoutMs })
@@ -183,17 +183,33 @@ async function tags(client: SerfClient): Promise<void> {
 
 async function keys(client: SerfClient): Promise<void> {
   const everywhere = { errors: 0, members: 3, responses: 3, messages: {} }
-  expect(await client.keys.list()).toEqual({ ...everywhere, keys: { [firstKey]: 3 } })
-  expect(await client.keys.install(secondKey)).toEqual({ ...everywhere, keys: {} })
-  await client.keys.use(secondKey)
-  await client.keys.remove(firstKey)
-  expect((await client.keys.list()).keys).toEqual({ [secondKey]: 3 })
-  const failed: unknown = await client.keys.remove(secondKey).catch((cause: unknown) => cause)
-  expect(failed).toMatchObject({
+  const { keys: known } = client
+  expect(await byAll(() => known.list())).toEqual({ ...everywhere, keys: { [firstKey]: 3 } })
+  expect(await byAll(() => known.install(secondKey))).toEqual({ ...everywhere, keys: {} })
+  await byAll(() => known.use(secondKey))
+  await byAll(() => known.remove(firstKey))
+  expect((await byAll(() => known.list())).keys).toEqual({ [secondKey]: 3 })
+  const refused = await byAll(() => known.remove(secondKey)).catch((cause: unknown) => cause)
+  expect(refused).toMatchObject({
     code: 'ERR_RPC_KEYS',
     message: '3/3 nodes reported failure',
     details: { report: { errors: 3, messages: { ada: expect.any(String) as string } } },
   })
+}
+
+/**
+ * Serf gives its members 1.6 s to answer here and asks by packet, once: on a busy machine one may
+ * be late. Then it says so, and everything that is asked here may be asked again.
+ */
+async function byAll<Report>(ask: () => Promise<Report>): Promise<Report> {
+  for (let left = 4; ; left -= 1) {
+    try {
+      return await ask()
+    } catch (cause) {
+      const late = cause instanceof RpcError && /^[12]\/3 nodes reported/.test(cause.message)
+      if (!late || left === 0) throw cause
+    }
+  }
 }
 
 async function coordinates(client: SerfClient): Promise<void> {
