@@ -32,7 +32,7 @@ export function start(state: State, ignoreOld = false): void {
   schedule(state.deadlines, phases[3], { kind: 'reconnectTick' })
   state.gossipPhaseMs = phases[4]
   const life = encodeText(`${state.name} ${phases.join(' ')}`)
-  beginLineage(state.lineage, now, ignoreOld, state.digests.sha256(life))
+  beginLineage(state.talk.lineage, now, ignoreOld, state.digests.sha256(life))
   announceAlive(state)
 }
 

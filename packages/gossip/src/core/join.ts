@@ -13,7 +13,7 @@ export function createJob(
   state: State,
   id: number | undefined,
   addresses: readonly Address[],
-  ignoreOld: boolean | undefined = isNewcomer(state.lineage) || undefined,
+  ignoreOld: boolean | undefined = isNewcomer(state.talk.lineage) || undefined,
 ): JoinJob {
   return {
     id,

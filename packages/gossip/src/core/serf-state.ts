@@ -24,7 +24,7 @@ export function localUserState(state: State, states: ReadonlyMap<string, Uint8Ar
   for (const [name, row] of state.members) statusTimes.set(name, row.statusTime)
   // First, because a reader may stop at its own limit.
   const extensions = new Map<string, Uint8Array>()
-  extensions.set(lineageKey, encodeLineage(state.lineage, state.now))
+  extensions.set(lineageKey, encodeLineage(state.talk.lineage, state.now))
   if (states.size > 0) extensions.set(senderKey, encodeText(state.name))
   for (const [name, bytes] of states) {
     if (bytes.length <= extensionStateBytesMax) extensions.set(name, bytes)
@@ -58,7 +58,7 @@ export function mergeUserState(
   follow(state, state.queryClock, remote.queryLamportTime)
   mergeTimes(state, remote)
   const { sender, lineage } = senderOf(state, remote)
-  const joins = meet(state.lineage, lineage)
+  const joins = meet(state.talk.lineage, lineage)
   if (ignoreOld ?? joins) ignoreEvents(state, remote, remote.eventLamportTime)
   mergeEvents(state, remote)
   deliverStates(state, remote, sender)

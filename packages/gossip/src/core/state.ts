@@ -22,8 +22,6 @@ import type { FailureReport, KeptAccusation } from './reports.ts'
 import { createHealth } from './stalls.ts'
 import type { Health } from './stalls.ts'
 import type { GossipEvent, Output } from './input.ts'
-import { createLineage } from './lineage.ts'
-import type { LineageState } from './lineage.ts'
 import { createPace } from './pace.ts'
 import type { Pace } from './pace.ts'
 import { createQueue } from './queue.ts'
@@ -269,7 +267,6 @@ export interface State {
   readonly counters: Map<string, number>
   /** Events and queries. */
   readonly talk: TalkState<Task>
-  readonly lineage: LineageState
   readonly policy: Policy
 }
 
@@ -370,7 +367,6 @@ export function createState(options: CoreOptions, random: Random): State {
     coordinates: createCoordinates(name, digests),
     counters: new Map(),
     talk: createTalk(restored),
-    lineage: createLineage(),
     policy: options.policy ?? {},
   }
 }

@@ -6,6 +6,8 @@ import type { GossipErrorCode } from '../errors.ts'
 import type { QueryMessage } from '../wire/message.ts'
 import type { SeenTimes } from './clocks.ts'
 import type { Timer } from './deadlines.ts'
+import { createLineage } from './lineage.ts'
+import type { LineageState } from './lineage.ts'
 
 /** Something that a member told everybody. Immutable; the payload is not to be changed. */
 export interface UserEvent {
@@ -118,6 +120,7 @@ export interface TalkState<Task> {
   /** Events and queries below are from an earlier life of this member. */
   eventTimeMin: bigint
   queryTimeMin: bigint
+  readonly lineage: LineageState
   /** Events below that come with an exchange are from before this member joined. */
   exchangedTimeMin: bigint
   /** Queries of others by the id that the runtime knows. */
@@ -137,6 +140,7 @@ export function createTalk<Task>(restored?: SeenTimes): TalkState<Task> {
   return {
     eventTimeMin: restored === undefined ? 0n : restored.eventClock + 1n,
     queryTimeMin: restored === undefined ? 0n : restored.queryClock + 1n,
+    lineage: createLineage(),
     exchangedTimeMin: 0n,
     asked: new Map(),
     running: new Map(),

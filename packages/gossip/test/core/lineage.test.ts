@@ -123,7 +123,7 @@ describe('what is said of a cluster', () => {
   })
 
   it('GOS-113 differs in every life', () => {
-    const ids = [1, 2, 3].map((seed) => new Core({ seed }).state.lineage.own.id)
+    const ids = [1, 2, 3].map((seed) => new Core({ seed }).state.talk.lineage.own.id)
     expect(new Set(ids).size).toBe(3)
   })
 
