@@ -11,7 +11,7 @@ import { whoMethod } from './grpc-method.ts'
 import type { WebMemberReport } from './web-member.ts'
 
 const script = fileURLToPath(new URL('grpc-member.ts', import.meta.url))
-const size = atTier(3, 10)
+const size = atTier(4, 10)
 const workers = 8
 /** Calls between two events. */
 const some = atTier(100, 5_000)

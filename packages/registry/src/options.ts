@@ -31,10 +31,14 @@ export interface RegistryTimings {
    * Changes within this time travel together; default 10. More is fewer messages and later news.
    */
   readonly coalesceMs: number
-  /** Longest time between two announcements of everything one has; default 60 000. */
+  /**
+   * Longest time between two announcements of what one has; default 60 000. It is stretched where
+   * all announcements together would cost each member more than about 512 bytes a second: among a
+   * hundred members to some nine minutes, among a thousand to some hundred.
+   */
   readonly announceMs: number
-  /** Added to the spread of announcements for each Kith member, so that the cluster's total rate is
-   * bounded; default 250: four a second over all members. */
+  /** Added for each Kith member to the time over which all announce themselves to one who joined;
+   * default 250: four a second over all members. */
   readonly announcePerMemberMs: number
   /** Wait before a gap is fetched, because the missing message may only be late; default 300. */
   readonly gapMs: number

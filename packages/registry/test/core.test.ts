@@ -17,6 +17,7 @@ import {
   wallMs,
 } from './support/core.ts'
 
+const summaryKind = 3
 const given = (state: State, service = 'web'): string[] => handedOut(lookUp(state, service).all)
 
 /** An owner `a` with one instance and a member `b` that knows it. */
@@ -89,15 +90,48 @@ describe('saying', () => {
     expect(times.length).toBeGreaterThanOrEqual(4)
   })
 
-  it('REG-6: stretches its announcements in a large cluster', () => {
+  it.each([10, 100, 1_000])(
+    'REG-6: among %i members announces what there is, so seldom that all cost each little',
+    (members) => {
+      const a = started(coreOf('a'))
+      for (let index = 0; index < 5; index += 1)
+        step(a, { kind: 'register', plan: planOf(`i${index}`) }, 1)
+      for (let index = 1; index < members; index += 1) sees(a, `m${index}`, 'alive', 2)
+      runUntil(a, 1_000_000)
+      const said = runUntil(a, 101_000_000).flatMap(({ output }) =>
+        output.kind === 'broadcast' ? [output.bytes] : [],
+      )
+      expect(new Set(said.map((bytes) => bytes[1]))).toEqual(new Set([summaryKind]))
+      // What gossip wraps around a broadcast, and how often each member sends each.
+      const bytes = said.reduce((sum, { length }) => sum + length + 150, 0)
+      const times = Math.min(2 * (members - 1), Math.ceil(Math.log(members)) + 10)
+      const perSecond = (bytes * times * members) / 100_000
+      expect(perSecond).toBeLessThanOrEqual(512 * 1.1)
+      expect(perSecond).toBeGreaterThan(512 * 0.5)
+    },
+  )
+
+  it('REG-6: among few members announces everything, again and again', () => {
     const a = started(coreOf('a'))
-    for (let index = 0; index < 400; index += 1) sees(a, `m${index}`, 'alive')
-    const times = runUntil(a, 2_000_000)
-      .filter(({ output }) => output.kind === 'broadcast')
-      .map(({ at }) => at)
-    // Four members a second at most: 401 members take 100 s for a round, and a period is four.
-    expect(times.length).toBeGreaterThanOrEqual(4)
-    expect(times.length).toBeLessThanOrEqual(8)
+    step(a, { kind: 'register', plan: planOf('i1') }, 1)
+    for (const name of ['b', 'c']) sees(a, name, 'alive', 2)
+    runUntil(a, 10_000)
+    const said = broadcastsOf(runUntil(a, 310_000).map(({ output }) => output))
+    expect(said.length).toBeGreaterThanOrEqual(5)
+    for (const message of said)
+      expect(message).toMatchObject({ kind: 'snapshot', entries: [{ kind: 'put' }] })
+  })
+
+  it('REG-6: has its own turn, whenever it was made to speak', () => {
+    const turns = (seed: number): number[] => {
+      const a = started(coreOf('a', {}, wallMs, 800, seed))
+      return runUntil(a, 200_000)
+        .filter(({ output }) => output.kind === 'broadcast')
+        .map(({ at }) => at % 60_000)
+    }
+    const places = Array.from({ length: 20 }, (_, seed) => new Set(turns(seed)))
+    for (const place of places) expect(place.size).toBe(1)
+    expect(new Set(places.flatMap((place) => [...place])).size).toBe(20)
   })
 
   it('REG-6: a long state is announced by a summary, and in all parts where somebody asks', () => {

@@ -49,7 +49,9 @@ export interface Life {
   cancelTimer: () => void
 }
 
-const antiEntropyMs = 5_000
+export const antiEntropyMs = 5_000
+/** A member knows at the latest so long after it happened what became of another. */
+export const viewsMs = 5_000
 const broadcastTag = 1
 const stateTag = 2
 const fetchTag = 3
@@ -192,7 +194,7 @@ export class Cluster {
       ),
     )
     for (const pair of pairs) this.cut.add(pair)
-    this.refreshViews(1_000, 5_000)
+    this.refreshViews(1_000, viewsMs)
     return () => {
       this.note('healed')
       heal()

@@ -12,6 +12,9 @@ export function registryMutants(): Readonly<Record<string, Mutant>> {
         input.kind === 'fetched' ||
         (input.kind === 'broadcast' && (input.bytes[1] === 2 || input.bytes[1] === 3)),
     },
+    'tells nobody that a check has another status': {
+      drops: (input) => input.kind === 'setCheck',
+    },
     'serves members that failed': {
       drops: (input) => input.kind === 'member' && input.status === 'failed',
     },

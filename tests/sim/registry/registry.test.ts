@@ -5,7 +5,7 @@ import { atTier, evidence } from '../../support/tier.ts'
 import { registryMutants } from './mutants.ts'
 import { registryScenario } from './scenario.ts'
 
-const seeds = atTier(30, 1_000)
+const seeds = atTier(300, 5_000)
 const faults = [
   'lost',
   'duplicated',
@@ -31,6 +31,8 @@ describe('registry in the simulator', () => {
       expectHappened(result.counters, faults)
       expect(result.counters['malformed']).toBe(0)
       evidence('registry: simulator seeds', result.seeds)
+      const settled = Object.entries(result.counters).filter(([name]) => name.startsWith('settled'))
+      for (const [name, count] of settled) evidence(`registry: seeds ${name}`, count)
       for (const name of faults) evidence(`registry: ${name}`, result.counters[name] ?? 0)
     },
   )
@@ -43,7 +45,7 @@ describe('registry in the simulator', () => {
     'notices a registry that %s',
     { timeout: 240_000 },
     async (_name, mutant) => {
-      const run = runSeeds({ name: 'registry', scenario: registryScenario(mutant), seeds: 12 })
+      const run = runSeeds({ name: 'registry', scenario: registryScenario(mutant), seeds: 60 })
       await expect(run).rejects.toMatchObject({ code: 'ERR_SIM_SEED_FAILED' })
     },
   )

@@ -27,6 +27,13 @@ const changesPerSecondMax = 5
 const announceBurst = 4
 const announceGapMs = 250
 const announceEveryMinMs = 5_000
+/**
+ * What the announcements of all members together may make each member send, bytes a second: with
+ * the digests of anti-entropy less than 1 KiB also among a thousand.
+ */
+const announceBytesPerSecond = 512
+/** What gossip wraps around a broadcast of ours, about. */
+const envelopeBytes = 150
 
 /** Puts an instance up; one with the same id is replaced. */
 export function place(
@@ -237,20 +244,48 @@ function pack(entries: readonly Entry[], room: (after: string, upto: string) => 
   return groups
 }
 
-/** Announces everything: for those who joined, and now and then for those who missed something. */
+/**
+ * Announces what there is: for those who joined, and now and then for those who missed something.
+ * Everything at the start of an epoch, for whoever asked, and where that costs the cluster little;
+ * else that there is this version, so that whoever lacks it fetches it.
+ */
 export function announce(state: State, now: number): void {
   if (!state.started) return
   const { own, settings } = state
   flush(state, now)
   const parts = snapshotParts(state)
-  const long = parts.length > settings.announcePartsMax && !own.solicited
-  own.pending = long ? [encodeMessage(summary(state))] : parts
+  const first = own.announcedEpoch !== own.replica.epoch
+  const dear = !first && roundMs(state, parts) > settings.announceMs
+  const long = parts.length > settings.announcePartsMax
+  own.pending = (long || dear) && !own.solicited ? [encodeMessage(summary(state))] : parts
   own.solicited = false
   own.announcedAt = now
+  own.announcedEpoch = own.replica.epoch
   state.counters.announcements += 1
-  const period = Math.max(settings.announceMs, 4 * settings.announcePerMemberMs * state.kithMembers)
-  state.deadlines.set('announce', now + jitter(state, period, 0.7))
+  state.deadlines.set('announce', nextTurn(state, now, own.pending))
   announceParts(state, now)
+}
+
+/** Milliseconds in which every member may announce as much as `messages`. */
+function roundMs(state: State, messages: readonly Uint8Array[]): number {
+  const members = state.kithMembers
+  // As often as gossip sends one broadcast.
+  const times = Math.min(2 * (members - 1), Math.ceil(Math.log(members)) + 10)
+  const bytes = messages.reduce((sum, { length }) => sum + envelopeBytes + length, 0)
+  return (members * times * bytes * 1_000) / announceBytesPerSecond
+}
+
+/**
+ * Every member has its own place in the period, so that they speak one after the other whatever
+ * made all of them speak at once.
+ */
+function nextTurn(state: State, now: number, said: readonly Uint8Array[]): number {
+  const { settings, kithMembers, own } = state
+  const least = Math.max(settings.announceMs, 4 * settings.announcePerMemberMs * kithMembers)
+  const period = Math.ceil(Math.max(least, roundMs(state, said)))
+  // Whole milliseconds, so that a turn that has come is over.
+  const at = Math.floor(now)
+  return at + period - ((at + Math.floor(own.place * period)) % period)
 }
 
 export function announceParts(state: State, now: number): void {

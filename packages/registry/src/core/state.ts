@@ -52,6 +52,8 @@ export function createState(options: StateOptions): State {
       pending: [],
       solicited: false,
       announcedAt: undefined,
+      announcedEpoch: undefined,
+      place: options.random.float(),
     },
     view: new Map(),
     kithMembers: 1,

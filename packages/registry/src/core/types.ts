@@ -167,6 +167,9 @@ export interface Own {
   /** The announcement was asked for by somebody who cannot fetch. */
   solicited: boolean
   announcedAt: number | undefined
+  announcedEpoch: number | undefined
+  /** Its turn among the announcements of all, from 0 to 1 of a period. */
+  readonly place: number
 }
 
 export interface Want {

@@ -27,6 +27,8 @@ export class Picker {
   readonly #turns = new Map<string, number>()
   /** Leases under way, by member and id; nothing under way has no entry. */
   readonly #loads = new Map<string, number>()
+  /** Instances are immutable, and asked for their key with every pick by load. */
+  readonly #keys = new WeakMap<ServiceInstance, string>()
 
   constructor(ports: PickerPorts) {
     this.#ports = ports
@@ -59,7 +61,7 @@ export class Picker {
 
   /** Counts one use of `instance` until it is given back. */
   lease(instance: ServiceInstance): ServiceLease {
-    const key = keyOf(instance)
+    const key = this.#keyOf(instance)
     this.#loads.set(key, (this.#loads.get(key) ?? 0) + 1)
     let held = true
     const release = (): void => {
@@ -102,7 +104,15 @@ export class Picker {
   }
 
   #load(instance: ServiceInstance | undefined): number {
-    return instance === undefined ? Infinity : (this.#loads.get(keyOf(instance)) ?? 0)
+    return instance === undefined ? Infinity : (this.#loads.get(this.#keyOf(instance)) ?? 0)
+  }
+
+  #keyOf(instance: ServiceInstance): string {
+    const known = this.#keys.get(instance)
+    if (known !== undefined) return known
+    const key = `${instance.id}/${instance.member}`
+    this.#keys.set(instance, key)
+    return key
   }
 
   #closest(among: readonly ServiceInstance[], near?: string): readonly ServiceInstance[] {
@@ -177,8 +187,4 @@ function scramble(value: number): number {
   let mixed = Math.imul(value ^ (value >>> 16), 0x85eb_ca6b)
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2_ae35)
   return (mixed ^ (mixed >>> 16)) >>> 0
-}
-
-function keyOf({ member, id }: ServiceInstance): string {
-  return `${id}/${member}`
 }

@@ -9,6 +9,12 @@ declare class TextDecoder {
   decode(bytes: Uint8Array): string
 }
 
+/** Both keep nothing from one call to the next. */
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+/** Shorter texts of plain characters are written faster one by one than through the encoder. */
+const plainCharactersMax = 64
+
 export interface ByteWriter {
   readonly length: number
   byte(value: number): void
@@ -26,12 +32,15 @@ export interface ByteWriter {
 }
 
 export function utf8(text: string): Uint8Array {
-  return new TextEncoder().encode(text)
+  return encoder.encode(text)
 }
 
 /** Length of `text` in UTF-8. */
 export function utf8Length(text: string): number {
-  return utf8(text).length
+  for (let index = 0; index < text.length; index += 1) {
+    if (text.charCodeAt(index) > 127) return utf8(text).length
+  }
+  return text.length
 }
 
 /** The longest beginning of `text` that takes at most `bytesMax` bytes and splits no character. */
@@ -54,6 +63,20 @@ export function createWriter(): ByteWriter {
     larger.set(buffer.subarray(0, length))
     buffer = larger
   }
+  /** Writes a short text of characters below 128; false, and nothing written, for others. */
+  const plain = (value: string): boolean => {
+    const count = value.length
+    if (count > plainCharactersMax) return false
+    room(count + 1)
+    for (let index = 0; index < count; index += 1) {
+      const code = value.charCodeAt(index)
+      if (code > 127) return false
+      buffer[length + 1 + index] = code
+    }
+    buffer[length] = count
+    length += count + 1
+    return true
+  }
   const writer: ByteWriter = {
     get length() {
       return length
@@ -75,7 +98,7 @@ export function createWriter(): ByteWriter {
       for (const shift of [24, 16, 8, 0]) writer.byte((value >>> shift) & 255)
     },
     text(value) {
-      writer.block(utf8(value))
+      if (!plain(value)) writer.block(utf8(value))
     },
     block(bytes) {
       writer.varint(bytes.length)
@@ -89,6 +112,40 @@ export function createWriter(): ByteWriter {
     finish: () => buffer.slice(0, length),
   }
   return writer
+}
+
+/** Takes what a writer takes, and only counts; `finish` gives nothing. */
+export function createMeter(): ByteWriter {
+  let length = 0
+  const varint = (value: number): void => {
+    length += 1
+    for (let rest = value; rest > 127; rest = Math.floor(rest / 128)) length += 1
+  }
+  return {
+    get length() {
+      return length
+    },
+    byte() {
+      length += 1
+    },
+    varint,
+    uint32() {
+      length += 4
+    },
+    text(value) {
+      const bytes = utf8Length(value)
+      varint(bytes)
+      length += bytes
+    },
+    block(bytes) {
+      varint(bytes.length)
+      length += bytes.length
+    },
+    raw(bytes) {
+      length += bytes.length
+    },
+    finish: () => new Uint8Array(0),
+  }
 }
 
 /**
@@ -112,7 +169,6 @@ export interface ByteReader {
 export function createReader(bytes: Uint8Array): ByteReader {
   let at = 0
   let failed = false
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   const fail = (): void => {
     failed = true
   }

@@ -1,6 +1,6 @@
 /** One instance as bytes. Its version is not part of them: the message around them carries it. */
 import type { CheckState, CheckStatus, ServiceInstance } from '@kith/interface'
-import { type ByteReader, createWriter, cutText, utf8Length } from './bytes.ts'
+import { type ByteReader, type ByteWriter, createWriter, cutText, utf8Length } from './bytes.ts'
 import {
   addressCharactersMax,
   checkNameCharactersMax,
@@ -36,6 +36,11 @@ export function worstStatus(checks: readonly { readonly status: CheckStatus }[])
 
 export function encodeInstance(instance: ServiceInstance): Uint8Array {
   const writer = createWriter()
+  writeInstance(writer, instance)
+  return writer.finish()
+}
+
+export function writeInstance(writer: ByteWriter, instance: ServiceInstance): void {
   writer.text(instance.id)
   writer.text(instance.service)
   writer.text(instance.address)
@@ -55,7 +60,6 @@ export function encodeInstance(instance: ServiceInstance): Uint8Array {
     writer.byte(statuses.indexOf(check.status))
     writer.text(cutText(check.output, outputWireBytesMax))
   }
-  return writer.finish()
 }
 
 /** Fails the reader where a name, a count or a length breaks the rules that owners keep. */

@@ -3,8 +3,14 @@
  * its type; every count and length is bounded before anything is kept. `SPEC.md` has the layout.
  */
 import type { ServiceInstance } from '@kith/interface'
-import { type ByteReader, type ByteWriter, createReader, createWriter } from './bytes.ts'
-import { decodeInstance, encodeInstance } from './instance.ts'
+import {
+  type ByteReader,
+  type ByteWriter,
+  createReader,
+  createMeter,
+  createWriter,
+} from './bytes.ts'
+import { decodeInstance, writeInstance } from './instance.ts'
 import {
   digestsMax,
   epochMax,
@@ -147,15 +153,15 @@ export function encodeMessage(message: Message): Uint8Array {
 
 /** Encoded bytes of one entry, for those who fill messages up to a limit. */
 export function entryBytes(entry: Entry): number {
-  const writer = createWriter()
-  writeEntry(writer, entry)
-  return writer.length
+  const meter = createMeter()
+  writeEntry(meter, entry)
+  return meter.length
 }
 
 export function digestBytes(digest: Digest): number {
-  const writer = createWriter()
-  writeDigest(writer, digest)
-  return writer.length
+  const meter = createMeter()
+  writeDigest(meter, digest)
+  return meter.length
 }
 
 function writeHeader(writer: ByteWriter, header: Header): void {
@@ -181,7 +187,7 @@ function writeEntry(writer: ByteWriter, entry: Entry): void {
   writer.byte(entryCodes[entry.kind])
   if (entry.kind === 'put') {
     writer.varint(entry.instance.version)
-    writer.raw(encodeInstance(entry.instance))
+    writeInstance(writer, entry.instance)
     return
   }
   writer.text(entry.id)

@@ -12,13 +12,14 @@ export function coreOf(
   settings: Partial<RegistrySettings> = {},
   epoch: number = wallMs,
   broadcastBytes = 800,
+  seed = 1,
 ): State {
   return createState({
     member,
     epoch,
     wallMs,
     settings: resolveSettings(settings),
-    random: createRandom(1),
+    random: createRandom(seed),
     broadcastBytesMax: () => broadcastBytes,
     now: 0,
   })
