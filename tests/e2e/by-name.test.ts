@@ -1,4 +1,4 @@
-/** Requests and calls by name while real processes die and leave, as a client that is no member sees it. */
+/** Requests and calls by name, from no member, while real processes die and leave. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
