@@ -18,12 +18,14 @@ import {
 import { systemRandom } from '@kith/interface/node'
 import { type RetentionOptions, retentionProblems } from '@kith/log'
 import { type ServiceDefinition, serviceProblems } from '@kith/registry'
+import type { AccessToken } from '@kith/server'
 import { type EncryptionOptions, isEncrypted, resolveEncryption } from './encryption.ts'
 import type { ResolvedEncryption } from './encryption.ts'
 import { AgentError } from './errors.ts'
 import { type AgentDiscovery, readDiscovery } from './finding.ts'
 import { isLoopback, isWildcard } from './hosts.ts'
 import type { AgentPlugin } from './plugin.ts'
+import { readTokens } from './tokens.ts'
 import { type ResolvedRpc, resolveRpc, rpcExposure, type RpcOptions } from './rpc-options.ts'
 
 export type AgentProfile = 'lan' | 'wan' | 'local' | 'fast'
@@ -53,6 +55,13 @@ export interface AgentOptions extends EncryptionOptions, RpcOptions {
   readonly http?: string | Address
   /** Where others reach it. Default: where it listens; for a wildcard, the host of gossip. */
   readonly httpAdvertise?: string | Address
+  /**
+   * Who may ask for what over HTTP. Default: nobody needs a token, which whoever reaches the port
+   * can then do everything with.
+   */
+  readonly httpTokens?: readonly AccessToken[]
+  /** What this member shows to the others when it copies their records. */
+  readonly httpToken?: string
   /** A directory for the log. Absent: a memory log, which ends with the process. */
   readonly data?: string
   /** Bounds on the records kept; the oldest go. Default: everything is kept. */
@@ -86,6 +95,8 @@ export interface ResolvedAgentOptions extends ResolvedEncryption, ResolvedRpc {
   readonly rejoinAfterLeave: boolean
   readonly http: Address
   readonly httpAdvertise: Address | undefined
+  readonly httpTokens: readonly AccessToken[]
+  readonly httpToken: string | undefined
   readonly data: string | undefined
   readonly retention: RetentionOptions | undefined
   readonly tags: Readonly<Record<string, string>>
@@ -115,6 +126,8 @@ const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
   'rejoinAfterLeave',
   'http',
   'httpAdvertise',
+  'httpTokens',
+  'httpToken',
   'data',
   'retention',
   'tags',
@@ -150,6 +163,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     advertise: read('advertise', true),
     http: read('http', true) ?? anyPort,
     httpAdvertise: read('httpAdvertise', true),
+    ...readTokens(options, problems),
     join: listed('join'),
     discovery: readDiscovery(listed('discovery'), problems),
     snapshot: options.snapshot ?? defaultSnapshot(options.data),

@@ -96,7 +96,7 @@ async function assemble(
   if (options.data !== undefined) await makeDirectory(options.data)
   const others = await expectsOthers(options)
   const log = await startLog(options, others, signal, stops)
-  const server = createServer({ ...options.http, logger })
+  const server = createServer({ ...options.http, logger, tokens: options.httpTokens })
   stops.push({ name: 'server', stop: () => server.stop() })
   const httpAddress = await server.start()
   signal.throwIfAborted()
@@ -118,9 +118,15 @@ async function assemble(
     member: name,
     clusterId: options.clusterId,
     membership: gossip,
-    source: sourceOf,
+    source: (other) => sourceOf(other, options.httpToken),
     expectMembers: others,
     logger,
+  })
+  replicator.on('memberRefused', (refused) => {
+    logger.warn(refused, 'the records of a member are not copied')
+  })
+  replicator.on('memberDisconnected', (lost) => {
+    logger.info(lost, 'the records of a member are not copied for now')
   })
   const handler = createReplicationHandler({ source: replicator.local })
   stops.push({ name: 'replicator', stop: () => replicator.stop() })
@@ -286,10 +292,14 @@ function warnOfPlainHttp({ keyring, logger }: ResolvedAgentOptions, bound: Addre
   logger.warn({ http: formatAddress(bound) }, text)
 }
 
-function sourceOf(member: Member): ReturnType<typeof httpSource> | undefined {
+function sourceOf(
+  member: Member,
+  token: string | undefined,
+): ReturnType<typeof httpSource> | undefined {
   const address = parseAddress(member.tags[HTTP_TAG] ?? '')
   // A tag is whatever another member says: what is no address is no source.
-  return address && address.port > 0 ? httpSource({ address }) : undefined
+  if (!address || address.port === 0) return undefined
+  return httpSource({ address, ...(token === undefined ? {} : { token }) })
 }
 
 function unready(gossip: Gossip, stopping: AbortSignal): string | undefined {

@@ -33,6 +33,9 @@ export interface AgentConfig {
   readonly rejoin?: boolean | undefined
   readonly http?: string | undefined
   readonly httpAdvertise?: string | undefined
+  /** Checked by the agent, which puts no token into a message. */
+  readonly httpTokens?: unknown
+  readonly httpToken?: unknown
   readonly rpc?: string | false | undefined
   readonly rpcAuth?: string | undefined
   readonly data?: string | undefined
@@ -131,6 +134,8 @@ const schema = z.strictObject(
     rejoin: z.boolean({ error: 'true or false' }).optional(),
     http: address(0).optional(),
     httpAdvertise: address(0).optional(),
+    httpTokens: z.unknown().optional(),
+    httpToken: z.unknown().optional(),
     rpc: rpc().optional(),
     rpcAuth: text('a text that callers of the RPC show').optional(),
     data: text('the path of a directory').optional(),

@@ -1,6 +1,7 @@
 /** Asks one agent over HTTP. */
 import { Agent, type Dispatcher, request } from 'undici'
 import { CliError } from './errors.ts'
+import type { Io } from './io.ts'
 
 export interface AskOptions {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -23,8 +24,10 @@ export interface HttpCaller extends AsyncDisposable {
 
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
-/** `address` is `host:port` or a URL. */
-export function createHttpCaller(url: string): HttpCaller {
+/** The token comes from the environment: flags are seen by everybody on the machine. */
+export function createHttpCaller(url: string, io: Pick<Io, 'env'>): HttpCaller {
+  const token = io.env['KITH_HTTP_TOKEN'] || undefined
+  const shown = token === undefined ? {} : { authorization: `Bearer ${token}` }
   const dispatcher = new Agent({ connectTimeout: 5000, keepAliveTimeout: 1000 })
 
   async function ask(path: string, options: AskOptions & { signal?: AbortSignal }) {
@@ -40,7 +43,8 @@ export function createHttpCaller(url: string): HttpCaller {
         headersTimeout: options.timeoutMs ?? 30_000,
         bodyTimeout: signal ? 0 : 30_000,
         ...(signal === undefined ? {} : { signal }),
-        ...(body === undefined ? {} : { body, headers: { 'content-type': type ?? '' } }),
+        ...(body === undefined ? {} : { body }),
+        headers: { ...shown, ...(body === undefined ? {} : { 'content-type': type ?? '' }) },
       })
     } catch (cause) {
       throw signal?.aborted ? cause : unreachable(url, cause)
@@ -118,8 +122,9 @@ async function refusal(answer: Dispatcher.ResponseData, url: string): Promise<Cl
     // Whatever answered is no agent of ours; its status is all there is to say.
   }
   const { detail, code } = problem
-  const text =
+  const known =
     typeof detail === 'string' ? detail : `${url} answered ${status}; is it an agent of Kith?`
+  const text = status === 401 ? `${known}; set KITH_HTTP_TOKEN` : known
   return new CliError('ERR_CLI_REFUSED', typeof code === 'string' ? `${text} (${code})` : text, {
     details: { status, ...(typeof code === 'string' ? { agentCode: code } : {}) },
   })

@@ -1,5 +1,6 @@
 /** What every route works with: the limits, the parts once they are bound, and the counters. */
 import type { Logger } from '@kith/interface'
+import type { Gate } from './access.ts'
 import type { BodyBudget } from './body.ts'
 import { ServerError } from './errors.ts'
 import type { ServerLimits } from './options.ts'
@@ -10,6 +11,7 @@ export interface RouteContext {
   readonly logger: Logger
   readonly bodies: BodyBudget
   readonly counters: ServerCounters
+  readonly gate: Gate
   /** Aborts when the server stops: whatever is parked ends. */
   readonly stopping: AbortSignal
   /** The bound parts; throws `ERR_SERVER_NOT_READY` before `bind`. */
@@ -20,6 +22,9 @@ export interface RouteContext {
 export interface ServerCounters {
   requests: number
   badRequests: number
+  /** Refused for want of a token, and for its role. */
+  unauthorized: number
+  forbidden: number
   failures: number
   bodyBytes: number
   recordsAppended: number
@@ -37,6 +42,8 @@ export function createCounters(): ServerCounters {
   return {
     requests: 0,
     badRequests: 0,
+    unauthorized: 0,
+    forbidden: 0,
     failures: 0,
     bodyBytes: 0,
     recordsAppended: 0,

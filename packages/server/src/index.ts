@@ -2,6 +2,8 @@
  * The HTTP interface of one Kith member.
  * @packageDocumentation
  */
+export type { AccessRole, AccessToken } from './access.ts'
+export { isToken, tokenForm, tokenProblems } from './access.ts'
 export { ServerError } from './errors.ts'
 export type { ServerErrorCode, ServerErrorDetails } from './errors.ts'
 export { defaultServerLimits } from './options.ts'

@@ -6,6 +6,7 @@ import {
   showValue,
   silentLogger,
 } from '@kith/interface'
+import { type AccessToken, tokenProblems } from './access.ts'
 import { ServerError } from './errors.ts'
 
 const MIB = 1024 * 1024
@@ -59,6 +60,10 @@ export interface ServerOptions {
   readonly port?: number
   readonly logger?: Logger
   readonly limits?: Partial<ServerLimits>
+  /**
+   * Who may ask for what. Empty, which is the default: whoever reaches the port may do everything.
+   */
+  readonly tokens?: readonly AccessToken[]
 }
 
 export interface ResolvedServerOptions {
@@ -66,6 +71,7 @@ export interface ResolvedServerOptions {
   readonly port: number
   readonly logger: Logger
   readonly limits: ServerLimits
+  readonly tokens: readonly AccessToken[]
 }
 
 export const defaultServerLimits: ServerLimits = Object.freeze({
@@ -89,7 +95,7 @@ export const defaultServerLimits: ServerLimits = Object.freeze({
 /** Fills in the defaults; throws `ERR_SERVER_OPTIONS` with everything that is wrong. */
 export function resolveServerOptions(options: ServerOptions): ResolvedServerOptions {
   const problems: OptionProblem[] = Object.entries(options)
-    .filter(([field]) => !['host', 'port', 'logger', 'limits'].includes(field))
+    .filter(([field]) => !['host', 'port', 'logger', 'limits', 'tokens'].includes(field))
     .map(([field, value]) => ({ field, got: showValue(value), want: 'absent' }))
   const host = options.host ?? '127.0.0.1'
   if (typeof host !== 'string' || !/^[0-9A-Za-z.:_-]{1,253}$/.test(host)) {
@@ -100,12 +106,14 @@ export function resolveServerOptions(options: ServerOptions): ResolvedServerOpti
     problems.push({ field: 'port', got: showValue(port), want: 'an integer from 0 to 65535' })
   }
   const limits = resolveLimits(options.limits ?? {}, problems)
+  const { tokens = [] } = options
+  problems.push(...tokenProblems(tokens, 'tokens'))
   if (problems.length > 0) {
     throw new ServerError('ERR_SERVER_OPTIONS', describeProblems(problems), {
       details: { problems },
     })
   }
-  return Object.freeze({ host, port, logger: options.logger ?? silentLogger, limits })
+  return Object.freeze({ host, port, logger: options.logger ?? silentLogger, limits, tokens })
 }
 
 function resolveLimits(given: Partial<ServerLimits>, problems: OptionProblem[]): ServerLimits {

@@ -5,8 +5,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Address, showValue } from '@kith/interface'
+import { type Address, invariant, showValue } from '@kith/interface'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { accessOf, Gate } from './access.ts'
+import { Audit } from './audit.ts'
 import { createBodyBudget } from './body.ts'
 import { createCounters, notReady, type RouteContext, type ServerCounters } from './context.ts'
 import { ServerError } from './errors.ts'
@@ -50,6 +52,7 @@ export function createServer(options: ServerOptions = {}): Server {
     logger: resolved.logger,
     bodies: createBodyBudget(resolved.limits.bodiesBytesMax),
     counters: createCounters(),
+    gate: new Gate(resolved.tokens),
     stopping: stopping.signal,
     parts() {
       if (parts === undefined) throw notReady()
@@ -125,6 +128,7 @@ function createApp(
   // Bodies are read by the routes, each within its own bound, straight from the connection.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  guard(app, context)
   app.addHook('onRequest', async (request, reply) => {
     context.counters.requests += 1
     open.add(reply.raw)
@@ -134,6 +138,11 @@ function createApp(
       reply.header('connection', 'close')
       throw context.stopping.reason
     }
+    const { method, routeOptions, headers } = request
+    context.gate.check(
+      context.gate.callerOf(headers.authorization),
+      accessOf(method, routeOptions.url ?? ''),
+    )
     refuseEncodedBody(request.headers['content-encoding'])
   })
   app.setNotFoundHandler((request: FastifyRequest) => {
@@ -156,6 +165,21 @@ function createApp(
   return app
 }
 
+/** Every route has its access, and what was asked for stands in the log. */
+function guard(app: FastifyInstance, { gate, logger }: RouteContext): void {
+  app.addHook('onRoute', ({ method, url }) => {
+    const known = [method].flat().every((one) => accessOf(one, url) !== undefined)
+    invariant(known, `the route ${url} says who may use it`)
+  })
+  if (gate.open) return
+  const audit = new Audit(logger)
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, routeOptions, headers } = request
+    const access = accessOf(method, routeOptions.url ?? '')
+    audit.answered(request, reply, gate.callerOf(headers.authorization), access)
+  })
+}
+
 function sendProblem(
   cause: unknown,
   request: FastifyRequest,
@@ -165,6 +189,10 @@ function sendProblem(
   const problem = problemOf(cause)
   if (problem.status >= 500) counters.failures += 1
   else counters.badRequests += 1
+  if (problem.status === 401) {
+    counters.unauthorized += 1
+    reply.header('www-authenticate', 'Bearer realm="kith"')
+  } else if (problem.status === 403) counters.forbidden += 1
   if (problem.status === 503 || problem.status === 429) reply.header('retry-after', '1')
   reply.code(problem.status).header('content-type', 'application/problem+json')
   if (request.raw.complete) {

@@ -223,6 +223,8 @@ describe('the configuration file', () => {
     rejoin: ['yes', 1],
     http: [...address, '0.0.0.0:80'],
     httpAdvertise: [...address, '0.0.0.0:1'],
+    httpTokens: [5, ['x'], [{ token: 'short', role: 'read' }], [{ role: 'read' }]],
+    httpToken: ['short', 5],
     rpc: [...address, 'unix:', true, '0.0.0.0:7373'],
     rpcAuth: ['', 7],
     data: ['', 7],

@@ -47,6 +47,23 @@ const registryFile = 'packages/registry/src/options.ts'
 const registryOptions = (settings: object): unknown =>
   createRegistry({ ...registryParts, settings })
 
+const good = { token: 'x'.repeat(16), role: 'read' }
+const tokens = [
+  5,
+  {},
+  ['x'.repeat(16)],
+  [null],
+  [good, good],
+  [{ ...good, token: 'short' }],
+  [{ ...good, token: 'a b'.repeat(9) }],
+  [{ ...good, role: 'root' }],
+  [{ ...good, name: 'a b' }],
+  [{ ...good, more: 1 }],
+  Array(65).fill(good),
+]
+/** What is shown to somebody else, who may want any form. */
+const shown = ['', 'a b', 'x'.repeat(513), 7]
+
 const tables: readonly Table[] = [
   {
     file: 'packages/agent/src/options.ts',
@@ -58,6 +75,8 @@ const tables: readonly Table[] = [
       advertise: address,
       http: [...address, '0.0.0.0:80'],
       httpAdvertise: [...address, '0.0.0.0:80', '[::]:80'],
+      httpTokens: tokens,
+      httpToken: ['', 'short', 'a b c d e f g h i j', 7],
       join: ['127.0.0.1:1', {}, ['127.0.0.1:0'], ['x y'], [7]],
       discovery: [
         'dns:a',
@@ -231,6 +250,7 @@ const tables: readonly Table[] = [
         { host: 'x', port: 70_000 },
       ],
       ...numeric(['connectTimeoutMs', 'answerTimeoutMs', 'connectionsMax']),
+      token: shown,
     },
     field: (option) => (option === 'address' ? '' : option),
   },
@@ -275,6 +295,7 @@ const tables: readonly Table[] = [
       fetch: ['x', 5],
       ...numeric(['timeoutMs', 'silenceMs', 'retryMsMax', 'servicesMax', 'idleMs']),
       near: ['', 'x'.repeat(129), 7],
+      token: shown,
     },
     ports: ['clock', 'random', 'logger'],
   },
@@ -282,7 +303,12 @@ const tables: readonly Table[] = [
     file: 'packages/server/src/options.ts',
     name: 'ServerOptions',
     create: (options) => createServer(options),
-    bad: { host: ['', 'a b', 7], port, limits: [{ bodyBytesMax: 0 }, { nothing: 1 }] },
+    bad: {
+      host: ['', 'a b', 7],
+      port,
+      limits: [{ bodyBytesMax: 0 }, { nothing: 1 }],
+      tokens,
+    },
     ports: ['logger'],
   },
   {

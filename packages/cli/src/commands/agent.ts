@@ -118,6 +118,8 @@ function mergeOptions(flags: AgentFlags, config: AgentConfig, io: Io): AgentOpti
     http: flags.http ?? config.http ?? '127.0.0.1:7947',
     advertise: flags.advertise ?? config.advertise,
     httpAdvertise: flags.httpAdvertise ?? config.httpAdvertise,
+    httpTokens: config.httpTokens as AgentOptions['httpTokens'],
+    httpToken: io.env['KITH_HTTP_TOKEN'] || (config.httpToken as string | undefined),
     ...rpcSettings(flags, config, io),
     join: flags.join ?? config.join,
     discovery: flags.discover ?? config.discover,

@@ -20,7 +20,7 @@ export function doctorCommand(io: Io, done: (code: number) => void): Command {
     'say what is wrong, and what to do; exits 1 where something is',
   )
   return queryOptions(command, io).action(async ({ httpAddr, format }: QueryFlags) => {
-    await using caller = createHttpCaller(httpAddr)
+    await using caller = createHttpCaller(httpAddr, io)
     const answer = await caller.json<{ findings: readonly FindingAnswer[] }>('/v1/diagnosis')
     const { findings } = answer
     const text =

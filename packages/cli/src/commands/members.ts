@@ -66,18 +66,18 @@ async function findMembers(
   io: Io,
   flags: MembersFlags,
 ): Promise<readonly MemberAnswer[]> {
-  if (flags.httpAddr !== undefined) return await overHttp(flags.httpAddr)
+  if (flags.httpAddr !== undefined) return await overHttp(flags.httpAddr, io)
   const named = givenRpc(command, io, flags) !== undefined
   const filtered = [flags.name, flags.status, flags.tag, flags.role].some(Boolean)
   const http = io.env['KITH_HTTP_ADDR']
   if (named || filtered) return await overRpc(command, io, flags)
-  if (http) return await overHttp(environmentUrl(command, http))
+  if (http) return await overHttp(environmentUrl(command, http), io)
   try {
     return await overRpc(command, io, flags)
   } catch (cause) {
     if (!isKithError(cause) || cause.code !== 'ERR_CLI_UNREACHABLE') throw cause
     // An agent of Kith may run without its RPC; what is wrong there is said of the RPC.
-    const found = await overHttp(httpUrl('127.0.0.1:7947')).catch(() => undefined)
+    const found = await overHttp(httpUrl('127.0.0.1:7947'), io).catch(() => undefined)
     if (found === undefined) throw cause
     return found
   }
@@ -92,8 +92,8 @@ function environmentUrl(command: CommanderCommand, given: string): string {
   }
 }
 
-async function overHttp(url: string): Promise<readonly MemberAnswer[]> {
-  await using caller = createHttpCaller(url)
+async function overHttp(url: string, io: Io): Promise<readonly MemberAnswer[]> {
+  await using caller = createHttpCaller(url, io)
   return (await caller.json<{ members: MemberAnswer[] }>('/v1/members')).members
 }
 

@@ -51,7 +51,7 @@ interface NameAnswer {
 }
 
 async function printNames(io: Io, { httpAddr, format }: ServicesFlags): Promise<void> {
-  await using caller = createHttpCaller(httpAddr)
+  await using caller = createHttpCaller(httpAddr, io)
   const services = await namesAt(caller)
   const rows = services.map(({ service, instances, passing }) => {
     return [printable(service), String(instances), `${passing} passing`]
@@ -63,7 +63,7 @@ async function printNames(io: Io, { httpAddr, format }: ServicesFlags): Promise<
 }
 
 async function printInstances(io: Io, flags: ServicesFlags, only?: string): Promise<void> {
-  await using caller = createHttpCaller(flags.httpAddr)
+  await using caller = createHttpCaller(flags.httpAddr, io)
   const known = only === undefined ? await namesAt(caller) : [{ service: only }]
   const services: ServiceAnswer[] = []
   for (const { service: name } of known) {

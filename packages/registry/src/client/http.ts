@@ -10,6 +10,8 @@ export interface AskOptions {
   readonly clock: Clock
   readonly timeoutMs: number
   readonly signal: AbortSignal | undefined
+  /** Shown to the agent. */
+  readonly token: string | undefined
 }
 
 /** The parsed answer; rejects with a `RegistryError`, or with the signal's reason. */
@@ -95,7 +97,11 @@ class Patience {
 
 async function reach(url: URL, patience: Patience, options: AskOptions): Promise<Response> {
   const { signal } = patience
-  const headers = { accept: 'application/json' }
+  const { token } = options
+  const headers = {
+    accept: 'application/json',
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+  }
   const init: RequestInit = { signal, headers, redirect: 'error' }
   const response = await options.fetch(url, init).catch((cause: unknown) => {
     throw failure(url, patience, cause)

@@ -20,6 +20,7 @@ export interface ResolvedClientOptions {
   readonly servicesMax: number
   readonly idleMs: number
   readonly near: string | undefined
+  readonly token: string | undefined
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -34,7 +35,15 @@ const numbers = {
   servicesMax: [64, 1, 10_000],
   idleMs: [600_000, 100, 86_400_000],
 } as const
-const others: ReadonlySet<string> = new Set(['urls', 'fetch', 'near', 'clock', 'random', 'logger'])
+const others: ReadonlySet<string> = new Set([
+  'urls',
+  'fetch',
+  'near',
+  'token',
+  'clock',
+  'random',
+  'logger',
+])
 
 export function resolveClientOptions(options: RegistryClientOptions): ResolvedClientOptions {
   const problems: OptionProblem[] = Object.entries(options)
@@ -53,7 +62,12 @@ export function resolveClientOptions(options: RegistryClientOptions): ResolvedCl
     return given as number
   }
   const { fetch: request = fetch, near, clock = systemClock } = options
-  const { random = systemRandom(), logger = silentLogger } = options
+  const { random = systemRandom(), logger = silentLogger, token } = options
+  if (token !== undefined && (typeof token !== 'string' || !/^[!-~]{1,512}$/.test(token))) {
+    // Never the token itself: messages end in logs.
+    const want = 'text of 1 to 512 visible ASCII characters'
+    problems.push({ field: 'token', got: typeof token, want })
+  }
   if (typeof request !== 'function') {
     problems.push({ field: 'fetch', got: showValue(request), want: 'a function as the global one' })
   }
@@ -69,7 +83,8 @@ export function resolveClientOptions(options: RegistryClientOptions): ResolvedCl
   }
   if (problems.length > 0) throw problemError('ERR_REGISTRY_CLIENT_OPTIONS', problems)
   const bases = options.urls.map((url) => new URL(url.endsWith('/') ? url : `${url}/`))
-  return Object.freeze({ ...resolved, bases, fetch: request, near, clock, random, logger })
+  const rest = { fetch: request, near, token, clock, random, logger }
+  return Object.freeze({ ...resolved, bases, ...rest })
 }
 
 function checkUrls(urls: unknown, problems: OptionProblem[]): void {

@@ -31,6 +31,8 @@ export interface RegistryClientOptions {
   readonly idleMs?: number
   /** The member from which `near` and `nearest` measure by default; else nobody is nearer. */
   readonly near?: string
+  /** Shown to the agents as a bearer token, where they want one. */
+  readonly token?: string
   readonly clock?: Clock
   readonly random?: Random
   /** Told of listeners that throw. */

@@ -20,12 +20,15 @@ export interface HttpSourceOptions {
   readonly answerTimeoutMs?: number
   /** Connections kept, 1 to 8; default 2. */
   readonly connectionsMax?: number
+  /** Shown to the member as a bearer token, 1 to 512 characters without blanks. Default: none. */
+  readonly token?: string
 }
 
 interface Remote {
   readonly pool: Pool
   readonly codec: Codec
   readonly prefix: string
+  readonly headers: Readonly<Record<string, string>>
   readonly answerTimeoutMs: number
   readonly closing: AbortController
 }
@@ -81,6 +84,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof HttpSourceOptions>([
   'connectTimeoutMs',
   'answerTimeoutMs',
   'connectionsMax',
+  'token',
 ])
 
 /** Undefined for what names no port that could be connected to. */
@@ -97,7 +101,12 @@ function openRemote(options: HttpSourceOptions): Remote {
   checkInteger(problems, 'connectTimeoutMs', connectTimeoutMs, 10, 60_000)
   checkInteger(problems, 'answerTimeoutMs', answerTimeoutMs, 10, 120_000)
   checkInteger(problems, 'connectionsMax', connectionsMax, 1, 8)
-  const { address } = options
+  const { address, token } = options
+  if (token !== undefined && (typeof token !== 'string' || !/^[!-~]{1,512}$/.test(token))) {
+    // Never the token itself: messages end in logs.
+    const want = 'text of 1 to 512 visible ASCII characters'
+    problems.push({ field: 'token', got: typeof token, want })
+  }
   const [field, text] =
     options.url === undefined && address !== undefined
       ? (['address', addressUrl(address)] as const)
@@ -120,7 +129,12 @@ function openRemote(options: HttpSourceOptions): Remote {
     keepAliveTimeout: 4_000,
   })
   const prefix = url.pathname.replace(/\/$/, '')
-  return { pool, codec: createCodec(), prefix, answerTimeoutMs, closing: new AbortController() }
+  const headers = {
+    'content-type': 'application/vnd.kith.replication',
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+  }
+  const closing = new AbortController()
+  return { pool, codec: createCodec(), prefix, headers, answerTimeoutMs, closing }
 }
 
 function checkInteger(
@@ -144,7 +158,7 @@ async function call(remote: Remote, request: Call): Promise<Uint8Array> {
     const response = await remote.pool.request({
       method: 'POST',
       path: `${remote.prefix}/v1/replication/${request.operation}`,
-      headers: { 'content-type': 'application/vnd.kith.replication' },
+      headers: remote.headers,
       body: request.bytes,
       signal,
       headersTimeout: limitMs,

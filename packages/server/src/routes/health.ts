@@ -8,11 +8,16 @@ export function healthRoutes(app: FastifyInstance, context: RouteContext): void 
   // Answers also before the parts are bound: the process runs, and that is the question.
   app.get('/livez', async () => ({ live: true }))
 
-  app.get('/readyz', async () => {
+  // A probe has no token: it hears whether, and only who shows one hears who and why not.
+  app.get('/readyz', async ({ headers }) => {
+    const { gate } = context
     const { member, unready } = context.parts()
+    const told = gate.open || gate.callerOf(headers.authorization) !== undefined
     const why = unready()
-    if (why !== undefined) throw new ServerError('ERR_SERVER_NOT_READY', why)
-    return { ready: true, member }
+    if (why !== undefined) {
+      throw new ServerError('ERR_SERVER_NOT_READY', told ? why : 'the member is not ready')
+    }
+    return told ? { ready: true, member } : { ready: true }
   })
 
   app.get('/metrics', async (_request, reply) => {
@@ -25,6 +30,8 @@ function serverFigures({ counters, bodies }: RouteContext): Record<string, numbe
   return {
     http_requests_total: counters.requests,
     http_bad_requests_total: counters.badRequests,
+    http_unauthorized_total: counters.unauthorized,
+    http_forbidden_total: counters.forbidden,
     http_failures_total: counters.failures,
     http_body_bytes_total: counters.bodyBytes,
     http_records_appended_total: counters.recordsAppended,

@@ -1,0 +1,26 @@
+/** Tokens of the HTTP interface: those that are taken, and the one that is shown to the others. */
+import type { OptionProblem } from '@kith/interface'
+import { type AccessToken, isToken, tokenForm, tokenProblems } from '@kith/server'
+
+export interface ResolvedTokens {
+  readonly httpTokens: readonly AccessToken[]
+  readonly httpToken: string | undefined
+}
+
+/**
+ * Members of one cluster share their configuration most of the time: without a token to show, the
+ * first that may read is shown.
+ */
+export function readTokens(
+  { httpTokens = [], httpToken }: Partial<ResolvedTokens>,
+  problems: OptionProblem[],
+): ResolvedTokens {
+  const wrong = tokenProblems(httpTokens, 'httpTokens')
+  problems.push(...wrong)
+  if (httpToken !== undefined && !isToken(httpToken)) {
+    // Never the token itself: messages end in logs.
+    problems.push({ field: 'httpToken', got: typeof httpToken, want: tokenForm })
+  }
+  if (wrong.length > 0) return { httpTokens: [], httpToken: undefined }
+  return { httpTokens, httpToken: httpToken ?? httpTokens[0]?.token }
+}

@@ -1,0 +1,239 @@
+/**
+ * Tokens of the HTTP interface, over every route that there is: who shows none, a wrong one or one
+ * of too small a role reads nothing and changes nothing.
+ */
+import { createAgent, type Agent } from '@kith/agent'
+import { runCli } from '@kith/cli'
+import { formatAddress, type Logger } from '@kith/interface'
+import { createRegistryClient } from '@kith/registry'
+import { PassThrough, Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { declaredRoutes } from './bad-input/declared.ts'
+
+const tokens = {
+  read: 'read-0123456789abcdef',
+  write: 'write-0123456789abcdef',
+  operator: 'operator-0123456789abcdef',
+} as const
+type Role = keyof typeof tokens
+const roles: readonly Role[] = ['read', 'write', 'operator']
+const httpTokens = roles.map((role) => ({ token: tokens[role], role, name: `the-${role}` }))
+
+const audited: object[] = []
+const note = (fields: object): void => {
+  if ('audit' in fields) audited.push(fields)
+}
+const logger = { debug() {}, info: note, warn: note, error() {} } as unknown as Logger
+
+let agent: Agent
+let url = ''
+beforeAll(async () => {
+  agent = createAgent({ name: 'guarded', profile: 'local', httpTokens, logger })
+  await agent.start()
+  url = `http://${formatAddress(agent.httpAddress)}`
+  await agent.registry.register({ service: 'web', id: 'web', port: 80, checks: [{ kind: 'ttl' }] })
+  await agent.log.append({ value: new TextEncoder().encode('secret') })
+})
+afterAll(() => agent.stop())
+
+interface Route {
+  readonly takes: Role | 'anybody'
+  /** Where `:name` and the like stand for something. */
+  readonly path?: string
+  readonly body?: object | string
+  /** What it answers to whoever may ask; default 200. */
+  readonly status?: number
+}
+
+const routes: Readonly<Record<string, Route>> = {
+  'GET /livez': { takes: 'anybody' },
+  'GET /readyz': { takes: 'anybody' },
+  'GET /metrics': { takes: 'read' },
+  'GET /v1/status': { takes: 'read' },
+  'GET /v1/diagnosis': { takes: 'read' },
+  'GET /v1/members': { takes: 'read' },
+  'GET /v1/log/status': { takes: 'read' },
+  'GET /v1/log/records': { takes: 'read', path: '/v1/log/records?from=0' },
+  'POST /v1/log/records': { takes: 'write', body: 'a record' },
+  'POST /v1/log/verify': { takes: 'operator' },
+  'GET /v1/services': { takes: 'read' },
+  'GET /v1/services/:name': { takes: 'read', path: '/v1/services/web' },
+  'PUT /v1/services/:id': {
+    takes: 'write',
+    path: '/v1/services/more',
+    body: { service: 'more', port: 81 },
+  },
+  'DELETE /v1/services/:id': { takes: 'write', path: '/v1/services/more', status: 204 },
+  'PUT /v1/services/:id/maintenance': {
+    takes: 'write',
+    path: '/v1/services/web/maintenance',
+    body: { reason: 'x' },
+    status: 204,
+  },
+  'DELETE /v1/services/:id/maintenance': {
+    takes: 'write',
+    path: '/v1/services/web/maintenance',
+    status: 204,
+  },
+  'PUT /v1/checks/:id/:status': {
+    takes: 'write',
+    path: '/v1/checks/web%2Fttl/passing',
+    body: {},
+    status: 204,
+  },
+  'PUT /v1/maintenance': { takes: 'operator', body: { reason: 'x' }, status: 204 },
+  'DELETE /v1/maintenance': { takes: 'operator', status: 204 },
+  // Their bodies are in a form of their own: that they are refused shows that they were read.
+  'POST /v1/replication/hello': { takes: 'read', body: 'x', status: 400 },
+  'POST /v1/replication/pull': { takes: 'read', body: 'x', status: 400 },
+  'POST /v1/replication/chain': { takes: 'read', body: 'x', status: 400 },
+  'POST /v1/replication/fetch': { takes: 'read', body: 'x', status: 400 },
+}
+
+async function ask(route: string, authorization: string | undefined): Promise<Response> {
+  const [method = '', plain = ''] = route.split(' ')
+  const { path = plain, body } = routes[route] ?? {}
+  const json = typeof body !== 'string'
+  const type = route.startsWith('POST /v1/replication/')
+    ? 'application/vnd.kith.replication'
+    : 'application/octet-stream'
+  return await fetch(`${url}${path}`, {
+    method,
+    headers: {
+      ...(authorization === undefined ? {} : { authorization }),
+      ...(body === undefined ? {} : { 'content-type': json ? 'application/json' : type }),
+    },
+    ...(body === undefined ? {} : { body: json ? JSON.stringify(body) : body }),
+  })
+}
+
+/** What a request without the right could have changed. */
+const state = (): unknown => [
+  agent.log.status().records,
+  [...agent.registry.instances()],
+  [...agent.registry.checks()],
+]
+
+describe('tokens', () => {
+  it('says of every route who may use it', () => {
+    const declared = declaredRoutes().flatMap((route) =>
+      route.endsWith('${operation}')
+        ? ['hello', 'pull', 'chain', 'fetch'].map((name) => route.replace('${operation}', name))
+        : [route],
+    )
+    expect(Object.keys(routes).toSorted()).toEqual(declared.toSorted())
+  })
+
+  it.each(Object.keys(routes))('%s is for those who may', async (route) => {
+    const { takes, status = 200 } = routes[route] ?? { takes: 'operator' }
+    const before = state()
+    const strangers = [
+      undefined,
+      '',
+      'Bearer ',
+      `Bearer ${tokens.read.slice(0, -1)}`,
+      `Bearer ${tokens.operator}x`,
+      `Basic ${tokens.operator}`,
+      tokens.operator,
+      `Bearer ${'x'.repeat(5_000)}`,
+    ]
+    for (const shown of strangers) {
+      const answer = await ask(route, shown)
+      const said = await answer.text()
+      if (takes === 'anybody') {
+        expect([answer.status, said]).toEqual([200, expect.not.stringContaining('guarded')])
+        continue
+      }
+      expect([route, shown, answer.status]).toEqual([route, shown, 401])
+      expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer/)
+      expect(said).toContain('ERR_SERVER_UNAUTHORIZED')
+      expect(said).not.toMatch(/secret|web|guarded/)
+    }
+    for (const role of roles) {
+      if (takes === 'anybody' || roles.indexOf(role) >= roles.indexOf(takes)) continue
+      const answer = await ask(route, `Bearer ${tokens[role]}`)
+      expect([route, role, answer.status]).toEqual([route, role, 403])
+      expect(await answer.text()).toContain('ERR_SERVER_FORBIDDEN')
+    }
+    expect(state()).toEqual(before)
+    const answer = await ask(route, `bearer ${tokens[takes === 'anybody' ? 'read' : takes]}`)
+    expect([route, answer.status]).toEqual([route, status])
+    await answer.body?.cancel()
+  })
+
+  it('knows no route that it does not name', async () => {
+    expect((await fetch(`${url}/v1/secrets`)).status).toBe(401)
+    const headers = { authorization: `Bearer ${tokens.read}` }
+    expect((await fetch(`${url}/v1/secrets`, { headers })).status).toBe(404)
+  })
+
+  it('leaves a line for what changed something and for what was refused, without a token', () => {
+    const lines = audited as { who: string | null; method: string; path: string; status: number }[]
+    expect(lines).toContainEqual(
+      expect.objectContaining({ who: 'the-write', path: '/v1/log/records', status: 200 }),
+    )
+    expect(lines).toContainEqual(expect.objectContaining({ who: null, status: 401 }))
+    expect(lines).toContainEqual(expect.objectContaining({ who: 'the-read', status: 403 }))
+    for (const token of Object.values(tokens)) expect(JSON.stringify(lines)).not.toContain(token)
+    expect(lines.some(({ method, status }) => method === 'GET' && status === 200)).toBe(false)
+  })
+})
+
+describe('who shows a token', () => {
+  it('copies records, and who shows a wrong one does not', async () => {
+    const join = [formatAddress(agent.gossip.address)]
+    const shared = { profile: 'local', join } as const
+    await using friend = createAgent({ ...shared, name: 'friend', httpToken: tokens.read })
+    await using stranger = createAgent({ ...shared, name: 'stranger' })
+    await Promise.all([friend.start(), stranger.start()])
+    const { origin } = agent.log.status()
+    for await (const record of friend.log.tail({ from: 'earliest' })) {
+      expect(record.origin).toBe(origin)
+      break
+    }
+    const reason = await new Promise((resolve) => {
+      stranger.replicator.on('memberDisconnected', ({ member, ...lost }) => {
+        if (member === 'guarded') resolve(lost.reason)
+      })
+    })
+    expect(reason).toMatch(/answered 401.*wants a token/)
+    expect(stranger.log.status().records).toBe(0)
+  })
+
+  it('resolves names as a client, and asks with the command', async () => {
+    await using client = createRegistryClient({ urls: [url], token: tokens.read })
+    expect(await client.resolve('web', { passing: false })).toHaveLength(1)
+    await using blind = createRegistryClient({ urls: [url] })
+    await expect(blind.resolve('web')).rejects.toMatchObject({
+      code: 'ERR_REGISTRY_CLIENT_REFUSED',
+      details: { status: 401 },
+    })
+    const shown = await kith(['services', '--http-addr', url], { KITH_HTTP_TOKEN: tokens.read })
+    expect(shown).toMatchObject({ code: 0, out: expect.stringContaining('web') as string })
+    const hidden = await kith(['services', '--http-addr', url], {})
+    expect(hidden).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/KITH_HTTP_TOKEN/) as string,
+    })
+  })
+})
+
+async function kith(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<{ code: number; out: string }> {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()]
+  const said = Promise.all([text(stdout), text(stderr)])
+  const code = await runCli(args, {
+    stdin: Readable.from([]),
+    stdout,
+    stderr,
+    env,
+    onSignal: () => () => {},
+    exit: () => {},
+  })
+  stdout.end()
+  stderr.end()
+  return { code, out: (await said).join('\n') }
+}
