@@ -27,8 +27,8 @@ interface Ear {
   readonly life: number
   readonly bornAt: number
   /**
-   * What everybody had heard who had lived for a while when it began. Who starts at the same time
-   * is no cluster to join, and what it has not heard is not new for that.
+   * What everybody had heard who had lived for a minute when it began; where nobody had, what
+   * everybody else had heard. Who started at about the same time is then no cluster to join.
    */
   readonly old: ReadonlySet<string>
   /** When the answer to its join came. */
@@ -182,7 +182,7 @@ export class TalkChecker implements Watcher {
     const others = this.#world.cluster.live().filter((other) => other !== newcomer)
     const ears = others.map((other) => this.#ears.get(other))
     const elders = ears.filter((ear) => ear !== undefined && ear.bornAt < since)
-    const [first, ...rest] = elders.map((ear) => ear?.heard)
+    const [first, ...rest] = (elders.length > 0 ? elders : ears).map((ear) => ear?.heard)
     const keys = [...(first ?? [])]
     return new Set(keys.filter((key) => rest.every((heard) => heard?.has(key) === true)))
   }

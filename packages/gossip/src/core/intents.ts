@@ -8,19 +8,26 @@ import { count } from './state.ts'
 import type { MemberRow, State } from './state.ts'
 import { failedBecameLeft, reap, setStatus } from './view.ts'
 
-/** True where the intent was news and should be passed on. */
-export function handleLeaveIntent(state: State, message: LeaveIntent): boolean {
+/**
+ * True where the intent was news and should be passed on. `implied`: an exchange of states lists
+ * the member as left, with the time of what was last heard of it. Whoever heard of the leave gives
+ * the leave's time; who only saw the member go gives that of its join, which is news as well. Serf
+ * takes the next time for either, which may be that of a later join, and then nobody who heard of
+ * that join in an exchange only believes it.
+ */
+export function handleLeaveIntent(state: State, message: LeaveIntent, implied = false): boolean {
   const { lamportTime, node, prune } = message
   if (!witness(state.clock, lamportTime, state.now)) return refuseTime(state)
   const row = state.members.get(node)
   if (row === undefined) return rememberIntent(state, 'leave', node, lamportTime)
   // Of an earlier life, whose time the join of this one may have taken for free; see below.
+  const latest = implied ? lamportTime + 1n : lamportTime
   const ofUs = node === state.name && state.phase === 'active'
-  if (ofUs && lamportTime >= row.statusTime) {
+  if (ofUs && latest >= row.statusTime) {
     announceJoin(state)
     return false
   }
-  if (lamportTime <= row.statusTime) return false
+  if (latest <= row.statusTime) return false
   row.statusTime = lamportTime
   const { status } = row.snapshot
   if (status === 'alive') setStatus(state, row, 'leaving')

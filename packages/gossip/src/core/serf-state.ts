@@ -73,7 +73,7 @@ function mergeTimes(state: State, remote: StateReader): void {
   })
   for (const [node, time] of left) {
     if (time === undefined || isBack(state, node)) continue
-    handleLeaveIntent(state, { kind: 'leaveIntent', lamportTime: time + 1n, node, prune: false })
+    handleLeaveIntent(state, { kind: 'leaveIntent', lamportTime: time, node, prune: false }, true)
   }
   remote.eachTime((node, lamportTime) => {
     if (!left.has(node)) handleJoinIntent(state, { kind: 'joinIntent', lamportTime, node }, false)

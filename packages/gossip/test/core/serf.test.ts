@@ -173,7 +173,7 @@ describe('intents', () => {
     expect(core.counter('recentIntentsFull')).toBe(24)
   })
 
-  it('GOS-70 left members of a push/pull are leave intents one time later, the rest joins', () => {
+  it('GOS-70 left members of a push/pull are leave intents, the rest joins', () => {
     const core = new Core()
     core.know('m', 'n')
     core.tell(dead('m', 'x'))
@@ -186,8 +186,26 @@ describe('intents', () => {
       leftMembers: ['m'],
     })
     expect(core.status('m')).toBe('left')
-    expect(core.state.members.get('m')?.statusTime).toBe(5n)
+    expect(core.state.members.get('m')?.statusTime).toBe(4n)
     expect(core.status('n')).toBe('alive')
+  })
+
+  it('GOS-70 also with no later time than the join that we know, where nobody heard a leave', () => {
+    const core = new Core()
+    core.know('m')
+    core.tellSerf(join('m', 4n))
+    core.tell(dead('m', 'x'))
+    expect(core.status('m')).toBe('failed')
+    merge(core, { statusTimes: new Map([['m', 4n]]), leftMembers: ['m'] })
+    expect(core.status('m')).toBe('left')
+  })
+
+  it('GOS-70 and they do not outdo a join at the next time that only an exchange tells of', () => {
+    const core = new Core()
+    merge(core, { statusTimes: new Map([['m', 3n]]), leftMembers: ['m'] })
+    merge(core, { lamportTime: 5n, statusTimes: new Map([['m', 4n]]) })
+    core.know('m')
+    expect(core.status('m')).toBe('alive')
   })
 
   it('GOS-70 who is alive to us after the rows came back, whatever the left list says', () => {
