@@ -10,4 +10,5 @@ describe('bent bytes for the rest', () => {
   keepPromises('LOG-4', 'batch', inputs)
   keepPromises('REP-24', 'replication', inputs)
   keepPromises('GOS-17', 'pattern', inputs)
+  keepPromises('DNS-7', 'dns', inputs)
 })

@@ -11,6 +11,7 @@ import type { Answer } from 'dns-packet'
 import type { Query, Reply } from './message.ts'
 import { type Asked, readName } from './names.ts'
 import type { ResolvedDnsOptions } from './options.ts'
+import type { Prepared, PreparedRecord } from './prepared.ts'
 
 type Passed<Value> = Value | Promise<Value>
 
@@ -86,9 +87,10 @@ function answerService(
   options: ResolvedDnsOptions,
 ): Passed<Reply> {
   const reply = (all: readonly ServiceInstance[]): Reply => {
-    const tagged = all.filter((one) => hasTag(one, asked.tag))
-    if (tagged.length === 0) return negative(options, codes.noName)
-    return serviceRecords(query, tagged, options)
+    const make = (): Prepared => prepare(query, all, asked.tag, options)
+    const prepared = options.prepared.of(all, query.type, query.name, make)
+    if (!prepared.exists) return negative(options, codes.noName)
+    return drawn(query, prepared, options)
   }
   const { registry } = options
   const found = registry.resolve(asked.service, { passing: false })
@@ -111,37 +113,65 @@ function hasTag({ tags }: ServiceInstance, wanted: string | undefined): boolean 
   return tags.includes(wanted) || tags.some((tag) => tag.toLowerCase() === wanted.toLowerCase())
 }
 
-function serviceRecords(
+/** All records that an answer may have; which it has is drawn. */
+function prepare(
   query: Query,
   all: readonly ServiceInstance[],
+  tag: string | undefined,
+  options: ResolvedDnsOptions,
+): Prepared {
+  const { name, type } = query
+  const tagged = all.filter((one) => hasTag(one, tag))
+  const exists = tagged.length > 0
+  const passing = tagged.filter(({ status }) => status === 'passing')
+  const aloneOf = (answers: readonly Answer[]): readonly PreparedRecord[] =>
+    answers.map((answer) => ({ answer, beside: undefined }))
+  if (type === 'A' || type === 'AAAA') {
+    const found = addressRecords(
+      query,
+      passing.map(({ address }) => address),
+      options,
+    )
+    const aliases = found.filter((answer) => answer.type === 'CNAME')
+    return { exists, records: aliases.length > 0 ? [] : aloneOf(found), aliases }
+  }
+  if (type === 'TXT') {
+    const answers = passing.map((one) => record(name, 'TXT', textsOf(one), options))
+    return { exists, records: aloneOf(answers), aliases: [] }
+  }
+  if (type !== 'SRV') return { exists, records: [], aliases: [] }
+  const targets = new Map<string, Answer | undefined>()
+  for (const { address } of passing) {
+    if (!targets.has(address)) targets.set(address, targetRecord(address, options))
+  }
+  const records = passing.map(({ address, port }) => {
+    const data = { priority: 1, weight: 1, port, target: targetOf(address, options) }
+    return { answer: record(name, 'SRV', data, options), beside: targets.get(address) }
+  })
+  return { exists, records, aliases: [] }
+}
+
+function drawn(
+  query: Query,
+  { records: all, aliases }: Prepared,
   options: ResolvedDnsOptions,
 ): Reply {
-  const passing = all.filter(({ status }) => status === 'passing')
-  const some = shuffled(passing, options.random).slice(0, options.answersMax)
-  const addresses = some.map(({ address }) => address)
-  switch (query.type) {
-    case 'A':
-    case 'AAAA':
-      return records(query, options, addressRecords(query, addresses, options))
-    case 'SRV': {
-      const answers = some.map(({ address, port }) => {
-        const data = { priority: 1, weight: 1, port, target: targetOf(address, options) }
-        return record(query.name, 'SRV', data, options)
-      })
-      return records(query, options, answers, targetRecords(addresses, options))
-    }
-    case 'TXT': {
-      const answers = some.map((one) => record(query.name, 'TXT', textsOf(one), options))
-      return records(query, options, answers)
-    }
-    default:
-      return records(query, options, [])
-  }
+  const { random, answersMax } = options
+  const some = draw(all, answersMax, random)
+  if (some.length === 0) return records(query, options, draw(aliases, 1, random))
+  const beside = new Set<Answer>()
+  for (const one of some) if (one.beside !== undefined) beside.add(one.beside)
+  return records(
+    query,
+    options,
+    some.map(({ answer }) => answer),
+    [...beside],
+  )
 }
 
 /**
- * Addresses of the family that is asked for. A host name is an alias, of which a name has one at
- * most, and nothing else beside it.
+ * Addresses of the family that is asked for. A host name is an alias, and nothing else beside it;
+ * of several one has to be drawn, since a name has one alias at most.
  */
 function addressRecords(
   { name, type }: Query,
@@ -153,8 +183,8 @@ function addressRecords(
   const different = [...new Set(addresses)]
   const fitting = different.filter((address) => isIP(address) === family)
   if (fitting.length > 0) return fitting.map((address) => record(name, type, address, options))
-  const [host] = different.filter((address) => isIP(address) === 0 && isHostName(address))
-  return host === undefined ? [] : [record(name, 'CNAME', host, options)]
+  const hosts = different.filter((address) => isIP(address) === 0 && isHostName(address))
+  return hosts.map((host) => record(name, 'CNAME', host, options))
 }
 
 function isHostName(text: string): boolean {
@@ -169,15 +199,10 @@ function targetOf(address: string, { domain }: ResolvedDnsOptions): string {
 }
 
 /** Saves whoever asked for SRV the next question. */
-function targetRecords(
-  addresses: readonly string[],
-  options: ResolvedDnsOptions,
-): readonly Answer[] {
-  return [...new Set(addresses)].flatMap((address) => {
-    const family = isIP(address)
-    if (family === 0) return []
-    return [record(targetOf(address, options), family === 4 ? 'A' : 'AAAA', address, options)]
-  })
+function targetRecord(address: string, options: ResolvedDnsOptions): Answer | undefined {
+  const family = isIP(address)
+  if (family === 0) return undefined
+  return record(targetOf(address, options), family === 4 ? 'A' : 'AAAA', address, options)
 }
 
 function textsOf({ id, member, tags, meta }: ServiceInstance): readonly string[] {
@@ -208,13 +233,15 @@ function memberTexts({ name, tags }: Member): readonly string[] {
   return [`member=${name}`, ...described].slice(0, textsMax).map(cut)
 }
 
-function shuffled<Value>(values: readonly Value[], random: Random): Value[] {
+/** At most so many of `values`, each as likely as any other, in an order drawn anew. */
+function draw<Value>(values: readonly Value[], most: number, random: Random): readonly Value[] {
   const mixed = [...values]
-  for (let at = mixed.length - 1; at > 0; at -= 1) {
-    const other = random.below(at + 1)
+  const count = Math.min(most, mixed.length)
+  for (let at = 0; at < count; at += 1) {
+    const other = at + random.below(mixed.length - at)
     const held = mixed[at] as Value
     mixed[at] = mixed[other] as Value
     mixed[other] = held
   }
-  return mixed
+  return count < mixed.length ? mixed.slice(0, count) : mixed
 }

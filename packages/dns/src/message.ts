@@ -6,12 +6,11 @@ import {
   type Answer,
   AUTHORITATIVE_ANSWER,
   decode,
-  encode,
-  encodingLength,
   type OptAnswer,
   RECURSION_DESIRED,
   TRUNCATED_RESPONSE,
 } from 'dns-packet'
+import type { RecordBytes } from './prepared.ts'
 
 export interface Query {
   readonly id: number
@@ -23,6 +22,8 @@ export interface Query {
   /** 0 for a query; an answer repeats it. */
   readonly opcode: number
   readonly recursionDesired: boolean
+  /** The question as bytes, which an answer repeats. */
+  readonly question: Buffer
   /** What the asking side says in EDNS0; undefined where it has none. */
   readonly edns: { readonly version: number; readonly bytesMax: number } | undefined
 }
@@ -38,6 +39,7 @@ export interface Reply {
 }
 
 const headerBytes = 12
+const responseFlag = 0x8000
 const nameBytesMax = 255
 const labelBytesMax = 63
 /** Records behind the question: an OPT, perhaps a signature. */
@@ -49,7 +51,8 @@ const recordBytesMin = 11
 export function decodeQuery(bytes: Uint8Array, bytesMax: number): Query | undefined {
   if (bytes.length < headerBytes || bytes.length > bytesMax) return undefined
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (!isBounded(buffer)) return undefined
+  const end = questionEnd(buffer)
+  if (end === undefined) return undefined
   try {
     const packet = decode(buffer)
     const question = packet.questions?.[0]
@@ -61,6 +64,7 @@ export function decodeQuery(bytes: Uint8Array, bytesMax: number): Query | undefi
       type: question.type,
       inClass: question.class === 'IN' || question.class === 'ANY',
       opcode: ((packet.flags ?? 0) >> 11) & 0x0f,
+      question: buffer.subarray(headerBytes, end),
       recursionDesired: ((packet.flags ?? 0) & RECURSION_DESIRED) !== 0,
       edns:
         opt === undefined ? undefined : { version: opt.ednsVersion, bytesMax: opt.udpPayloadSize },
@@ -71,25 +75,30 @@ export function decodeQuery(bytes: Uint8Array, bytesMax: number): Query | undefi
 }
 
 /**
- * A query with one question whose name is plain (no pointer, no byte that would be written
- * differently), no answers, and few further records.
+ * Where the question ends in a query with one question whose name is plain (no pointer, no byte
+ * that would be written differently), no answers, and few further records; undefined for others.
  */
-function isBounded(buffer: Buffer): boolean {
+function questionEnd(buffer: Buffer): number | undefined {
   const isResponse = ((buffer[2] ?? 0) & 0x80) !== 0
   const further = buffer.readUInt16BE(10)
-  if (isResponse || buffer.readUInt16BE(4) !== 1 || buffer.readUInt32BE(6) !== 0) return false
-  if (further > additionalsMax) return false
+  if (isResponse || buffer.readUInt16BE(4) !== 1 || buffer.readUInt32BE(6) !== 0) {
+    return undefined
+  }
+  if (further > additionalsMax) return undefined
   let at = headerBytes
   for (;;) {
     const length = buffer[at]
-    if (length === undefined || length > labelBytesMax) return false
+    if (length === undefined || length > labelBytesMax) return undefined
     at += 1
     if (length === 0) break
-    if (at + length > buffer.length || at + length - headerBytes > nameBytesMax) return false
-    if (!buffer.subarray(at, at + length).every(isPlain)) return false
-    at += length
+    if (at + length > buffer.length || at + length - headerBytes > nameBytesMax) {
+      return undefined
+    }
+    const labelEnd = at + length
+    for (; at < labelEnd; at += 1) if (!isPlain(buffer[at] ?? 0)) return undefined
   }
-  return at + 4 + further * recordBytesMin <= buffer.length
+  at += 4
+  return at + further * recordBytesMin <= buffer.length ? at : undefined
 }
 
 /** Letters, digits, hyphen, underscore: what names of services, tags and members are made of. */
@@ -117,38 +126,38 @@ export function encodeReply(
   reply: Reply,
   bytesMax: number,
   udpBytesMax: number,
+  recordBytes: RecordBytes,
 ): Encoded {
-  const packet = (answers: readonly Answer[], additionals: readonly Answer[], flags: number) => ({
-    type: 'response' as const,
-    id: query.id,
-    flags: flags | (reply.code & 0x0f),
-    questions: [{ type: query.type as 'A', name: query.name, class: 'IN' as const }],
-    answers: [...answers],
-    authorities: [...reply.authorities],
-    additionals: [...additionals, ...optRecord(query, reply.code, udpBytesMax)],
-  })
+  const bytesOf = (record: Answer): Buffer => recordBytes.of(record)
+  const answers = reply.answers.map(bytesOf)
+  const authorities = reply.authorities.map(bytesOf)
+  const opt = optRecord(query, reply.code, udpBytesMax).map(bytesOf)
+  let left = bytesMax - headerBytes - query.question.length
+  left -= lengthOf(authorities) + lengthOf(opt) + lengthOf(answers)
+  const more = reply.additionals.map(bytesOf)
+  const additionals = lengthOf(more) <= left ? [...more, ...opt] : opt
+  const truncated = left < 0
+  while (left < 0 && answers.length > 0) left += answers.pop()?.length ?? 0
   const flags =
+    responseFlag |
     (query.opcode << 11) |
     (reply.authoritative ? AUTHORITATIVE_ANSWER : 0) |
-    (query.recursionDesired ? RECURSION_DESIRED : 0)
-  const whole = packet(reply.answers, reply.additionals, flags)
-  if (encodingLength(whole) <= bytesMax) return { bytes: encode(whole), truncated: false }
-  const bare = packet(reply.answers, [], flags)
-  const excess = encodingLength(bare) - bytesMax
-  if (excess <= 0) return { bytes: encode(bare), truncated: false }
-  const kept = withoutBytes(reply.answers, excess)
-  return { bytes: encode(packet(kept, [], flags | TRUNCATED_RESPONSE)), truncated: true }
+    (truncated ? TRUNCATED_RESPONSE : 0) |
+    (query.recursionDesired ? RECURSION_DESIRED : 0) |
+    (reply.code & 0x0f)
+  const header = Buffer.allocUnsafe(headerBytes)
+  const counts = [1, answers.length, authorities.length, additionals.length]
+  for (const [at, value] of [query.id, flags, ...counts].entries()) {
+    header.writeUInt16BE(value, 2 * at)
+  }
+  const records = [...answers, ...authorities, ...additionals]
+  return { bytes: Buffer.concat([header, query.question, ...records]), truncated }
 }
 
-/** As many of the first as leave at least so many bytes out. */
-function withoutBytes(answers: readonly Answer[], excess: number): readonly Answer[] {
-  let [left, kept] = [excess, answers.length]
-  while (left > 0 && kept > 0) {
-    kept -= 1
-    const record = answers[kept] as Answer
-    left -= encodingLength({ answers: [record] }) - headerBytes
-  }
-  return answers.slice(0, kept)
+function lengthOf(parts: readonly Buffer[]): number {
+  let sum = 0
+  for (const { length } of parts) sum += length
+  return sum
 }
 
 function optRecord(query: Query, code: number, udpBytesMax: number): OptAnswer[] {

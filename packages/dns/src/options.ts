@@ -11,6 +11,7 @@ import {
 import { systemRandom } from '@kith/interface/node'
 import { DnsError } from './errors.ts'
 import type { DnsMembers, DnsRegistry } from './ports.ts'
+import { PreparedAnswers, RecordBytes } from './prepared.ts'
 
 export interface DnsServerOptions {
   /** Whose instances are told: a `Registry` of a member, or a `RegistryClient`. */
@@ -41,7 +42,10 @@ export interface DnsServerOptions {
   readonly logger?: Logger
 }
 
-export type ResolvedDnsOptions = Required<DnsServerOptions>
+export interface ResolvedDnsOptions extends Required<DnsServerOptions> {
+  readonly prepared: PreparedAnswers
+  readonly recordBytes: RecordBytes
+}
 
 /** For each number its default and its bounds. */
 const numbers = {
@@ -95,6 +99,7 @@ export function resolveOptions(options: DnsServerOptions): ResolvedDnsOptions {
     throw new DnsError('ERR_DNS_OPTIONS', text, { details: { problems } })
   }
   const { random = systemRandom(), logger = silentLogger } = options
-  const rest = { registry, members, host, domain, random, logger }
+  const kept = { prepared: new PreparedAnswers(), recordBytes: new RecordBytes() }
+  const rest = { registry, members, host, domain, random, logger, ...kept }
   return Object.freeze({ ...(whole as Record<NumberName, number>), ...rest })
 }

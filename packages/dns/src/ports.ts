@@ -2,7 +2,10 @@
 import type { Logger, Member, ServiceInstance } from '@kith/interface'
 
 export interface DnsRegistry {
-  /** Instances of every status where `passing` is false, by member and id. */
+  /**
+   * Instances of every status where `passing` is false, by member and id. A list that was given
+   * never changes: what is the same object has the same answer.
+   */
   resolve(
     service: string,
     options: { readonly passing: boolean },

@@ -150,7 +150,9 @@ class RunningDnsServer implements DnsServer {
   /** Calls `send` once, at once where the registry answers at once. */
   #reply(query: Query, bytesMax: number, send: (bytes: Buffer) => void): void {
     const finish = (reply: Reply): void => {
-      const { bytes, truncated } = encodeReply(query, reply, bytesMax, this.#options.udpBytesMax)
+      const { udpBytesMax, recordBytes } = this.#options
+      const encoded = encodeReply(query, reply, bytesMax, udpBytesMax, recordBytes)
+      const { bytes, truncated } = encoded
       if (truncated) this.#counts.truncated += 1
       send(bytes)
     }

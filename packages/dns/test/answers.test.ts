@@ -1,4 +1,5 @@
 /** Every kind of question, over real sockets. */
+import type { ServiceInstance } from '@kith/interface'
 import type { DecodedPacket } from 'dns-packet'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { DnsServerOptions } from '../src/index.ts'
@@ -99,6 +100,36 @@ describe('services', () => {
     const zone = await open({ domain: 'corp.internal', registry: { resolve } })
     expect(data(await zone.ask('WEB.service.corp.internal', 'A'))).toEqual(['10.0.0.1'])
     expect(codeOf(await zone.ask('api.service.corp.internal', 'A'))).toBe('NXDOMAIN')
+  })
+
+  it('DNS-3: makes anew what is drawn from when the registry gives another list', async () => {
+    let made = 0
+    const listOf = (...addresses: readonly string[]): readonly ServiceInstance[] =>
+      addresses.map((address) => ({
+        ...instance(address, { tags: ['eu'] }),
+        get address() {
+          made += 1
+          return address
+        },
+      }))
+    let list = listOf('10.0.0.1', '2001:db8::1')
+    const zone = await open({ registry: { resolve: () => list }, answersMax: 1 })
+    const ask = async (name: string, type: string): Promise<unknown> =>
+      data(await zone.ask(`${name}.service.kith`, type))
+    // One of two may be given, and there is one of each family.
+    for (let turn = 0; turn < 10; turn += 1) {
+      expect(await ask('web', 'A')).toEqual(['10.0.0.1'])
+      expect(await ask('web', 'AAAA')).toEqual(['2001:db8::1'])
+    }
+    expect(made).toBe(2 * 2)
+    // Every name and every type has its own, and who mixes cases gets the name as it was written.
+    expect(await ask('eu.web', 'A')).toEqual(['10.0.0.1'])
+    expect((await zone.ask('WeB.service.kith', 'A')).answers?.[0]?.name).toBe('WeB.service.kith')
+    expect((await zone.ask('web.service.kith', 'SRV')).answers).toHaveLength(1)
+    list = listOf('10.0.0.2')
+    expect(await ask('web', 'A')).toEqual(['10.0.0.2'])
+    list = []
+    expect(codeOf(await zone.ask('web.service.kith', 'A'))).toBe('NXDOMAIN')
   })
 
   it('DNS-3: gives another order each time, at most answersMax', async () => {

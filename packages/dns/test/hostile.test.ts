@@ -86,7 +86,7 @@ describe('hostile bytes', () => {
         continue
       }
       const reply = answer(query, options) as Reply
-      const encoded = encodeReply(query, reply, 512, options.udpBytesMax)
+      const encoded = encodeReply(query, reply, 512, options.udpBytesMax, options.recordBytes)
       if (encoded.bytes.length > 512 || encoded.bytes.readUInt16BE(0) !== query.id) {
         throw new Error(`${bytes.toString('hex')} was answered ${encoded.bytes.toString('hex')}`)
       }

@@ -1,5 +1,6 @@
 /** All targets by name. */
 import type { FuzzTarget } from '../target.ts'
+import { dns } from './dns.ts'
 import { keyring, snapshot } from './files.ts'
 import { lzw } from './lzw.ts'
 import { msgpack } from './msgpack.ts'
@@ -21,4 +22,5 @@ export const targets: Readonly<Record<string, FuzzTarget>> = {
   batch,
   replication,
   pattern,
+  dns,
 }
