@@ -3,8 +3,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CheckResult } from '@kith/interface'
+import { systemClock } from '@kith/interface/node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { scriptCheck } from '../src/checks/script.ts'
+import { createRegistry } from '../src/index.ts'
+import { MemoryCluster } from './support/memory.ts'
 
 const kind = scriptCheck()
 const node = process.execPath
@@ -90,6 +93,49 @@ describe('script', () => {
     },
     60_000,
   )
+})
+
+describe.skipIf(process.platform === 'win32')('a registry with a script check', () => {
+  it('REG-11, REG-22: ends a script that is over its time, whatever it prints meanwhile', async () => {
+    const file = join(directory, 'flood')
+    // Deaf, and as loud as the pipe takes it, for ever; each run leaves its process id.
+    const code = `
+      process.on('SIGTERM', () => {})
+      require('node:fs').appendFileSync(${JSON.stringify(file)}, process.pid + ' ')
+      const line = 'x'.repeat(65_536)
+      const more = () => { while (process.stdout.write(line)); }
+      process.stdout.on('drain', more)
+      more()`
+    const port = new MemoryCluster(systemClock).add('ada')
+    const registry = createRegistry({
+      membership: port,
+      extensions: port,
+      checkKinds: [scriptCheck()],
+    })
+    await registry.start()
+    try {
+      const command = [node, '-e', code]
+      const timing = { intervalMs: 100, timeoutMs: 1_500 }
+      const check = { kind: 'script', ...timing, options: { command } }
+      const before = process.memoryUsage().rss
+      await registry.register({ service: 'web', port: 80, checks: [check] })
+      const timedOut = (): number => registry.stats().checkTimeouts
+      await expect.poll(timedOut, { timeout: 40_000 }).toBeGreaterThanOrEqual(2)
+      const [state] = registry.checks()
+      expect(state).toMatchObject({ status: 'critical', output: 'no answer within 1500 ms' })
+      // Hundreds of MiB a second come through the pipe; what is kept of them is 4 KiB.
+      expect(process.memoryUsage().rss - before).toBeLessThan(128 * 2 ** 20)
+      const pids = readPids(file).filter((pid) => pid > 0)
+      expect(pids.length).toBeGreaterThanOrEqual(2)
+      // One at a time: whoever is not the last is gone.
+      const earlier = pids.slice(0, -1)
+      await expect.poll(() => earlier.every(gone), { timeout: 20_000 }).toBe(true)
+      await registry.stop()
+      await expect.poll(() => pids.every(gone), { timeout: 20_000 }).toBe(true)
+    } finally {
+      await registry.stop()
+    }
+  }, 90_000)
 })
 
 function readPids(file: string): number[] {
