@@ -212,6 +212,8 @@ describe('who shows a token', () => {
     const shown = await kith(['services', '--http-addr', url], { KITH_HTTP_TOKEN: tokens.read })
     expect(shown).toMatchObject({ code: 0, out: expect.stringContaining('web') as string })
     const hidden = await kith(['services', '--http-addr', url], {})
+    const odd = await kith(['services', '--http-addr', url], { KITH_HTTP_TOKEN: 'a b' })
+    expect(odd).toMatchObject({ code: 2, out: expect.not.stringContaining('a b') as string })
     expect(hidden).toMatchObject({
       code: 1,
       out: expect.stringMatching(/KITH_HTTP_TOKEN/) as string,

@@ -27,6 +27,10 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 /** The token comes from the environment: flags are seen by everybody on the machine. */
 export function createHttpCaller(url: string, io: Pick<Io, 'env'>): HttpCaller {
   const token = io.env['KITH_HTTP_TOKEN'] || undefined
+  if (token !== undefined && !/^[!-~]{1,512}$/.test(token)) {
+    const want = '1 to 512 visible ASCII characters'
+    throw new CliError('ERR_CLI_CONFIG', `the environment's KITH_HTTP_TOKEN must be ${want}`)
+  }
   const shown = token === undefined ? {} : { authorization: `Bearer ${token}` }
   const dispatcher = new Agent({ connectTimeout: 5000, keepAliveTimeout: 1000 })
 
