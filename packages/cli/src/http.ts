@@ -26,12 +26,7 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
 /** The token comes from the environment: flags are seen by everybody on the machine. */
 export function createHttpCaller(url: string, io: Pick<Io, 'env'>): HttpCaller {
-  const token = io.env['KITH_HTTP_TOKEN'] || undefined
-  if (token !== undefined && !/^[!-~]{1,512}$/.test(token)) {
-    const want = '1 to 512 visible ASCII characters'
-    throw new CliError('ERR_CLI_CONFIG', `the environment's KITH_HTTP_TOKEN must be ${want}`)
-  }
-  const shown = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const shown = tokenHeaders(io)
   const dispatcher = new Agent({ connectTimeout: 5000, keepAliveTimeout: 1000 })
 
   async function ask(path: string, options: AskOptions & { signal?: AbortSignal }) {
@@ -96,6 +91,14 @@ export function createHttpCaller(url: string, io: Pick<Io, 'env'>): HttpCaller {
     [Symbol.asyncDispose]: () => dispatcher.destroy(),
   }
   return caller
+}
+
+function tokenHeaders({ env }: Pick<Io, 'env'>): Readonly<Record<string, string>> {
+  const token = env['KITH_HTTP_TOKEN'] || undefined
+  if (token === undefined) return {}
+  if (/^[!-~]{1,512}$/.test(token)) return { authorization: `Bearer ${token}` }
+  const want = '1 to 512 visible ASCII characters'
+  throw new CliError('ERR_CLI_CONFIG', `the environment's KITH_HTTP_TOKEN must be ${want}`)
 }
 
 async function readText(body: AsyncIterable<Buffer>, url: string): Promise<string> {
