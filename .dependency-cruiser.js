@@ -2,7 +2,7 @@
 
 /** Libraries: they meet in the contracts and know nothing of each other. */
 const libraries =
-  '(?:msgpack|gossip|log|replicator|registry|server|serf-rpc|sim|dns|undici|grpc|transport-[^/]+)'
+  '(?:msgpack|gossip|log|replicator|registry|server|serf-rpc|sim|dns|consul-api|undici|grpc|transport-[^/]+)'
 
 /** What a package shows to others: its root and the subpaths its exports map declares. */
 const surface = '(?:(?:core|http|node)/)?index\\.ts$'
@@ -50,7 +50,7 @@ const rules = [
   {
     name: 'cli-stands-on-agent',
     from: { path: '^packages/cli/src/' },
-    to: { path: '^packages/(?!cli/|agent/|interface/|serf-rpc/|registry/)' },
+    to: { path: '^packages/(?!cli/|agent/|interface/|serf-rpc/|registry/|consul-api/)' },
   },
   {
     name: 'nothing-stands-on-cli',

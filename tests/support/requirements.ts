@@ -1,8 +1,8 @@
 /** What some tests need from the machine, and what happens where it is missing. */
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-export type Requirement = 'root' | 'serf' | 'strace' | 'iproute2' | 'dig'
+export type Requirement = 'root' | 'serf' | 'strace' | 'iproute2' | 'dig' | 'prometheus'
 
 export interface Need {
   /** True where the tests cannot run here: give it to `describe.skipIf`. */
@@ -11,14 +11,22 @@ export interface Need {
   readonly reason: string
 }
 
-const commands = { serf: 'serf', strace: 'strace', iproute2: 'ip', dig: 'dig' } as const
+const commands = {
+  serf: 'serf',
+  strace: 'strace',
+  iproute2: 'ip',
+  dig: 'dig',
+  prometheus: 'prometheus',
+} as const
 
-function onPath(command: string): boolean {
+/** Where the command is; undefined where it is nowhere. */
+function onPath(command: string): string | undefined {
   // Daemons live in sbin, which an ordinary user's path leaves out.
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin']
-  return folders.some((folder) => {
+  const files = folders.map((folder) => join(folder, command))
+  return files.find((file) => {
     try {
-      accessSync(join(folder, command), constants.X_OK)
+      accessSync(file, constants.X_OK)
       return true
     } catch {
       return false
@@ -28,7 +36,10 @@ function onPath(command: string): boolean {
 
 function has(requirement: Requirement): boolean {
   if (requirement === 'root') return process.getuid?.() === 0
-  return onPath(commands[requirement])
+  const file = onPath(commands[requirement])
+  if (requirement !== 'prometheus' || file === undefined) return file !== undefined
+  // Since Debian 12 its package is built without the one thing that is asked of it here.
+  return readFileSync(file).includes('prometheus/discovery/consul')
 }
 
 /**

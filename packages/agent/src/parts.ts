@@ -315,8 +315,9 @@ async function setUpPlugins(
   stops: Stop[],
 ): Promise<void> {
   const { gossip, log, registry, replicator } = parts
-  const { name, logger } = options
-  const shared = { name, membership: gossip, extensions: gossip, log, registry, replicator, signal }
+  const { name, logger, data } = options
+  const membership = gossip
+  const shared = { name, membership, extensions: gossip, log, registry, replicator, signal, data }
   for (const plugin of options.plugins) {
     const context: AgentContext = { ...shared, logger }
     let stop: AgentPluginStop | void

@@ -13,6 +13,8 @@ export interface AgentContext {
   readonly registry: Registry
   readonly replicator: Replicator
   readonly logger: Logger
+  /** The directory in which the member keeps what outlives it; undefined where it keeps nothing. */
+  readonly data: string | undefined
   /** Aborts when the agent begins to stop. */
   readonly signal: AbortSignal
 }

@@ -29,6 +29,8 @@ export interface Ready {
   readonly gossip: string
   readonly http: string
   readonly rpc: string | null
+  /** Where Consul's API listens; absent where it does not run. */
+  readonly consul?: string
   readonly pid: number
 }
 
@@ -98,9 +100,11 @@ export function createAgentLines(io: Io, format: LogFormat, level: LogLevel): Ag
   }
 }
 
-function readyText({ node, gossip, http, rpc }: Ready): string {
-  const places = `gossip ${gossip}, http ${http}`
-  return `${node} is ready: ${rpc === null ? places : `${places}, rpc ${rpc}`}`
+function readyText({ node, gossip, http, rpc, consul }: Ready): string {
+  const places = [`gossip ${gossip}`, `http ${http}`]
+  if (rpc !== null) places.push(`rpc ${rpc}`)
+  if (consul !== undefined) places.push(`consul ${consul}`)
+  return `${node} is ready: ${places.join(', ')}`
 }
 
 function jsonLine(fields: object): string {

@@ -36,6 +36,7 @@ export interface AgentConfig {
   /** Checked by the agent, which puts no token into a message. */
   readonly httpTokens?: unknown
   readonly httpToken?: unknown
+  readonly consulApi?: string | undefined
   readonly rpc?: string | false | undefined
   readonly rpcAuth?: string | undefined
   readonly data?: string | undefined
@@ -136,6 +137,7 @@ const schema = z.strictObject(
     httpAdvertise: address(0).optional(),
     httpTokens: z.unknown().optional(),
     httpToken: z.unknown().optional(),
+    consulApi: address(0).optional(),
     rpc: rpc().optional(),
     rpcAuth: text('a text that callers of the RPC show').optional(),
     data: text('the path of a directory').optional(),

@@ -60,6 +60,23 @@ describe('flags', () => {
     expect(run.err).toContain('bind must be a loopback address unless there is a key')
     expect(run.err).toContain('http must be a loopback address')
   })
+
+  it("refuses Consul's API for others, without the flag for it", async () => {
+    const run = await kith(['agent', '--bind', '127.0.0.1:0', '--consul-api', '0.0.0.0:0'])
+    expect([run.code, run.err]).toEqual([
+      2,
+      expect.stringContaining('consulApi must be a loopback'),
+    ])
+  })
+
+  it("refuses Consul's API beside tokens, which it would go around", async () => {
+    const file = join(folder, 'tokens.json')
+    const httpTokens = [{ token: 'abcdefghijklmnop', role: 'read' }]
+    await writeFile(file, JSON.stringify({ consulApi: '127.0.0.1:0', httpTokens }))
+    const run = await kith(['agent', '--bind', '127.0.0.1:0', '--config', file])
+    expect([run.code, run.err]).toEqual([2, expect.stringContaining('absent beside httpTokens')])
+    expect(run.err).not.toContain('abcdefghijklmnop')
+  })
 })
 
 describe('the configuration file', () => {

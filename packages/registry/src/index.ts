@@ -42,5 +42,6 @@ export type {
   RegistryStats,
   ResolveOptions,
   ServiceLease,
+  ServiceRegistration,
   WatchOptions,
 } from './runtime/types.ts'

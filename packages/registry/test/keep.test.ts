@@ -67,8 +67,10 @@ describe('what is registered to stay', () => {
 
     const second = await life()
     expect(brief(second.own())).toEqual(['w1:1 passing', 'w2:2 passing'])
+    expect(second.registration('w1')).toMatchObject({ persist: true, definition: { port: 1 } })
     // It registers itself from now on, and is nobody's to keep.
     await second.register({ service: 'web', id: 'w2', port: 22 })
+    expect(second.registration('w2')?.persist).toBe(false)
     await stop(second)
     expect(brief((await life()).own())).toEqual(['w1:1 passing'])
   })

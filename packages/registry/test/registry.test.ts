@@ -400,6 +400,23 @@ describe('one registry', () => {
     expect(registry.own().map(({ id, port }) => `${id}:${port}`)).toEqual(['w1:1', 'w2:2'])
   })
 
+  it('REG-18: gives an instance as it was registered, until it is taken down', async () => {
+    const clock = createVirtualClock()
+    const { registry } = await party(new MemoryCluster(clock), clock, 'a')
+    expect(registry.registration('web')).toBeUndefined()
+    const run = (): void => {}
+    const first = { service: 'web', port: 1, checks: [{ kind: 'function', options: { run } }] }
+    await registry.register(first)
+    expect(registry.registration('web')).toEqual({ definition: first, persist: false })
+    const second = { service: 'web', port: 2 }
+    await registry.register(second)
+    expect(registry.registration('web')?.definition).toEqual(second)
+    await expect(registry.register({ service: 'web', port: 0 })).rejects.toThrow('port')
+    expect(registry.registration('web')?.definition).toEqual(second)
+    await registry.deregister('web')
+    expect(registry.registration('web')).toBeUndefined()
+  })
+
   it('goes on where a listener throws and the host refuses a broadcast', async () => {
     const clock = createVirtualClock()
     const { registry, port } = await party(new MemoryCluster(clock), clock, 'a')

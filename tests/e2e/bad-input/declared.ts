@@ -25,6 +25,17 @@ export function declaredRoutes(): string[] {
   return routes.sort((a, b) => (a < b ? -1 : 1))
 }
 
+/** `PUT /v1/agent/service/register` for each route of Consul's API. */
+export function declaredConsulRoutes(): string[] {
+  const files = globSync('packages/consul-api/src/routes/*.ts', { cwd: root })
+  const routes = files.flatMap((file) => {
+    const text = readFileSync(join(root, file), 'utf8')
+    const found = text.matchAll(/\b(read|write)Route\(app, api, ['`]([^'`]+)['`]/g)
+    return [...found].map(([, kind, path = '']) => `${kind === 'read' ? 'GET' : 'PUT'} ${path}`)
+  })
+  return routes.sort((a, b) => (a < b ? -1 : 1))
+}
+
 /** What stands in a `--help`: commands, and options that take a value. */
 export function declaredInHelp(help: string): { commands: string[]; flags: string[] } {
   const commands = [...help.matchAll(/^ {2}([a-z][a-z-]*)(?= |$)/gm)].map((match) => match[1] ?? '')

@@ -1,5 +1,6 @@
 /** Every option of everything made by options: out of range it is refused by its name. */
 import { createAgent } from '@kith/agent'
+import { consulApiPlugin, createConsulApi } from '@kith/consul-api'
 import { createDnsServer, dnsPlugin } from '@kith/dns'
 import { createGossip, profiles } from '@kith/gossip'
 import { isKithError } from '@kith/interface'
@@ -316,6 +317,32 @@ const tables: readonly Table[] = [
     name: 'ServerLimits',
     create: (limits) => createServer({ limits }),
     bad: numeric(Object.keys(defaultServerLimits)),
+  },
+  {
+    file: 'packages/consul-api/src/options.ts',
+    name: 'ConsulApiOptions',
+    create: (options) =>
+      createConsulApi({
+        registry: registryPort,
+        membership: { members: () => [] },
+        ...options,
+      } as never),
+    bad: {
+      registry: [5, {}, null],
+      membership: [5, {}, null],
+      host: ['localhost', '', 7],
+      port,
+      datacenter: ['', 'A', 'a.b', 'x'.repeat(65), 7],
+      persist: ['yes', 1],
+      ...numeric(['parkedMax', 'waitMsMax', 'bodyBytesMax', 'connectionsMax', 'requestTimeoutMs']),
+    },
+    ports: ['clock', 'random', 'logger'],
+  },
+  {
+    file: 'packages/consul-api/src/plugin.ts',
+    name: 'ConsulApiPluginOptions',
+    create: (options) => consulApiPlugin(options),
+    bad: { onListening: ['x', 5] },
   },
   {
     file: 'packages/dns/src/options.ts',

@@ -5,6 +5,7 @@ import { type Address, formatAddress } from '@kith/interface'
 import { Command, Option } from 'commander'
 import { type AgentLines, createAgentLines } from '../agent-lines.ts'
 import type { AgentConfig } from '../config.ts'
+import { type WithConsulApi, withConsulApi } from '../consul-api.ts'
 import {
   addAddress,
   addBound,
@@ -38,6 +39,7 @@ interface AgentFlags {
   readonly rejoin?: true
   readonly http?: Address
   readonly httpAdvertise?: Address
+  readonly consulApi?: Address
   readonly rpc?: Address | string | false
   readonly data?: string
   readonly retain?: Record<string, number>
@@ -71,6 +73,11 @@ export function agentCommand(io: Io, done: (code: number) => void): Command {
     .option('--http <host:port>', 'where HTTP listens; default 127.0.0.1:7947', anyPort)
     .option('--http-advertise <host:port>', 'where others reach it', anyPort)
     .option(
+      '--consul-api <host:port>',
+      "where Consul's HTTP API listens, for its tools; default: nowhere",
+      anyPort,
+    )
+    .option(
       '--rpc <address>',
       "where Serf's RPC listens, HOST:PORT or unix:PATH; default 127.0.0.1:7373",
       rpcPlace({ anyPort: true }),
@@ -95,7 +102,9 @@ export function agentCommand(io: Io, done: (code: number) => void): Command {
       const lines = createAgentLines(io, format, flags.logLevel ?? config.logLevel ?? 'info')
       const options = mergeOptions(flags, config, io)
       const scripts = flags.scriptChecks ?? config.scriptChecks ?? false
-      done(await runAgent(scripts ? await withScripts(options) : options, lines, io))
+      const given = scripts ? await withScripts(options) : options
+      const consul = await withConsulApi(given, flags.consulApi ?? config.consulApi)
+      done(await runAgent(consul, lines, io))
     })
 }
 
@@ -170,7 +179,8 @@ function hostName(): string {
 }
 
 /** Runs until a signal; the first leaves the cluster, a second ends at once. */
-async function runAgent(options: AgentOptions, lines: AgentLines, io: Io): Promise<number> {
+async function runAgent(consul: WithConsulApi, lines: AgentLines, io: Io): Promise<number> {
+  const { options } = consul
   // Loaded here: whoever only asks an agent does not wait for a store and a server to load.
   const { createAgent } = await import('@kith/agent')
   const agent = createAgent({ ...options, logger: lines.logger })
@@ -190,7 +200,7 @@ async function runAgent(options: AgentOptions, lines: AgentLines, io: Io): Promi
   // Timers of the parts keep no process alive, so that this one must.
   const alive = setInterval(() => {}, 2 ** 30)
   try {
-    await start(agent, options, lines, starting.signal)
+    await start(agent, consul, lines, starting.signal)
     const lost = await Promise.race([asked, agent.ended])
     if (lost !== undefined) throw lost
     // Somebody made it leave over the RPC, and it has stopped by itself.
@@ -210,7 +220,7 @@ async function runAgent(options: AgentOptions, lines: AgentLines, io: Io): Promi
 
 async function start(
   agent: Agent,
-  options: AgentOptions,
+  { options, place }: WithConsulApi,
   lines: AgentLines,
   signal: AbortSignal,
 ): Promise<void> {
@@ -218,11 +228,13 @@ async function start(
     lines.logger.warn({}, 'no data directory: the log is in memory and ends with this process')
   }
   await agent.start(signal)
+  const consul = place()
   lines.ready({
     node: agent.name,
     gossip: formatAddress(agent.gossip.address),
     http: formatAddress(agent.httpAddress),
     rpc: agent.rpcAddress ?? null,
+    ...(consul === undefined ? {} : { consul }),
     pid: process.pid,
   })
   // Both in one turn, so that no change falls between what is and what comes.

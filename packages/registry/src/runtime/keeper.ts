@@ -1,12 +1,15 @@
-/** The services that outlive this process: which they are, and that the file says so. */
+/** How own services were registered, which of them outlive this process, and the file of those. */
 import { showValue } from '@kith/interface'
 import { RegistryError } from '../errors.ts'
 import type { ServiceDefinition } from './definition.ts'
 import type { KeptService, ServiceFile } from './service-file.ts'
+import type { ServiceRegistration } from './types.ts'
 
 export class Keeper {
   readonly #file: ServiceFile | undefined
   readonly #kept = new Map<string, KeptService>()
+  /** All own instances as they were given. */
+  readonly #noted = new Map<string, ServiceDefinition>()
   /** What could not be registered again; it stays in the file for whoever can. */
   #foreign: readonly KeptService[] = []
   #saving: Promise<void> = Promise.resolve()
@@ -23,6 +26,20 @@ export class Keeper {
   /** Takes what it loaded and could be registered again. */
   keep(id: string, service: KeptService): void {
     this.#kept.set(id, service)
+  }
+
+  /** How an own instance was registered, kept or not. */
+  registration(id: string): ServiceRegistration | undefined {
+    const definition = this.#noted.get(id)
+    return definition === undefined ? undefined : { definition, persist: this.#kept.has(id) }
+  }
+
+  note(id: string, definition: ServiceDefinition): void {
+    this.#noted.set(id, definition)
+  }
+
+  drop(id: string): void {
+    this.#noted.delete(id)
   }
 
   leave(service: KeptService): void {

@@ -22,7 +22,6 @@ import { createState, nextEpoch, zeroCounters } from '../core/state.ts'
 import type { InstancePlan, Output, State } from '../core/types.ts'
 import { problemError, RegistryError } from '../errors.ts'
 import { type RegistrySettings, resolveSettings } from '../options.ts'
-import { encodeInstance } from '../wire/instance.ts'
 import { outputWireBytesMax } from '../wire/limits.ts'
 import { checkKindName, checkOptions } from './check-options.ts'
 import { type BoundCheck, checkDefinition, type ServiceDefinition } from './definition.ts'
@@ -30,6 +29,7 @@ import { epochFile, type EpochStore } from './epoch-file.ts'
 import { Keeper } from './keeper.ts'
 import { CoreLoop } from './loop.ts'
 import { Picker } from './picker.ts'
+import { planBytes } from './plan-bytes.ts'
 import { CheckRuns } from './runs.ts'
 import { type KeptService, serviceFile } from './service-file.ts'
 import type {
@@ -41,6 +41,7 @@ import type {
   RegistryStats,
   ResolveOptions,
   ServiceLease,
+  ServiceRegistration,
   WatchOptions,
 } from './types.ts'
 import { ChangeHub, follow } from './watch.ts'
@@ -218,6 +219,7 @@ class RunningRegistry implements Registry {
     loop.input({ kind: 'register', plan })
     const own = loop.state.own.live.get(plan.id)
     if (own === undefined) throw unknownInstance(plan.id)
+    this.#keeper.note(plan.id, service)
     return own.current
   }
 
@@ -304,6 +306,10 @@ class RunningRegistry implements Registry {
   own(): readonly ServiceInstance[] {
     const live = [...(this.#loop?.state.own.live.values() ?? [])].map((own) => own.current)
     return live.sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  registration(id: string): ServiceRegistration | undefined {
+    return this.#keeper.registration(id)
   }
 
   checks(): readonly CheckState[] {
@@ -455,6 +461,7 @@ class RunningRegistry implements Registry {
   }
 
   #unbind(instanceId: string): void {
+    this.#keeper.drop(instanceId)
     for (const id of this.#bound.keys()) if (id.startsWith(`${instanceId}/`)) this.#bound.delete(id)
   }
 }
@@ -467,29 +474,4 @@ function see(loop: CoreLoop, member: Member): void {
 function unknownInstance(id: string): RegistryError {
   const text = `no own instance ${showValue(id)}`
   return new RegistryError('ERR_REGISTRY_UNKNOWN_INSTANCE', text, { details: { id } })
-}
-
-/** What an instance takes at most in messages, whatever its checks will say. */
-function planBytes(plan: InstancePlan): number {
-  const { service, id, address, port, tags, meta } = plan
-  const checks = plan.checks.map((check) => ({
-    id: check.id,
-    kind: check.kind,
-    status: check.initialStatus,
-    output: '',
-  }))
-  const instance: ServiceInstance = {
-    service,
-    id,
-    member: '',
-    address,
-    port,
-    tags,
-    meta,
-    checks,
-    status: 'passing',
-    version: 0,
-  }
-  // Maintenance is one check more.
-  return encodeInstance(instance).length + (checks.length + 1) * (outputWireBytesMax + 1) + 64
 }

@@ -53,6 +53,13 @@ export interface RegisterOptions {
   readonly persist?: boolean
 }
 
+/** An own instance as it was registered, checks included, to be changed and registered again. */
+export interface ServiceRegistration {
+  readonly definition: ServiceDefinition
+  /** It is kept over restarts. */
+  readonly persist: boolean
+}
+
 export interface RegistryEvents {
   /** What `resolve(service)` gives may be different now. */
   change: { readonly service: string }
@@ -152,6 +159,8 @@ export interface Registry extends AsyncDisposable, EventSource<RegistryEvents> {
   services(): ReadonlyMap<string, number>
   /** Own instances, drained or not, by id. */
   own(): readonly ServiceInstance[]
+  /** How an own instance was registered; undefined where there is none of this id. */
+  registration(id: string): ServiceRegistration | undefined
   /** Own checks with their latest output, by id. */
   checks(): readonly CheckState[]
   /** From memory, by member and id; a list that nothing changed is the same object again. */
