@@ -1,6 +1,6 @@
 /**
- * Prometheus, as Debian 11 has it, finds the services of two members through Consul's API and scrapes
- * them: they appear, become unhealthy, and disappear.
+ * Prometheus, as Debian 11 has it, finds the services of two members through Consul's API and
+ * scrapes them: they appear, become unhealthy, and disappear.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
