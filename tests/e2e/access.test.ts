@@ -184,7 +184,8 @@ describe('who shows a token', () => {
   it('copies records, and who shows a wrong one does not', async () => {
     const join = [formatAddress(agent.gossip.address)]
     const shared = { profile: 'local', join } as const
-    await using friend = createAgent({ ...shared, name: 'friend', httpToken: tokens.read })
+    // Takes tokens itself: from a member that takes none, the stranger would have the records.
+    await using friend = createAgent({ ...shared, name: 'friend', httpTokens })
     await using stranger = createAgent({ ...shared, name: 'stranger' })
     await Promise.all([friend.start(), stranger.start()])
     const { origin } = agent.log.status()

@@ -60,7 +60,10 @@ export interface AgentOptions extends EncryptionOptions, RpcOptions {
    * can then do everything with.
    */
   readonly httpTokens?: readonly AccessToken[]
-  /** What this member shows to the others when it copies their records. */
+  /**
+   * What this member shows to the others when it copies their records; whoever is a member gets to
+   * see it. Default: the first of `httpTokens` that has the smallest role.
+   */
   readonly httpToken?: string
   /** A directory for the log. Absent: a memory log, which ends with the process. */
   readonly data?: string

@@ -1,15 +1,18 @@
 /** Tokens of the HTTP interface: those that are taken, and the one that is shown to the others. */
 import type { OptionProblem } from '@kith/interface'
-import { type AccessToken, isToken, tokenForm, tokenProblems } from '@kith/server'
+import { type AccessRole, type AccessToken, isToken, tokenForm, tokenProblems } from '@kith/server'
 
 export interface ResolvedTokens {
   readonly httpTokens: readonly AccessToken[]
   readonly httpToken: string | undefined
 }
 
+/** From the least to the most. */
+const byRole: readonly AccessRole[] = ['read', 'write', 'operator']
+
 /**
- * Members of one cluster share their configuration most of the time: without a token to show, the
- * first that may read is shown.
+ * Members of one cluster share their configuration most of the time: without a token to show, one
+ * of the smallest role is shown. Whoever is a member gets to see it.
  */
 export function readTokens(
   { httpTokens = [], httpToken }: Partial<ResolvedTokens>,
@@ -22,5 +25,7 @@ export function readTokens(
     problems.push({ field: 'httpToken', got: typeof httpToken, want: tokenForm })
   }
   if (wrong.length > 0) return { httpTokens: [], httpToken: undefined }
-  return { httpTokens, httpToken: httpToken ?? httpTokens[0]?.token }
+  const roles = byRole.map((role) => httpTokens.find((token) => token.role === role))
+  const least = roles.find((found) => found !== undefined)
+  return { httpTokens, httpToken: httpToken ?? least?.token }
 }

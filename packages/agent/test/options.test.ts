@@ -21,6 +21,19 @@ function thrownBy(run: () => unknown): Thrown {
   throw new Error('nothing was thrown')
 }
 
+describe('the token shown to the others', () => {
+  it('is one of the smallest role, or the one that is named', () => {
+    const token = (role: 'read' | 'write' | 'operator') => ({ role, token: `${role}-0123456789ab` })
+    const httpTokens = [token('operator'), token('read'), token('write')]
+    expect(resolveAgentOptions({ httpTokens }).httpToken).toBe('read-0123456789ab')
+    const some = httpTokens.filter(({ role }) => role !== 'read')
+    expect(resolveAgentOptions({ httpTokens: some }).httpToken).toBe('write-0123456789ab')
+    const httpToken = 'another-0123456789ab'
+    expect(resolveAgentOptions({ httpTokens, httpToken }).httpToken).toBe(httpToken)
+    expect(resolveAgentOptions({}).httpToken).toBeUndefined()
+  })
+})
+
 describe('options', () => {
   it('name everything that is wrong at once', () => {
     const wrong = {
