@@ -45,9 +45,22 @@ export async function readCorpus(
   }
   if (fileLines === 0) throw new Error(`there are no text files under ${root}`)
   const passes = Math.max(1, Math.ceil(linesMin / fileLines))
+  return { files: texts.size, fileLines, passes, lines: firstLines(texts, passes, linesMax) }
+}
+
+function firstLines(
+  texts: ReadonlyMap<string, string[]>,
+  passes: number,
+  linesMax: number,
+): CorpusLine[] {
   const lines: CorpusLine[] = []
-  for (let pass = 1; pass <= passes; pass += 1) lines.push(...onePass(texts, String(pass)))
-  return { files: texts.size, fileLines, passes, lines: lines.slice(0, linesMax) }
+  for (let pass = 1; pass <= passes; pass += 1) {
+    for (const line of onePass(texts, String(pass))) {
+      if (lines.length >= linesMax) return lines
+      lines.push(line)
+    }
+  }
+  return lines
 }
 
 function* onePass(texts: ReadonlyMap<string, string[]>, pass: string): Generator<CorpusLine> {

@@ -292,6 +292,6 @@ function beginFeed(
 /** Waits for all feeds; their lines are from here on what every log must hold. */
 async function endFeeds(story: Story): Promise<void> {
   await Promise.all(story.feeds.map(({ done }) => done))
-  for (const each of story.feeds) story.sent.push(...each.acknowledged())
+  for (const each of story.feeds) for (const one of each.acknowledged()) story.sent.push(one)
   story.feeds = []
 }

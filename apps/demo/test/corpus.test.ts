@@ -43,6 +43,12 @@ describe('the corpus', () => {
     expect(describeCorpus(await readCorpus(root, 9, 99))).toContain('taken 3 times')
   })
 
+  it('is of any length', async () => {
+    writeFileSync(join(root, 'long.txt'), '\n'.repeat(300_000))
+    const { fileLines, lines } = await readCorpus(root, 1, 400_000)
+    expect([fileLines, lines.length]).toEqual([300_004, 300_004])
+  })
+
   it('is only what is tracked, where there is a repository', async () => {
     execFileSync('git', ['init', '-q'], { cwd: root })
     execFileSync('git', ['add', 'a.txt'], { cwd: root })
