@@ -229,12 +229,21 @@ async function watched(sera: SerfParty, kada: KithParty): Promise<void> {
   )
 }
 
+/** Serf's Lamport clock for what is said of members. */
+async function memberTime(sera: SerfParty): Promise<number> {
+  const { out } = await serf(sera.rpc, ['info'])
+  return Number(/^\s*member_time = (\d+)$/m.exec(out)?.[1])
+}
+
 /** A failed member forgotten through our agent; then each command makes the other's agent leave. */
 async function ended(sera: SerfParty, serb: SerfParty, kada: KithParty): Promise<void> {
   await serb.kill()
   await allSee([sera, kada], 'serb', 'failed', 60_000)
   expect(await serf(kada.rpc, ['force-leave', 'serb'])).toMatchObject({ code: 0, out: '' })
   await allSee([sera, kada], 'serb', 'left', 30_000)
+  // In its next exchange Serf gives who left a later time, and takes no leave from before it.
+  const time = await memberTime(sera)
+  await within(60_000, 'sera exchanged states', async () => (await memberTime(sera)) > time)
   expect(await kith(kada.rpc, ['force-leave', '--prune', 'serb'])).toMatchObject({ code: 0 })
   await within(30_000, 'serb is forgotten', async () => !(await sera.members()).has('serb'))
   const graceful = { code: 0, out: 'Graceful leave complete' }

@@ -50,6 +50,11 @@ export function witness(clock: LamportClock, time: bigint, now: number): boolean
   return true
 }
 
+/** Moves the clock on, so that it is not before `time`. */
+export function advance(clock: LamportClock, time: bigint): void {
+  if (time > clock.time && time <= lamportTimeMax) clock.time = time
+}
+
 /** The present time, for a message of our own; the clock moves past it. */
 export function stamp(clock: LamportClock): bigint {
   const time = clock.time

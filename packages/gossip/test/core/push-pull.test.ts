@@ -303,6 +303,23 @@ describe('time', () => {
     expect(ids.toSorted((a, b) => a - b)).toEqual([1, 2, 3])
   })
 
+  it('GOS-71 force-leave outruns the times that real Serfs give who left, so that it can prune', () => {
+    const core = new Core()
+    core.know('a', 'b')
+    core.tellSerf({ kind: 'joinIntent', lamportTime: 9n, node: 'a' })
+    core.tell(dead('a', 'b'))
+    core.command({ kind: 'forceLeave', id: 1, name: 'a', prune: false })
+    const left = core.state.members.get('a')?.statusTime ?? 0n
+    core.command({ kind: 'forceLeave', id: 2, name: 'a', prune: true })
+    core.advanceTo(1000)
+    const said = core.sentOf('user').map(({ message }) => message.message)
+    const [pruned] = said.filter((message) => message?.kind === 'leaveIntent')
+    expect(pruned).toMatchObject({ node: 'a', prune: true })
+    expect(left).toBeGreaterThan(9n)
+    // Each exchange between two of them adds one.
+    expect((pruned?.lamportTime ?? 0n) - left).toBeGreaterThan(16n)
+  })
+
   it('GOS-61 gossip goes to suspects and the recently dead, never to the left', () => {
     const core = new Core({ timings: { gossipToTheDeadMs: 2000 } })
     core.know('a', 'b')
