@@ -10,7 +10,7 @@ import type { FromCheckpointer, ThreadData, ToCheckpointer } from './thread-mess
 
 const mebibyte = 1024 * 1024
 /** The copying begins here: small logs never start its thread. */
-const backgroundBytes = 48 * mebibyte
+const backgroundBytes = 64 * mebibyte
 /** Past this the log is started over at once, whatever the background is doing. */
 const walBytesMax = 128 * mebibyte
 const passes = 2

@@ -69,8 +69,11 @@ export interface SqliteStore extends LogStore {
   readonly walBytes: number
 }
 
-/** A write-ahead log that grew beyond this is cut back when it is started over. */
-const WAL_KEPT_BYTES = 64 * 1024 * 1024
+/**
+ * A write-ahead log that grew beyond this is cut back when it is started over. Under load it grows
+ * to as much each time, and writing over what is there is cheaper than growing again.
+ */
+const WAL_KEPT_BYTES = 128 * 1024 * 1024
 
 export function databasePath(directory: string): string {
   return join(directory, 'log.db')
