@@ -12,7 +12,11 @@ export const command: string = fileURLToPath(
 
 export interface Line {
   readonly event?: string
-  readonly member?: { readonly name: string; readonly status: string }
+  readonly member?: {
+    readonly name: string
+    readonly status: string
+    readonly tags?: Readonly<Record<string, string>>
+  }
   readonly [field: string]: unknown
 }
 

@@ -10,6 +10,7 @@ import type { Replicator } from '@kith/replicator'
 import { createLogTap, type SerfLogSource } from '@kith/serf-rpc'
 import { AgentError } from './errors.ts'
 import { type AgentOptions, resolveAgentOptions, type ResolvedAgentOptions } from './options.ts'
+import { type AgentReload, applyReload, type Reloaded, reloadedOptions } from './reload.ts'
 import { bounded, type Parts, startParts, stopParts } from './parts.ts'
 
 export interface Agent extends AsyncDisposable {
@@ -28,6 +29,13 @@ export interface Agent extends AsyncDisposable {
    * A part that fails stops what was started before and rejects with its error.
    */
   start(signal?: AbortSignal): Promise<void>
+  /**
+   * Takes over tags and services that differ from those of the start or of the last reload, and
+   * reads the keyring file again. What somebody else changed meanwhile, as tags over the RPC, stays
+   * as it is. Resolves with what has changed. Rejects with `ERR_AGENT_OPTIONS` for what `createAgent`
+   * would not take, with a part's own error for what that has no room for; all is as before then.
+   */
+  reload(change: AgentReload): Promise<Reloaded[]>
   /** Drains the services and leaves the cluster; the parts keep running until `stop`. */
   leave(): Promise<void>
   /** Drains, leaves, and stops every part in reverse, each within a bound. Idempotent. */
@@ -48,11 +56,12 @@ const LEAVE_TIMEOUT_MS = 15_000
  * free ports and a memory log. Throws `ERR_AGENT_OPTIONS` that names everything that is wrong.
  */
 export function createAgent(options: AgentOptions = {}): Agent {
-  return new AssembledAgent(resolveAgentOptions(options))
+  return new AssembledAgent(options, resolveAgentOptions(options))
 }
 
 class AssembledAgent implements Agent {
-  readonly #options: ResolvedAgentOptions
+  readonly #given: AgentOptions
+  #options: ResolvedAgentOptions
   readonly #logger: Logger
   readonly #logs: SerfLogSource
   readonly #stopping = new AbortController()
@@ -60,6 +69,7 @@ class AssembledAgent implements Agent {
   #parts: Parts | undefined
   #left: Promise<void> | undefined
   #stopped: Promise<void> | undefined
+  #reloading: Promise<unknown> = Promise.resolve()
   /** Why it stops by itself. */
   #lost: Error | undefined
   #end: (cause: Error | undefined) => void = () => {}
@@ -67,7 +77,8 @@ class AssembledAgent implements Agent {
     this.#end = resolve
   })
 
-  constructor(options: ResolvedAgentOptions) {
+  constructor(given: AgentOptions, options: ResolvedAgentOptions) {
+    this.#given = given
     // Everything that is logged can be read over the RPC, whatever the logger lets pass.
     const tap = createLogTap({ logger: options.logger })
     this.#options = options.rpc === undefined ? options : { ...options, logger: tap.logger }
@@ -113,6 +124,20 @@ class AssembledAgent implements Agent {
       this.#parts = parts
     })
     await this.#started
+  }
+
+  reload(change: AgentReload): Promise<Reloaded[]> {
+    // One after another: each begins with what the one before left.
+    const done = this.#reloading.then(async () => {
+      const parts = this.#running()
+      if (this.#stopped) throw new AgentError('ERR_AGENT_STATE', 'the agent is stopping')
+      const next = reloadedOptions(this.#given, this.#options, change)
+      const changed = await applyReload(parts, this.#options, next)
+      this.#options = next
+      return changed
+    })
+    this.#reloading = done.catch(() => {})
+    return done
   }
 
   leave(): Promise<void> {

@@ -41,11 +41,14 @@ export interface AgentLines {
   member(event: MemberEvent): void
   /** Something that happened, for level info. */
   event(name: string, fields: Readonly<Record<string, unknown>>): void
+  /** From now on: what is below is not printed. */
+  setLevel(level: LogLevel): void
   /** Lets go of what is held, where no ready line will come. */
   release(): void
 }
 
-export function createAgentLines(io: Io, format: LogFormat, level: LogLevel): AgentLines {
+export function createAgentLines(io: Io, format: LogFormat, atFirst: LogLevel): AgentLines {
+  let level = atFirst
   const paint = painter(io)
   const held: string[] = []
   let holding = format === 'json'
@@ -79,6 +82,9 @@ export function createAgentLines(io: Io, format: LogFormat, level: LogLevel): Ag
       error: (fields, message) => say('error', fields, message),
     },
     release,
+    setLevel(next) {
+      level = next
+    },
     ready(ready) {
       holding = false
       if (format === 'json') print(jsonLine({ event: 'ready', ...ready }))

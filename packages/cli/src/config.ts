@@ -1,6 +1,6 @@
 /** The configuration file of `kith agent`: JSON whose every mistake is reported with its path. */
 import { readFile } from 'node:fs/promises'
-import { describeProblems, parseAddress, schemaProblems } from '@kith/interface'
+import { type OptionProblem, parseAddress, schemaProblems } from '@kith/interface'
 import * as z from 'zod'
 import { CliError } from './errors.ts'
 import {
@@ -160,26 +160,36 @@ const schema = z.strictObject(
   { error: 'an object' },
 )
 
-/** Reads and checks the file; throws `ERR_CLI_CONFIG` that names it and every problem in it. */
-export async function readConfig(path: string): Promise<AgentConfig> {
-  let json: unknown
+export interface ReadConfig {
+  /** Without the fields that are wrong. */
+  readonly config: AgentConfig
+  readonly problems: readonly OptionProblem[]
+}
+
+/** Reads and checks the file; throws `ERR_CLI_CONFIG` where it is no JSON that can be read. */
+export async function readConfig(path: string): Promise<ReadConfig> {
   try {
     const bytes = await readFile(path)
     if (bytes.length > FILE_BYTES_MAX) throw new Error(`it has more than ${FILE_BYTES_MAX} bytes`)
-    json = JSON.parse(bytes.toString('utf8'))
+    return parseConfig(JSON.parse(bytes.toString('utf8')))
   } catch (cause) {
     throw new CliError('ERR_CLI_CONFIG', `cannot read ${path}: ${(cause as Error).message}`, {
       cause,
     })
   }
-  return parseConfig(json, path)
 }
 
-export function parseConfig(json: unknown, path: string): AgentConfig {
+function parseConfig(json: unknown): ReadConfig {
   const result = schema.safeParse(json)
-  if (result.success) return result.data
-  const problems = schemaProblems(result.error.issues, json, 'the file')
-  throw new CliError('ERR_CLI_CONFIG', `${path}: ${describeProblems(problems)}`, {
-    details: { problems },
-  })
+  if (result.success) return { config: result.data, problems: [] }
+  const { issues } = result.error
+  const problems = schemaProblems(issues, json, 'the file')
+  const wrong = new Set(issues.flatMap(({ path, ...issue }) => path[0] ?? unknownKeys(issue)))
+  const whole = typeof json !== 'object' || json === null || Array.isArray(json)
+  const right = Object.entries(whole ? {} : json).filter(([key]) => !wrong.has(key))
+  return { config: Object.fromEntries(right) as AgentConfig, problems }
+}
+
+function unknownKeys(issue: object): readonly PropertyKey[] {
+  return 'keys' in issue ? (issue.keys as string[]) : []
 }

@@ -2,6 +2,18 @@
 import { type Address, parseAddress, showValue } from '@kith/interface'
 import { InvalidArgumentError } from 'commander'
 
+/** A text that is refused, in the words of problems as well as in those of a command line. */
+export class RefusedText extends InvalidArgumentError {
+  readonly got: string
+  readonly want: string
+
+  constructor(got: string, want: string) {
+    super(`It must be ${want}, got ${got}.`)
+    this.got = got
+    this.want = want
+  }
+}
+
 /** `HOST:PORT`; port 0 only where a free one may be picked. */
 export function addressFlag(options: { anyPort: boolean }): (text: string) => Address {
   return (text) => {
@@ -45,12 +57,31 @@ export function textFlag(want: string, fits: (text: string) => boolean): (text: 
   return (text) => (fits(text) ? text : refuse(text, want))
 }
 
+export function oneOfFlag(values: readonly string[]): (text: string) => string {
+  return textFlag(`one of ${values.join(', ')}`, (text) => values.includes(text))
+}
+
+/** What is on or off, for a variable: a flag of this kind has no text. */
+export function switchFlag(text: string): boolean {
+  if (text !== 'true' && text !== 'false') refuse(text, 'true or false')
+  return text === 'true'
+}
+
+/** JSON that may hold secrets: what is refused is not shown. */
+export function jsonFlag(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new RefusedText(`${text.length} characters`, 'JSON')
+  }
+}
+
 /** A key of the cluster. What is refused is not shown: it may be most of a key. */
 export function keyFlag(text: string): string {
   const bytes = Buffer.from(text, 'base64')
   if ([16, 24, 32].includes(bytes.length) && bytes.toString('base64') === text) return text
   const want = 'base64 of 16, 24 or 32 bytes, as kith keygen prints'
-  throw new InvalidArgumentError(`It must be ${want}, got ${text.length} characters.`)
+  throw new RefusedText(`${text.length} characters`, want)
 }
 
 export function labelFlag(text: string): string {
@@ -139,5 +170,5 @@ export function httpUrl(text: string): string {
 }
 
 function refuse(text: string, want: string): never {
-  throw new InvalidArgumentError(`It must be ${want}, got ${showValue(text)}.`)
+  throw new RefusedText(showValue(text), want)
 }

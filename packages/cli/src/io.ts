@@ -10,6 +10,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Calls back for each SIGINT and SIGTERM; returns the removal. */
   onSignal(listener: (signal: 'SIGINT' | 'SIGTERM') => void): () => void
+  /** Calls back for each SIGHUP; returns the removal. Absent where nothing is to be reloaded. */
+  onReload?(listener: () => void): () => void
   /** Ends the process at once. */
   exit(code: number): void
 }

@@ -19,13 +19,13 @@ describe('flags', () => {
   })
 
   it.each([
-    [['agent', '--bind', 'nowhere'], '--bind <host:port>', 'HOST:PORT with a port from 0'],
-    [['agent', '--join', '10.0.0.1:0'], '--join <host:port>', 'a port from 1 to 65535'],
-    [['agent', '--node', 'a b'], '--node <name>', '1 to 128 of A-Z a-z 0-9'],
-    [['agent', '--tag', 'novalue'], '--tag <name=value>', 'NAME=VALUE, got "novalue"'],
-    [['agent', '--service', 'web'], '--service <name:port>', 'NAME:PORT with a port'],
-    [['agent', '--profile', 'slow'], '--profile <profile>', 'are lan, wan, local, fast'],
-    [['agent', '--rpc', 'unix:'], '--rpc <address>', 'HOST:PORT or unix:PATH'],
+    [['agent', '--bind', 'nowhere'], '--bind must be', 'HOST:PORT with a port from 0'],
+    [['agent', '--join', '10.0.0.1:0'], '--join must be', 'a port from 1 to 65535'],
+    [['agent', '--node', 'a b'], '--node must be', '1 to 128 of A-Z a-z 0-9'],
+    [['agent', '--tag', 'novalue'], '--tag must be', 'NAME=VALUE, got "novalue"'],
+    [['agent', '--service', 'web'], '--service must be', 'NAME:PORT with a port'],
+    [['agent', '--profile', 'slow'], '--profile must be', 'one of lan, wan, local, fast'],
+    [['agent', '--rpc', 'unix:'], '--rpc must be', 'HOST:PORT or unix:PATH'],
     [['log', 'read', '--from', '-1'], '--from <where>', 'an offset, earliest, latest or a time'],
     [['log', 'read', '--limit', '1.5'], '--limit <count>', 'an integer from 1 to'],
     [['members', '--format', 'yaml'], '--format <format>', 'text, json'],
@@ -65,7 +65,7 @@ describe('flags', () => {
     const run = await kith(['agent', '--bind', '127.0.0.1:0', '--consul-api', '0.0.0.0:0'])
     expect([run.code, run.err]).toEqual([
       2,
-      expect.stringContaining('consulApi must be a loopback'),
+      expect.stringContaining('--consul-api must be a loopback'),
     ])
   })
 

@@ -107,20 +107,17 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
 
 /** How a refusal names a flag that only the agent behind the command can judge. */
 const optionOf: Readonly<Record<string, string>> = {
-  '--bind': 'bind',
-  '--advertise': 'advertise',
-  '--discover': 'discovery[0]',
-  '--snapshot': 'snapshot',
-  '--http': 'http',
-  '--http-advertise': 'httpAdvertise',
-  '--consul-api': 'consulApi',
-  '--rpc': 'rpc',
+  '--discover': 'discover[0]',
   '--data': 'data',
   '--retain': 'retention.',
   '--tag': 'tags',
   '--service': 'services[0]',
-  '--config': 'cannot read',
-  '--keyring': 'keyring',
+}
+/** As a flag or variable with its own value at fault, or with a part of it. */
+function isNamed(text: string, name: string, part: string | undefined): boolean {
+  const known = [`option '${name} <`, `${name} must be`, `${name}: `]
+  if (part !== undefined) known.push(`${part} must be`)
+  return known.some((one) => text.includes(one))
 }
 /** What a command needs besides its flags. */
 const argumentOf: Readonly<Record<string, readonly string[]>> = {
@@ -167,17 +164,14 @@ describe('flags', () => {
     const argument = argumentOf[command] ?? []
     const run = await kith([...command.split(' '), ...rest, ...argument, `${flag}=${value}`])
     expect(run.code, run.err).toBe(2)
-    const named = [`option '${flag} <`, ...(optionOf[flag] === undefined ? [] : [optionOf[flag]])]
-    expect(
-      named.some((name) => run.err.includes(name)),
-      run.err,
-    ).toBe(true)
+    expect(isNamed(run.err, flag, optionOf[flag]), run.err).toBe(true)
     expect(run.err).toMatch(/must be|Allowed choices are|cannot read/)
     expect(run.out).toBe('')
   })
 
   it.each([
     [['agent', '--no-rpc=yes'], '--no-rpc'],
+    [['agent', '--dry-run=yes'], '--dry-run'],
     [['agent', '--insecure-plaintext=yes'], '--insecure-plaintext'],
     [['agent', '--script-checks=yes'], '--script-checks'],
     [['agent', 'extra'], 'extra'],
@@ -203,6 +197,41 @@ describe('flags', () => {
     const run = await kith(args)
     expect(run.code).toBe(2)
     expect(run.err).toContain(named)
+  })
+
+  // Empty is as if it were not there, and several values are separated by commas.
+  const variables: Readonly<Record<string, readonly string[]>> = {
+    ...flags['agent'],
+    '--rejoin': ['yes', '1', 'TRUE'],
+    '--insecure-plaintext': ['yes', '1'],
+    '--script-checks': ['yes', '1'],
+    '--verify-incoming': ['no', '0'],
+    '--verify-outgoing': ['no', '0'],
+    '--http-tokens': ['x', '{}', '[5]', '["x"]', '[{"token":"short","role":"read"}]'],
+    '--http-token': ['short', 'a b c d e f g h i j'],
+    '--join': ['127.0.0.1:0', '127.0.0.1:1,', '127.0.0.1:1 127.0.0.1:2', '127.0.0.1:1,nowhere'],
+    '--tag': ['novalue', 'a=b,novalue', 'kith.v=2'],
+    '--rpc': ['nowhere', 'unix:', 'no', 'FALSE', '0.0.0.0:0'],
+  }
+  const given = Object.entries(variables).flatMap(([flag, values]) =>
+    values.filter((value) => value !== '').map((value) => ({ flag, value })),
+  )
+  it.each(given)('the variable of $flag as $value is refused by name', async ({ flag, value }) => {
+    const name = `KITH_${flag.slice(2).replaceAll('-', '_').toUpperCase()}`
+    const env = { [name]: value.replace('FOLDER', folder) }
+    const rest = quiet.includes(flag) ? ['--log-level', 'error'] : quiet
+    const run = await kith(['agent', ...rest], { env })
+    expect(run.code, run.err).toBe(2)
+    expect(isNamed(run.err, name, undefined), run.err).toBe(true)
+    expect(run.out).toBe('')
+  })
+
+  it('has bad values here for each variable of an agent', async () => {
+    const { out } = await kith(['agent', '--dry-run'])
+    const { settings } = JSON.parse(out) as { settings: object }
+    // A key for the RPC may be any text.
+    const listed = [...Object.keys(variables), '--rpc-auth']
+    expect(listed.length).toBe(Object.keys(settings).length + ['--config'].length)
   })
 
   it('names the environment where that is at fault', async () => {

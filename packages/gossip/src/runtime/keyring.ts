@@ -23,6 +23,12 @@ export interface Keyring {
   use(key: string | Uint8Array): Promise<void>
   /** Drops a key; one that is not there is no change. `ERR_GOSSIP_KEY_PRIMARY` for the primary. */
   remove(key: string | Uint8Array): Promise<void>
+  /**
+   * Takes the keys that its file holds now; resolves with whether they differ from those before.
+   * One without a file has nothing to read. Rejects with `ERR_GOSSIP_KEYRING_FILE`; the keys in
+   * force stay then.
+   */
+  reload(): Promise<boolean>
 }
 
 export interface KeyringOptions {
@@ -44,7 +50,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     throw new GossipError('ERR_GOSSIP_KEY_INVALID', 'a keyring takes either keys or a file')
   }
   if (file !== undefined) {
-    return new MemberKeyring(readKeyring(file, logger), file)
+    return new MemberKeyring(readKeyring(file, logger), { path: file, logger })
   }
   const secrets: Uint8Array[] = []
   for (const key of keys ?? []) {
@@ -57,12 +63,17 @@ export function createKeyring(options: KeyringOptions): Keyring {
   return new MemberKeyring(secrets, undefined)
 }
 
+interface KeyringFile {
+  readonly path: string
+  readonly logger: Logger
+}
+
 class MemberKeyring implements Keyring {
-  readonly #file: string | undefined
+  readonly #file: KeyringFile | undefined
   #secrets: readonly Uint8Array[]
   #last: Promise<void> = Promise.resolve()
 
-  constructor(secrets: readonly Uint8Array[], file: string | undefined) {
+  constructor(secrets: readonly Uint8Array[], file: KeyringFile | undefined) {
     this.#secrets = Object.freeze([...secrets])
     this.#file = file
   }
@@ -105,18 +116,34 @@ class MemberKeyring implements Keyring {
     })
   }
 
-  /** One after another: each begins with what the one before left, in memory and on disk. */
+  reload(): Promise<boolean> {
+    return this.#inTurn(async () => {
+      if (this.#file === undefined) return false
+      const { path, logger } = this.#file
+      const before = this.keys.join()
+      this.#secrets = Object.freeze([...readKeyring(path, logger)])
+      return this.keys.join() !== before
+    })
+  }
+
   #change(
     key: string | Uint8Array,
     change: (secret: Uint8Array, secrets: readonly Uint8Array[]) => readonly Uint8Array[],
   ): Promise<void> {
-    const run = async (): Promise<void> => {
+    return this.#inTurn(async () => {
       const next = Object.freeze([...change(readKey(key), this.#secrets)])
-      if (this.#file !== undefined) await writeKeyring(this.#file, next)
+      if (this.#file !== undefined) await writeKeyring(this.#file.path, next)
       this.#secrets = next
-    }
+    })
+  }
+
+  /** One after another: each begins with what the one before left, in memory and on disk. */
+  #inTurn<Value>(run: () => Promise<Value>): Promise<Value> {
     const done = this.#last.then(run)
-    this.#last = done.catch(() => {})
+    this.#last = done.then(
+      () => {},
+      () => {},
+    )
     return done
   }
 }

@@ -218,6 +218,31 @@ describe('a keyring file', () => {
     },
   )
 
+  it('GOS-102 is read again on demand, after the changes before', async () => {
+    const keyring = await written([first, second])
+    expect(await keyring.reload()).toBe(false)
+    await given(JSON.stringify([third, first]))
+    const reloaded = keyring.reload()
+    const installed = keyring.install(second)
+    expect(await reloaded).toBe(true)
+    await installed
+    expect(keyring.keys).toEqual([third, first, second])
+    expect(await onDisk()).toEqual([third, first, second])
+    expect(await createKeyring({ keys: [first] }).reload()).toBe(false)
+  })
+
+  it('GOS-102 that has become bad leaves the keys in force', async () => {
+    const keyring = await written([first, second])
+    for (const text of ['', '[', '[]', '["AAEC"]']) {
+      await given(text)
+      await expect(keyring.reload()).rejects.toMatchObject({ code: 'ERR_GOSSIP_KEYRING_FILE' })
+      expect(keyring.keys).toEqual([first, second])
+    }
+    await given(JSON.stringify([second]))
+    expect(await keyring.reload()).toBe(true)
+    expect(keyring.keys).toEqual([second])
+  })
+
   it('GOS-102 that is missing, a folder or a device is refused and never waited for', () => {
     const missing = code('KEYRING_FILE', 'ENOENT')
     expect(() => createKeyring({ file })).toThrow(expect.objectContaining(missing))
