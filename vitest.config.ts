@@ -3,12 +3,11 @@ import { defineConfig } from 'vitest/config'
 // Tests run from the sources: the condition makes every workspace import resolve to `src`.
 const conditions = ['@kith/source', 'node', 'import', 'default']
 
-/**
- * Long tests of which no two want all processors: minutes beside a real Serf, which wait, and what
- * only computes or runs programs to their end. Two files at a time.
- */
-const paired = [
-  'tests/serf-interop/**/*.test.ts',
+/** Minutes beside a real Serf, which mostly wait. */
+const serf = ['tests/serf-interop/**/*.test.ts']
+
+/** What only computes, or runs programs to their end, while those wait. */
+const computed = [
   'tests/fuzz/**/*.test.ts',
   'tests/dist-smoke/**/*.test.ts',
   'tools/readme-examples.test.ts',
@@ -21,6 +20,13 @@ const processes = [
   'tests/e2e/**/*.test.ts',
   'tools/run.test.ts',
 ]
+
+/** What only computes, while those wait. */
+const simulated = ['tests/sim/**/*.test.ts', 'packages/testkit/test/planted.test.ts']
+
+/** Gives way to the tests of its group that judge real time, and waits for a processor. */
+const patient = { setupFiles: ['tools/support/low-priority.ts'], testTimeout: 120_000 }
+const notOurs = ['**/node_modules/**', '**/dist/**']
 
 export default defineConfig({
   resolve: { conditions },
@@ -38,7 +44,7 @@ export default defineConfig({
             'tests/**/*.test.ts',
             'tools/**/*.test.ts',
           ],
-          exclude: ['**/node_modules/**', '**/dist/**', ...paired, ...processes],
+          exclude: [...notOurs, ...serf, ...computed, ...processes, ...simulated],
           // Vitest would leave one processor idle, which on two halves the speed.
           maxWorkers: '100%',
           sequence: { groupOrder: 1 },
@@ -47,9 +53,20 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'paired',
-          include: paired,
-          exclude: ['**/node_modules/**', '**/dist/**'],
+          name: 'serf',
+          include: serf,
+          exclude: notOurs,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'computed',
+          include: computed,
+          exclude: notOurs,
+          ...patient,
           maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
@@ -59,7 +76,18 @@ export default defineConfig({
         test: {
           name: 'processes',
           include: processes,
-          exclude: ['**/node_modules/**', '**/dist/**'],
+          exclude: notOurs,
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'simulated',
+          include: simulated,
+          exclude: notOurs,
+          ...patient,
           maxWorkers: 1,
           sequence: { groupOrder: 3 },
         },
