@@ -19,7 +19,7 @@ export function handleLeaveIntent(state: State, message: LeaveIntent, implied = 
   const { lamportTime, node, prune } = message
   if (!witness(state.clock, lamportTime, state.now)) return refuseTime(state)
   const row = state.members.get(node)
-  if (row === undefined) return rememberIntent(state, 'leave', node, lamportTime)
+  if (row === undefined) return rememberIntent(state, 'leave', node, lamportTime, implied)
   // Of an earlier life, whose time the join of this one may have taken for free; see below.
   const latest = implied ? lamportTime + 1n : lamportTime
   const ofUs = node === state.name && state.phase === 'active'
@@ -27,8 +27,11 @@ export function handleLeaveIntent(state: State, message: LeaveIntent, implied = 
     announceJoin(state)
     return false
   }
-  if (latest <= row.statusTime) return false
+  // An exchange shows a member that is leaving as if it had joined at that time.
+  const toldAsJoin = !implied && row.timeImplied && lamportTime === row.statusTime
+  if (latest <= row.statusTime && !toldAsJoin) return false
   row.statusTime = lamportTime
+  row.timeImplied = false
   const { status } = row.snapshot
   if (status === 'alive') setStatus(state, row, 'leaving')
   else if (status === 'failed') failedBecameLeft(state, row)
@@ -39,17 +42,20 @@ export function handleLeaveIntent(state: State, message: LeaveIntent, implied = 
 /**
  * A member that left and came back through somebody who had not heard its leave may join at the
  * time of that leave. The join is then the later one: in one life they never have the same time.
- * `said` is false where an exchange of states only implies the join: a leaving member's time looks
- * the same there.
+ * `implied`: an exchange of states lists the member among those who did not leave. One that is
+ * leaving looks the same there, so that a leave at this time may still come.
  */
-export function handleJoinIntent(state: State, message: JoinIntent, said = true): boolean {
+export function handleJoinIntent(state: State, message: JoinIntent, implied = false): boolean {
   const { lamportTime, node } = message
   if (!witness(state.clock, lamportTime, state.now)) return refuseTime(state)
   const row = state.members.get(node)
-  if (row === undefined) return rememberIntent(state, 'join', node, lamportTime, said)
-  const back = said && lamportTime === row.statusTime && row.snapshot.status === 'leaving'
+  if (row === undefined) return rememberIntent(state, 'join', node, lamportTime, implied)
+  const saidNow = !implied && lamportTime === row.statusTime
+  if (saidNow) row.timeImplied = false
+  const back = saidNow && row.snapshot.status === 'leaving'
   if (lamportTime <= row.statusTime && !back) return false
   row.statusTime = lamportTime
+  row.timeImplied = implied
   if (row.snapshot.status === 'leaving') setStatus(state, row, 'alive')
   if (node !== state.name || state.phase !== 'active') return true
   // Somebody knows a later intent of ours than we do: one of an earlier life, maybe its leave, and
@@ -93,7 +99,7 @@ function rememberIntent(
   kind: 'join' | 'leave',
   name: string,
   lamportTime: bigint,
-  said = true,
+  implied: boolean,
 ): boolean {
   if (!nameIsFit(name)) {
     count(state, 'nameUnfit')
@@ -101,14 +107,16 @@ function rememberIntent(
   }
   const known = state.recentIntents.get(name)
   if (known !== undefined && lamportTime <= known.lamportTime) {
-    const back = said && kind === 'join' && known.kind === 'leave'
-    if (!back || lamportTime < known.lamportTime) return false
+    // As with a member that is known: a join said at the time of a leave is the later one, and a
+    // leave said at a time that was only implied is what that time was of.
+    const better = kind === 'join' ? known.kind === 'leave' || known.implied : known.implied
+    if (implied || !better || lamportTime < known.lamportTime) return false
   }
   if (known === undefined && state.recentIntents.size >= state.timings.recentIntentsMax) {
     count(state, 'recentIntentsFull')
     return false
   }
-  state.recentIntents.set(name, { kind, lamportTime, at: state.now })
+  state.recentIntents.set(name, { kind, implied, lamportTime, at: state.now })
   return true
 }
 

@@ -76,7 +76,7 @@ function mergeTimes(state: State, remote: StateReader): void {
     handleLeaveIntent(state, { kind: 'leaveIntent', lamportTime: time, node, prune: false }, true)
   }
   remote.eachTime((node, lamportTime) => {
-    if (!left.has(node)) handleJoinIntent(state, { kind: 'joinIntent', lamportTime, node }, false)
+    if (!left.has(node)) handleJoinIntent(state, { kind: 'joinIntent', lamportTime, node }, true)
   })
 }
 

@@ -91,6 +91,8 @@ export interface MemberRow {
   snapshot: Member
   /** Lamport time of the last intent. */
   statusTime: bigint
+  /** An exchange of states gave that time, and nobody said yet of what it is. */
+  timeImplied: boolean
   /** When it failed or left. */
   goneAt: number
   /** When it is asked again whether it is back, while it is failed, and when it was. */
@@ -104,6 +106,8 @@ export interface MemberRow {
 
 export interface RecentIntent {
   readonly kind: 'join' | 'leave'
+  /** It is what an exchange of states makes of a time, not what somebody said. */
+  readonly implied: boolean
   readonly lamportTime: bigint
   readonly at: number
 }

@@ -37,6 +37,7 @@ export function memberJoined(state: State, entry: Entry): void {
   const row: MemberRow = {
     snapshot: snapshotOf(state, entry, intent?.kind === 'leave' ? 'leaving' : 'alive'),
     statusTime: intent?.lamportTime ?? 0n,
+    timeImplied: intent?.implied ?? false,
     goneAt: 0,
     askAt: 0,
     askedAt: -Infinity,

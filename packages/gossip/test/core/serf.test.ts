@@ -103,6 +103,21 @@ describe('intents', () => {
     expect(core.status('m')).toBe('leaving')
   })
 
+  it('GOS-200 a leave is believed whose time an exchange told first', () => {
+    const core = new Core()
+    core.know('m', 'n')
+    // A member that is leaving looks there as if it had just joined.
+    const statusTimes = new Map(['m', 'n', 'later'].map((name) => [name, 5n]))
+    merge(core, { lamportTime: 6n, statusTimes })
+    core.tellSerf(leave('m', 5n))
+    core.tellSerf(join('n', 5n))
+    core.tellSerf(leave('n', 5n))
+    core.tellSerf(leave('later', 5n))
+    core.know('later')
+    const statuses = ['m', 'n', 'later'].map((name) => core.status(name))
+    expect(statuses).toEqual(['leaving', 'alive', 'leaving'])
+  })
+
   it('GOS-200 a leave of an earlier life at the time of our join is contradicted', () => {
     const core = new Core()
     core.know('a')
