@@ -3,15 +3,18 @@ import { defineConfig } from 'vitest/config'
 // Tests run from the sources: the condition makes every workspace import resolve to `src`.
 const conditions = ['@kith/source', 'node', 'import', 'default']
 
-/** Minutes beside a real Serf, which mostly wait. */
-const serf = ['tests/serf-interop/**/*.test.ts']
-
-/** What only computes, or runs programs to their end, while those wait. */
-const computed = [
-  'tests/fuzz/**/*.test.ts',
+/**
+ * Minutes beside a real Serf, which mostly wait, and programs that run to their end within a time.
+ * Two files at a time.
+ */
+const paired = [
+  'tests/serf-interop/**/*.test.ts',
   'tests/dist-smoke/**/*.test.ts',
   'tools/readme-examples.test.ts',
 ]
+
+/** What only computes, while those wait. */
+const fuzzed = ['tests/fuzz/**/*.test.ts']
 
 /** Tests that start processes and wait on real timers: one file at a time, after all others. */
 const processes = [
@@ -44,7 +47,7 @@ export default defineConfig({
             'tests/**/*.test.ts',
             'tools/**/*.test.ts',
           ],
-          exclude: [...notOurs, ...serf, ...computed, ...processes, ...simulated],
+          exclude: [...notOurs, ...paired, ...fuzzed, ...processes, ...simulated],
           // Vitest would leave one processor idle, which on two halves the speed.
           maxWorkers: '100%',
           sequence: { groupOrder: 1 },
@@ -53,8 +56,8 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'serf',
-          include: serf,
+          name: 'paired',
+          include: paired,
           exclude: notOurs,
           maxWorkers: 2,
           sequence: { groupOrder: 2 },
@@ -63,8 +66,8 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'computed',
-          include: computed,
+          name: 'fuzzed',
+          include: fuzzed,
           exclude: notOurs,
           ...patient,
           maxWorkers: 2,
