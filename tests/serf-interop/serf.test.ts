@@ -5,12 +5,15 @@ import { atTier } from '../support/tier.ts'
 import { distance } from './distance.ts'
 import { encrypted, strangers } from './encrypted.ts'
 import { linkedBySerf } from './link.ts'
+import { walledOff } from './firewall.ts'
 import { kithJoinsSerf, serfsJoinKith } from './membership.ts'
 import { withCrew } from './support/crew.ts'
 import { rotated } from './rotation.ts'
 import { kithGoesOn, serfGoesOn } from './snapshot.ts'
 import { conflict, talk } from './talk.ts'
 import { traffic } from './traffic.ts'
+
+const walls = needs('root', 'iproute2', 'nft')
 
 describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
   it('GOS-40 is joined by Kith: alive, tags, failure and return both ways, leave', async () => {
@@ -72,4 +75,12 @@ describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
   it('GOS-42 carries a service between Kith members that only it can reach, unheard', async () => {
     await withCrew(linkedBySerf)
   }, 120_000)
+
+  it.skipIf(walls.missing)(
+    `GOS-42 carries entries past a firewall, also after either side was killed ${walls.reason}`,
+    async () => {
+      await withCrew(walledOff)
+    },
+    180_000,
+  )
 })

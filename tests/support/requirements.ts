@@ -2,7 +2,7 @@
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-export type Requirement = 'root' | 'serf' | 'strace' | 'iproute2' | 'dig' | 'prometheus'
+export type Requirement = 'root' | 'serf' | 'strace' | 'iproute2' | 'nft' | 'dig' | 'prometheus'
 
 export interface Need {
   /** True where the tests cannot run here: give it to `describe.skipIf`. */
@@ -15,6 +15,7 @@ const commands = {
   serf: 'serf',
   strace: 'strace',
   iproute2: 'ip',
+  nft: 'nft',
   dig: 'dig',
   prometheus: 'prometheus',
 } as const

@@ -276,11 +276,12 @@ describe('believing', () => {
 })
 
 describe('fetching', () => {
-  it('REG-4: an instance larger than a broadcast is named and fetched from its owner', () => {
+  it('REG-4: an instance too large for broadcasts is named and fetched from its owner', () => {
     const a = started(coreOf('a', {}, wallMs, 300))
     const b = started(coreOf('b'))
     sees(b, 'a', 'alive')
-    const [named] = registered(a, planOf('web-1', { meta: { a: 'x'.repeat(900) } }), 10)
+    const meta = { a: 'x'.repeat(900), b: 'x'.repeat(900) }
+    const [named] = registered(a, planOf('web-1', { meta }), 10)
     hear(b, 'a', named ?? new Uint8Array(), 20)
     expect(given(b)).toEqual([])
     expect(fetchAll(b, a, 20, 2_000)).toBe(1)

@@ -19,6 +19,8 @@ export interface SerfOptions {
   readonly encrypt?: string
   /** `filter=script`, as `-event-handler` takes it. */
   readonly handlers?: readonly string[]
+  /** What comes before each of its commands, to run it in a namespace; default nothing. */
+  readonly inside?: readonly string[]
   /** Further flags of `serf agent`. */
   readonly flags?: readonly string[]
   /** What its RPC wants to be shown; the agent must be told by a file among the flags. */
@@ -46,6 +48,7 @@ interface MembersAnswer {
 
 export async function startSerf(options: SerfOptions, track: Track): Promise<SerfParty> {
   const { name, tags = {}, handlers = [], snapshot, encrypt, waits = true } = options
+  const { inside = [] } = options
   const address = options.bind ?? `127.0.0.1:${await freePort()}`
   const rpc = `127.0.0.1:${await freePort()}`
   const lines: string[] = []
@@ -62,12 +65,15 @@ export async function startSerf(options: SerfOptions, track: Track): Promise<Ser
   ]
   const command = async (verb: string, ...rest: readonly string[]): Promise<string> => {
     const env = { ...process.env, SERF_RPC_AUTH: options.rpcAuth ?? '' }
-    const { stdout } = await execute('serf', [verb, `-rpc-addr=${rpc}`, ...rest], { env })
+    const [first = '', ...words] = [...inside, 'serf', verb, `-rpc-addr=${rpc}`, ...rest]
+    const { stdout } = await execute(first, words, { env })
     return stdout
   }
   let running: Running
   const begin = async (join: string | undefined): Promise<void> => {
-    running = run('serf', [...args, ...(join === undefined ? [] : [`-join=${join}`])])
+    const seeds = join === undefined ? [] : [`-join=${join}`]
+    const [first = '', ...words] = [...inside, 'serf', ...args, ...seeds]
+    running = run(first, words)
     track(running)
     running.lines.push = (...more: string[]) => lines.push(...more)
     const answers = (): Promise<boolean> => command('members').then(Boolean, () => false)

@@ -4,13 +4,15 @@ import type { Mutant } from './cluster.ts'
 
 /** Fresh ones for each use, because some remember what they did. */
 export function registryMutants(): Readonly<Record<string, Mutant>> {
+  /** Snapshots and summaries; a fragment is one of either a change or a snapshot. */
+  const announcements = new Set([2, 3, 8])
   const firstLives = new WeakMap<State, State['own']['replica']>()
   return {
     'hears only changes, never states or announcements': {
       drops: (input) =>
         input.kind === 'state' ||
         input.kind === 'fetched' ||
-        (input.kind === 'broadcast' && (input.bytes[1] === 2 || input.bytes[1] === 3)),
+        (input.kind === 'broadcast' && announcements.has(input.bytes[1] ?? 0)),
     },
     'tells nobody that a check has another status': {
       drops: (input) => input.kind === 'setCheck',

@@ -125,9 +125,10 @@ function act(cluster: Cluster, truth: Truth): void {
 }
 
 function makePlan(id: string, service: string, round: number, large: boolean): InstancePlan {
-  // Larger than a broadcast here: it has to be fetched.
+  // Larger than a broadcast here: it travels in fragments, or has to be fetched.
   const meta: Record<string, string> = { round: String(round) }
   if (large) meta['note'] = 'x'.repeat(900)
+  if (large && round % 2 === 0) meta['more'] = 'x'.repeat(900)
   const check = {
     id: `${id}/alive`,
     kind: 'ttl',

@@ -9,6 +9,7 @@ import {
   type Digest,
   digestBytes,
   encodeMessage,
+  type Fragment,
   type Header,
   type Snapshot,
 } from '../wire/message.ts'
@@ -44,11 +45,49 @@ export function receiveBroadcast(state: State, from: string, bytes: Uint8Array, 
     answerSolicit(state, now)
     return
   }
+  if (message.kind === 'fragment') {
+    receiveFragment(state, from, message, now)
+    return
+  }
   if (message.member !== from) {
     state.counters.foreign += 1
     return
   }
   merge(state, message, from, now)
+}
+
+/** With the last piece the message is heard; before, it is known that something is missing. */
+function receiveFragment(state: State, from: string, fragment: Fragment, now: number): void {
+  const { epoch, version } = fragment
+  const replica = replicaFor(state, { member: from, epoch, version }, now)
+  if (replica === undefined) return
+  confirm(state, from)
+  if (isComplete(replica) && replica.floor >= version) return
+  const whole = state.fragments.add(from, fragment)
+  if (typeof whole !== 'string') {
+    receiveCut(state, from, fragment, whole, now)
+    return
+  }
+  if (whole === 'spoiled') state.counters.malformed += 1
+  settle(state, replica, now, state.settings.gapMs)
+}
+
+/** Only what does not fit whole is cut, and its fragments say the same of themselves as it does. */
+function receiveCut(
+  state: State,
+  from: string,
+  fragment: Fragment,
+  whole: Uint8Array,
+  now: number,
+): void {
+  const message = opened(state, decodeBroadcast(whole))
+  if (message === undefined) return
+  const cuttable = message.kind === 'delta' || message.kind === 'snapshot'
+  const { epoch, version } = fragment
+  if (!cuttable || message.epoch !== epoch || message.version !== version) {
+    state.counters.malformed += 1
+  } else if (message.member !== from) state.counters.foreign += 1
+  else merge(state, message, from, now)
 }
 
 export function receiveState(state: State, from: string, bytes: Uint8Array, now: number): void {

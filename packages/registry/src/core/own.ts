@@ -5,17 +5,10 @@
 import type { CheckState, ServiceInstance } from '@kith/interface'
 import { worstStatus } from '../wire/instance.ts'
 import { instancesWireMax, maintenanceName } from '../wire/limits.ts'
-import {
-  type Delta,
-  encodeMessage,
-  type Entry,
-  entryBytes,
-  entryId,
-  type Snapshot,
-  type Summary,
-} from '../wire/message.ts'
+import { type Delta, encodeMessage, type Entry, type Summary } from '../wire/message.ts'
 import { applyChanges, touchMember } from './catalog.ts'
-import { applyDelta, createReplica, liveEntries, replicaHash } from './replica.ts'
+import { deltaBroadcasts, snapshotBroadcasts } from './packing.ts'
+import { applyDelta, createReplica, replicaHash } from './replica.ts'
 import { changeBurst, jitter } from './state.ts'
 import type { CheckEntry, InstancePlan, OwnInstance, State } from './types.ts'
 
@@ -196,52 +189,16 @@ function dirtyEntries(state: State): Entry[] {
   return entries
 }
 
+/** A change longer than an announcement is announced like one: that there is this version. */
 function deltaParts(state: State, delta: Delta): Uint8Array[] {
-  const empty = encodeMessage({
-    ...delta,
-    part: instancesWireMax - 1,
-    parts: instancesWireMax,
-    entries: [],
-  })
-  const room = state.broadcastBytesMax() - empty.length - 2
-  const groups = pack(delta.entries, () => room)
-  if (groups.length > state.settings.announcePartsMax) return [encodeMessage(summary(state))]
-  return groups.map((entries, part) =>
-    encodeMessage({ ...delta, part, parts: groups.length, entries }),
-  )
+  const messages = deltaBroadcasts(delta, state.broadcastBytesMax())
+  const long = messages.length > state.settings.announcePartsMax
+  return long ? [encodeMessage(summary(state))] : messages
 }
 
 function summary(state: State): Summary {
   const { member, epoch, floor: version } = state.own.replica
   return { kind: 'summary', member, epoch, version, hash: replicaHash(state.own.replica) }
-}
-
-/** Entries in groups that fit; at least one group. What fits nowhere is only named. */
-function pack(entries: readonly Entry[], room: (after: string, upto: string) => number): Entry[][] {
-  let group: Entry[] = []
-  const groups = [group]
-  let used = 0
-  let after = ''
-  let last = ''
-  for (const full of entries) {
-    const id = entryId(full)
-    const bytes = entryBytes(full)
-    const entry: Entry =
-      full.kind === 'put' && bytes > room(id, id)
-        ? { kind: 'large', id, version: full.instance.version }
-        : full
-    const cost = entry === full ? bytes : entryBytes(entry)
-    if (group.length > 0 && used + cost > room(after, id)) {
-      group = []
-      groups.push(group)
-      used = 0
-      after = last
-    }
-    group.push(entry)
-    used += cost
-    last = id
-  }
-  return groups
 }
 
 /**
@@ -253,7 +210,7 @@ export function announce(state: State, now: number): void {
   if (!state.started) return
   const { own, settings } = state
   flush(state, now)
-  const parts = snapshotParts(state)
+  const parts = snapshotBroadcasts(own.replica, state.broadcastBytesMax())
   const first = own.announcedEpoch !== own.replica.epoch
   const dear = !first && roundMs(state, parts) > settings.announceMs
   const long = parts.length > settings.announcePartsMax
@@ -294,35 +251,6 @@ export function announceParts(state: State, now: number): void {
   else state.deadlines.clear('announceParts')
 }
 
-function snapshotParts(state: State): Uint8Array[] {
-  const { own, member } = state
-  const { epoch, floor: version } = own.replica
-  // Of the draining mark too, only what was announced belongs to this version.
-  const base: Snapshot = {
-    kind: 'snapshot',
-    member,
-    epoch,
-    version,
-    part: instancesWireMax - 1,
-    parts: instancesWireMax,
-    draining: own.replica.draining,
-    after: '',
-    upto: '',
-    entries: [],
-  }
-  const room = state.broadcastBytesMax() - encodeMessage(base).length - 4
-  const groups = pack(liveEntries(own.replica), (after, upto) => room - after.length - upto.length)
-  const bounds = groups.map((entries) => {
-    const last = entries.at(-1)
-    return last === undefined ? '' : entryId(last)
-  })
-  return groups.map((entries, part) => {
-    const after = part === 0 ? '' : (bounds[part - 1] ?? '')
-    const upto = part === groups.length - 1 ? '' : (bounds[part] ?? '')
-    return encodeMessage({ ...base, part, parts: groups.length, after, upto, entries })
-  })
-}
-
 /** A Kith member came: it gets to know us soon, but not from everybody at once. */
 export function announceSoon(state: State, now: number): void {
   if (!state.started) return
@@ -330,12 +258,26 @@ export function announceSoon(state: State, now: number): void {
   state.deadlines.hasten('announce', now + 100 + spread)
 }
 
+/**
+ * A member began a new epoch, so it may have started anew and know nobody: also where it was back
+ * before anybody missed it.
+ */
+export function announceAgain(state: State, now: number): void {
+  if (!state.started) return
+  const spread = state.random.float() * state.settings.announcePerMemberMs * state.kithMembers
+  state.deadlines.hasten('announce', earliestAgain(state, now) + 100 + spread)
+}
+
 /** Somebody who cannot fetch asks for everything. */
 export function answerSolicit(state: State, now: number): void {
   if (!state.started) return
   state.own.solicited = true
-  const earliest = (state.own.announcedAt ?? now) + announceEveryMinMs
-  state.deadlines.hasten('announce', Math.max(now, earliest) + jitter(state, 500, 0))
+  state.deadlines.hasten('announce', earliestAgain(state, now) + jitter(state, 500, 0))
+}
+
+/** Nobody makes us announce faster than this. */
+function earliestAgain(state: State, now: number): number {
+  return Math.max(now, (state.own.announcedAt ?? now) + announceEveryMinMs)
 }
 
 function send(state: State, bytes: Uint8Array): void {

@@ -4,7 +4,7 @@
 import type { Delta, Header, Snapshot, Summary } from '../wire/message.ts'
 import { applyChanges, touchMember } from './catalog.ts'
 import { dropWant, want } from './fetching.ts'
-import { takeOver } from './own.ts'
+import { announceAgain, takeOver } from './own.ts'
 import {
   applyDelta,
   applySnapshot,
@@ -43,6 +43,7 @@ export function replicaFor(state: State, header: Header, now: number): Replica |
   if (header.epoch < replica.epoch || (left && header.epoch === replica.epoch)) return stale(state)
   if (header.epoch > replica.epoch) {
     account(state, replica, () => beginEpoch(replica, header.epoch))
+    announceAgain(state, now)
   }
   replica.top = Math.max(replica.top, header.version)
   return replica

@@ -3,6 +3,7 @@
  */
 import type { Random } from '@kith/interface'
 import type { RegistrySettings } from '../options.ts'
+import { Fragments } from '../wire/fragments.ts'
 import { isComplete, type Replica, createReplica } from './replica.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Counters, State } from './types.ts'
@@ -63,6 +64,7 @@ export function createState(options: StateOptions): State {
     strangers: new Set(),
     wants: new Map(),
     fetches: new Map(),
+    fragments: new Fragments(),
     fetchIds: 0,
     checks: new Map(),
     runIds: 0,

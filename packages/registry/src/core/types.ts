@@ -7,6 +7,7 @@ import type {
   ServiceInstance,
 } from '@kith/interface'
 import type { RegistrySettings } from '../options.ts'
+import type { Fragments } from '../wire/fragments.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Replica } from './replica.ts'
 
@@ -212,6 +213,8 @@ export interface State {
   readonly strangers: Set<string>
   readonly wants: Map<string, Want>
   readonly fetches: Map<number, Fetch>
+  /** Messages of which not all pieces came yet. */
+  readonly fragments: Fragments
   fetchIds: number
   readonly checks: Map<string, { readonly owner: string; readonly entry: CheckEntry }>
   runIds: number

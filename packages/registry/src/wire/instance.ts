@@ -1,6 +1,13 @@
 /** One instance as bytes. Its version is not part of them: the message around them carries it. */
 import type { CheckState, CheckStatus, ServiceInstance } from '@kith/interface'
-import { type ByteReader, type ByteWriter, createWriter, cutText, utf8Length } from './bytes.ts'
+import {
+  type ByteReader,
+  type ByteWriter,
+  createMeter,
+  createWriter,
+  cutText,
+  utf8Length,
+} from './bytes.ts'
 import {
   addressCharactersMax,
   checkNameCharactersMax,
@@ -38,6 +45,13 @@ export function encodeInstance(instance: ServiceInstance): Uint8Array {
   const writer = createWriter()
   writeInstance(writer, instance)
   return writer.finish()
+}
+
+/** Length of `encodeInstance`. */
+export function instanceBytes(instance: ServiceInstance): number {
+  const meter = createMeter()
+  writeInstance(meter, instance)
+  return meter.length
 }
 
 export function writeInstance(writer: ByteWriter, instance: ServiceInstance): void {

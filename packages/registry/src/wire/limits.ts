@@ -29,6 +29,14 @@ export const instancesWireMax = 4_096
 export const partsMax = 4_096
 /** Encoded bytes of all instances of one owner: so much, and its message, fits one fetch. */
 export const ownerBytesMax = 3_145_728
+/**
+ * Encoded bytes of an instance that still travels by broadcasts alone. What is larger is named in
+ * them and fetched over a stream.
+ */
+export const broadcastInstanceBytesMax = 1_024
+/** Broadcasts into which one message is cut at most, and bytes of it that one of them carries. */
+export const fragmentsMax = 4
+export const fragmentBytesMax = 1_024
 /** Owners in one digest message or one fetch. */
 export const digestsMax = 4_096
 export const wantsMax = 128

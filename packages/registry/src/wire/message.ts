@@ -14,6 +14,8 @@ import { decodeInstance, writeInstance } from './instance.ts'
 import {
   digestsMax,
   epochMax,
+  fragmentBytesMax,
+  fragmentsMax,
   idCharactersMax,
   instancesWireMax,
   isInstanceId,
@@ -73,6 +75,21 @@ export interface Solicit extends Header {
   readonly kind: 'solicit'
 }
 
+/**
+ * A piece of a delta or a snapshot that fits into no single broadcast. It is about the member that
+ * broadcasts it.
+ */
+export interface Fragment {
+  readonly kind: 'fragment'
+  readonly epoch: number
+  readonly version: number
+  /** Of the whole message. */
+  readonly hash: number
+  readonly index: number
+  readonly count: number
+  readonly piece: Uint8Array
+}
+
 export interface Digest extends Header {
   readonly hash: number
   /** False where the sender knows of `version` and does not hold all of it. */
@@ -95,7 +112,7 @@ export interface FetchReply {
   readonly snapshots: readonly Snapshot[]
 }
 
-export type Broadcast = Delta | Snapshot | Summary | Solicit
+export type Broadcast = Delta | Snapshot | Summary | Solicit | Fragment
 export type Message = Broadcast | Digests | FetchRequest | FetchReply
 
 export type DecodeFailure = 'unsupported' | 'malformed'
@@ -111,6 +128,7 @@ const codes: Readonly<Record<Message['kind'], number>> = Object.freeze({
   digests: 5,
   request: 6,
   reply: 7,
+  fragment: 8,
 })
 
 const entryCodes: Readonly<Record<Entry['kind'], number>> = Object.freeze({
@@ -134,6 +152,9 @@ export function encodeMessage(message: Message): Uint8Array {
       break
     case 'solicit':
       writeHeader(writer, message)
+      break
+    case 'fragment':
+      writeFragment(writer, message)
       break
     case 'digests':
       writer.varint(message.digests.length)
@@ -168,6 +189,15 @@ function writeHeader(writer: ByteWriter, header: Header): void {
   writer.text(header.member)
   writer.varint(header.epoch)
   writer.varint(header.version)
+}
+
+function writeFragment(writer: ByteWriter, fragment: Fragment): void {
+  writer.varint(fragment.epoch)
+  writer.varint(fragment.version)
+  writer.uint32(fragment.hash)
+  writer.varint(fragment.index)
+  writer.varint(fragment.count)
+  writer.block(fragment.piece)
 }
 
 function writeStatement(writer: ByteWriter, message: Delta | Snapshot): void {
@@ -207,6 +237,7 @@ export function decodeBroadcast(bytes: Uint8Array): Decoded<Broadcast> {
     if (code === codes.summary) {
       return { kind: 'summary', ...readHeader(reader), hash: reader.uint32() }
     }
+    if (code === codes.fragment) return readFragment(reader)
     return code === codes.solicit ? { kind: 'solicit', ...readHeader(reader) } : undefined
   })
 }
@@ -263,6 +294,17 @@ function readHeader(reader: ByteReader): Header {
   const member = reader.text(memberBytesMax)
   if (!isMemberName(member)) reader.fail()
   return { member, epoch: reader.varint(epochMax), version: reader.varint(versionMax) }
+}
+
+function readFragment(reader: ByteReader): Fragment {
+  const epoch = reader.varint(epochMax)
+  const version = reader.varint(versionMax)
+  const hash = reader.uint32()
+  const index = reader.varint(fragmentsMax)
+  const count = reader.varint(fragmentsMax)
+  const piece = reader.block(fragmentBytesMax)
+  if (count < 2 || index >= count || piece.length === 0) reader.fail()
+  return { kind: 'fragment', epoch, version, hash, index, count, piece }
 }
 
 function readFlag(reader: ByteReader): boolean {

@@ -85,11 +85,19 @@ export function drawSnapshot(random: Random): Snapshot {
   }
 }
 
+function drawFragment(random: Random, { epoch, version }: Header): Broadcast {
+  const count = 2 + random.below(3)
+  const piece = Uint8Array.from(list(random, 40, () => random.below(256)).concat(1))
+  const index = random.below(count)
+  return { kind: 'fragment', epoch, version, hash: random.uint32(), index, count, piece }
+}
+
 /** Any message that an owner or an asker broadcasts. */
 export function statements(): Arbitrary<Broadcast> {
   return drawn((random): Broadcast => {
     const header = drawHeader(random)
-    const choice = random.below(6)
+    const choice = random.below(7)
+    if (choice === 6) return drawFragment(random, header)
     if (choice === 0) return { kind: 'summary', ...header, hash: random.uint32() }
     if (choice === 1) return { kind: 'solicit', ...header }
     if (choice < 4) return drawSnapshot(random)
