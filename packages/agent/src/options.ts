@@ -23,6 +23,8 @@ import { type EncryptionOptions, isEncrypted, resolveEncryption } from './encryp
 import type { ResolvedEncryption } from './encryption.ts'
 import { AgentError } from './errors.ts'
 import { type AgentDiscovery, readDiscovery } from './finding.ts'
+import { type EventHandler, readEventHandlers } from './handler-options.ts'
+import type { ResolvedEventHandler } from './handler-options.ts'
 import { isLoopback, isWildcard } from './hosts.ts'
 import type { AgentPlugin } from './plugin.ts'
 import { readTokens } from './tokens.ts'
@@ -82,6 +84,11 @@ export interface AgentOptions extends EncryptionOptions, RpcOptions {
    * with it, whoever may register a service over HTTP runs programs on this host.
    */
   readonly checkKinds?: readonly CheckKind[]
+  /**
+   * Programs that run when something happens in the cluster, with the environment and the input
+   * that Serf gives its event handlers; what they print answers a query. At most 64. Default: none.
+   */
+  readonly eventHandlers?: readonly EventHandler[]
   /** Members of another cluster id are refused as sources of records. Default `kith`. */
   readonly clusterId?: string
   readonly plugins?: readonly AgentPlugin[]
@@ -106,12 +113,13 @@ export interface ResolvedAgentOptions extends ResolvedEncryption, ResolvedRpc {
   readonly profile: AgentProfile
   readonly services: readonly ServiceDefinition[]
   readonly checkKinds: readonly CheckKind[]
+  readonly eventHandlers: readonly ResolvedEventHandler[]
   readonly clusterId: string
   readonly plugins: readonly AgentPlugin[]
   readonly logger: Logger
 }
 
-type ListField = 'join' | 'discovery' | 'services' | 'checkKinds' | 'plugins'
+type ListField = 'join' | 'discovery' | 'services' | 'checkKinds' | 'eventHandlers' | 'plugins'
 
 const namePattern = /^[A-Za-z0-9._-]{1,128}$/
 const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
@@ -138,6 +146,7 @@ const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
   'insecurePlaintext',
   'services',
   'checkKinds',
+  'eventHandlers',
   'clusterId',
   'plugins',
   'logger',
@@ -177,6 +186,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     profile: options.profile ?? 'lan',
     services: listed('services'),
     checkKinds: listed('checkKinds'),
+    eventHandlers: readEventHandlers(listed('eventHandlers'), problems),
     clusterId: options.clusterId ?? 'kith',
     plugins: listed('plugins'),
     logger,

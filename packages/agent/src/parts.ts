@@ -17,6 +17,7 @@ import { createReplicator, type Replicator } from '@kith/replicator'
 import { createReplicationHandler, httpSource } from '@kith/replicator/http'
 import { createServer, type Server, type ServerParts } from '@kith/server'
 import { AgentError } from './errors.ts'
+import { startEventHandlers } from './event-handlers.ts'
 import { expectsOthers, snapshotProblem } from './finding.ts'
 import { flatten } from './figures.ts'
 import { isLoopback, isWildcard } from './hosts.ts'
@@ -263,6 +264,11 @@ async function startGossip(
   await gossip.start(signal).catch((cause: unknown) => {
     throw snapshotProblem(cause, options.snapshot)
   })
+  const { eventHandlers: handlers } = options
+  if (handlers.length > 0) {
+    const stop = startEventHandlers({ handlers, gossip, logger })
+    stops.push({ name: 'event handlers', stop })
+  }
   return gossip
 }
 

@@ -100,7 +100,8 @@ function variableLayer(env: Environment, problems: OptionProblem[]): Layer {
     const given = env[name]
     // As if it were not there: that is how a script takes one back.
     if (given === undefined || given === '') continue
-    const texts = setting.many ? given.split(',').map((text) => text.trim()) : [given]
+    const several = given.split(setting.separator ?? ',').map((text) => text.trim())
+    const texts = setting.many ? several : [given]
     readTexts(setting, texts, { from: 'environment', name }, layer, problems)
   }
   return layer

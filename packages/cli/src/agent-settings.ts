@@ -7,6 +7,7 @@ import type { AgentConfig } from './config.ts'
 import {
   addAddress,
   addBound,
+  addHandler,
   addressFlag,
   addService,
   addTag,
@@ -33,6 +34,8 @@ export interface Setting {
   readonly read: (text: string, earlier: never) => unknown
   /** Takes several values: a flag again and again, a variable separated by commas. */
   readonly many?: true
+  /** What separates several values in a variable. Default a comma. */
+  readonly separator?: string
   /** Nobody gets to see its value. */
   readonly secret?: true
   /** What holds where nobody says otherwise. */
@@ -206,6 +209,15 @@ export const agentSettings: readonly Setting[] = [
     help: 'let checks run programs: whoever may register a service may, too',
     read: switchFlag,
     fallback: false,
+  },
+  {
+    key: 'eventHandlers',
+    flag: '--event-handler <events=program>',
+    help: 'run a program on events, as user:deploy=/bin/deploy (again for more)',
+    read: addHandler,
+    many: true,
+    separator: ';',
+    fallback: [],
   },
   {
     key: 'logLevel',

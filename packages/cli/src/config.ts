@@ -52,6 +52,8 @@ export interface AgentConfig {
   readonly profile?: Profile | undefined
   readonly services?: ServiceConfig[] | undefined
   readonly scriptChecks?: boolean | undefined
+  /** Checked by the agent. */
+  readonly eventHandlers?: unknown
   readonly logLevel?: LogLevel | undefined
   readonly logFormat?: LogFormat | undefined
 }
@@ -154,6 +156,7 @@ const schema = z.strictObject(
     profile: oneOf(profiles).optional(),
     services: z.array(service, { error: 'a list of services' }).optional(),
     scriptChecks: z.boolean({ error: 'true or false' }).optional(),
+    eventHandlers: z.unknown().optional(),
     logLevel: oneOf(logLevels).optional(),
     logFormat: oneOf(logFormats).optional(),
   },

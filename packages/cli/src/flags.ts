@@ -158,6 +158,23 @@ export function addService(text: string, earlier: readonly ServiceFlag[] = []): 
   return [...earlier, { service, port }]
 }
 
+export interface HandlerFlag {
+  readonly on: string
+  readonly command: readonly string[]
+}
+
+/** `EVENTS=PROGRAM`, or a program for all events; further words are its arguments. */
+export function addHandler(text: string, earlier: readonly HandlerFlag[] = []): HandlerFlag[] {
+  const at = text.indexOf('=')
+  const on = at < 0 ? '*' : text.slice(0, at)
+  const command = text
+    .slice(at + 1)
+    .split(' ')
+    .filter(Boolean)
+  if (on === '' || command.length === 0) refuse(text, 'EVENTS=PROGRAM')
+  return [...earlier, { on, command }]
+}
+
 /** `http://host:port` for what `--http-addr` or the environment named. */
 export function httpUrl(text: string): string {
   if (/^https?:\/\//.test(text) && URL.canParse(text)) return new URL(text).origin

@@ -47,6 +47,7 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     '--label': ['', 'x'.repeat(256)],
     '--profile': ['slow', 'LAN', ''],
     '--service': ['web', ':80', 'web:0', 'web:65536', 'web:x', '', 'a b:80', 'a.b:80'],
+    '--event-handler': ['', '=', '=x', 'user=', 'member-gone=x', 'user:=x', 'user,=x', 'a b=x'],
     '--config': ['', 'FOLDER/none.json', 'FOLDER/file', 'FOLDER'],
     '--log-level': ['loud', 'INFO', ''],
     '--log-format': ['xml', ''],
@@ -112,6 +113,7 @@ const optionOf: Readonly<Record<string, string>> = {
   '--retain': 'retention.',
   '--tag': 'tags',
   '--service': 'services[0]',
+  '--event-handler': 'eventHandlers[0]',
 }
 /** As a flag or variable with its own value at fault, or with a part of it. */
 function isNamed(text: string, name: string, part: string | undefined): boolean {
@@ -284,6 +286,17 @@ describe('the configuration file', () => {
       [{ service: 'web', port: 1, checks: [{ kind: 'telepathy' }] }],
       [{ service: 'web', port: 1, checks: [{ kind: 'tcp', intervalMs: 5 }] }],
       [{ service: 'web', port: 1, checks: [{ kind: 'http', options: { url: 'x' } }] }],
+    ],
+    eventHandlers: [
+      'x',
+      {},
+      ['x'],
+      [{}],
+      [{ command: 'ls' }],
+      [{ command: [] }],
+      [{ command: ['ls'], on: 'member-gone' }],
+      [{ command: ['ls'], more: 1 }],
+      [{ command: ['ls'], timeoutMs: 99 }],
     ],
     logLevel: ['loud', 1],
     logFormat: ['xml', 1],

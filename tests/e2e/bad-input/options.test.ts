@@ -98,11 +98,24 @@ const tables: readonly Table[] = [
       profile: ['slow', 'LAN', 1, ''],
       services: [{}, [{}], [{ service: 'a b', port: 1 }], [{ service: 'web', port: 0 }], [null]],
       checkKinds: ['x', [null], [{ kind: 'A B' }], [{ kind: 'x', parse() {} }]],
+      eventHandlers: ['x', {}, Array(65).fill({ command: ['x'] }), [null]],
       clusterId: ['', 'a b', 'x'.repeat(129), 7],
       plugins: ['x', [{}], [{ name: 'x' }], [null]],
       insecurePlaintext: ['yes', 1],
     },
     ports: ['logger'],
+  },
+  {
+    file: 'packages/agent/src/handler-options.ts',
+    name: 'EventHandler',
+    create: (options) => {
+      createAgent({ eventHandlers: [{ command: ['ls'], ...options }] })
+    },
+    bad: {
+      on: ['', 'x', 'user,', 'member-gone', 'user:', 'user,query,x', 7, null],
+      command: [[], [''], 'ls', ['ls', 7], ['l\0s'], Array(65).fill('x'), ['x'.repeat(2_049)]],
+      timeoutMs: [99, 600_001, 0.5, '100'],
+    },
   },
   {
     file: 'packages/agent/src/encryption.ts',

@@ -14,6 +14,8 @@ export interface KithOptions {
   readonly name: string
   readonly tags?: Readonly<Record<string, string>>
   readonly join?: string
+  /** For `--event-handler`. */
+  readonly handlers?: readonly string[]
   /** Base64, for `--encrypt`. */
   readonly encrypt?: string
 }
@@ -37,11 +39,12 @@ interface MembersAnswer {
 }
 
 export async function startKith(options: KithOptions, track: Track): Promise<KithParty> {
-  const { name, tags = {}, encrypt } = options
+  const { name, tags = {}, encrypt, handlers = [] } = options
   const lines: string[] = []
   const flags = [
     ...['--node', name, '--http', '127.0.0.1:0', '--rpc', '127.0.0.1:0', '--log-format', 'json'],
     ...Object.entries(tags).flatMap(([key, value]) => ['--tag', `${key}=${value}`]),
+    ...handlers.flatMap((handler) => ['--event-handler', handler]),
     ...(encrypt === undefined ? [] : ['--encrypt', encrypt]),
   ]
   let running: Running

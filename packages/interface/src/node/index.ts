@@ -9,6 +9,8 @@ import { createRandom } from '../random.ts'
 
 export { replaceFile } from './replace-file.ts'
 export type { ReplaceFileOptions } from './replace-file.ts'
+export { runProgram } from './run-program.ts'
+export type { ProgramEnd, RunProgramOptions } from './run-program.ts'
 
 /** The system's clocks; timers are unreferenced, so none keeps the process alive. */
 export const systemClock: Clock = Object.freeze({
