@@ -164,7 +164,9 @@ export class Cluster {
     const host = this.network.attach(address, {
       request: (_, bytes, reply) => {
         const operation = operations[bytes[0] ?? 0] ?? 'hello'
-        void handler.handle(operation, body(bytes.subarray(1)), never).then((answer) => {
+        // A signal each: what a crash cut off would hold all of its member to a shared one.
+        const { signal } = new AbortController()
+        void handler.handle(operation, body(bytes.subarray(1)), signal).then((answer) => {
           const out = new Uint8Array(answer.body.length + 1)
           out[0] = answer.status === 200 ? 1 : 0
           out.set(answer.body, 1)
@@ -340,8 +342,6 @@ export class Cluster {
     await turn()
   }
 }
-
-const never: AbortSignal = new AbortController().signal
 
 async function* body(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
