@@ -9,9 +9,16 @@ interface Waiter<Value> {
   reject(cause: Error): void
 }
 
+/** Bytes of all streams of a transport. */
+export interface StreamBytes {
+  bytesIn: number
+  bytesOut: number
+}
+
 export class TcpStream implements ByteStream {
   readonly remote: Address
   readonly #socket: Socket
+  readonly #total: StreamBytes
   #reader: Waiter<Uint8Array | undefined> | undefined
   readonly #writers = new Set<Waiter<void>>()
   #endSent = false
@@ -19,8 +26,9 @@ export class TcpStream implements ByteStream {
   #broken: TcpError | undefined
 
   /** Takes the socket over. It reads ahead at most the socket's high-water mark. */
-  constructor(socket: Socket, remote: Address, idleTimeoutMs: number) {
+  constructor(socket: Socket, remote: Address, idleTimeoutMs: number, total: StreamBytes) {
     this.#socket = socket
+    this.#total = total
     this.remote = remote
     socket.on('readable', () => this.#wake())
     socket.on('end', () => {
@@ -50,6 +58,7 @@ export class TcpStream implements ByteStream {
     if (this.#broken !== undefined) throw this.#broken
     if (this.#endSent) throw stateError('misuse', 'a write after the end', this.remote)
     if (bytes.length === 0) return
+    this.#total.bytesOut += bytes.length
     // The callback comes when the system has the bytes, so a slow reader slows the writer.
     await this.#finished((done) => void this.#socket.write(bytes, done))
   }
@@ -81,6 +90,7 @@ export class TcpStream implements ByteStream {
   #take(): Uint8Array | undefined {
     const bytes = this.#socket.read() as Buffer | null
     if (bytes === null) return undefined
+    this.#total.bytesIn += bytes.length
     // A plain Uint8Array: `slice` of a Buffer would not copy.
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }

@@ -16,13 +16,16 @@ import { connectError, reasonOf, stateError, TcpError } from './errors.ts'
 import { highWaterMark, Listener } from './listener.ts'
 import { contextOptions, resolveOptions } from './options.ts'
 import type { ResolvedTcpOptions, TcpOptions } from './options.ts'
-import { TcpStream } from './stream.ts'
+import { type StreamBytes, TcpStream } from './stream.ts'
 
 /** Counters since `start`; all but the first never go down. */
 export interface TcpStats {
   /** Connections open now that others opened. */
   readonly connections: number
   readonly accepted: number
+  /** Read, and given to the system to be sent; with TLS those inside of it. */
+  readonly bytesIn: number
+  readonly bytesOut: number
   readonly connectionsRefused: number
   readonly connectionsSilent: number
   readonly handshakesFailed: number
@@ -53,6 +56,7 @@ class TcpStreams implements TcpTransport {
   #state: 'new' | 'started' | 'stopped' = 'new'
   #listener: Listener | undefined
   #handlers: StreamHandlers | undefined
+  readonly #bytes: StreamBytes = { bytesIn: 0, bytesOut: 0 }
   #connected = 0
   #connectsFailed = 0
   #handlerErrors = 0
@@ -135,6 +139,7 @@ class TcpStreams implements TcpTransport {
     return {
       connections: listener?.connections ?? 0,
       ...(listener?.stats ?? { ...none, socketErrors: 0 }),
+      ...this.#bytes,
       connected: this.#connected,
       connectsFailed: this.#connectsFailed,
       handlerErrors: this.#handlerErrors,
@@ -201,7 +206,7 @@ class TcpStreams implements TcpTransport {
   }
 
   #keep(socket: Socket, remote: Address): TcpStream {
-    const stream = new TcpStream(socket, remote, this.#options.idleTimeoutMs)
+    const stream = new TcpStream(socket, remote, this.#options.idleTimeoutMs, this.#bytes)
     this.#streams.add(stream)
     socket.once('close', () => this.#streams.delete(stream))
     return stream

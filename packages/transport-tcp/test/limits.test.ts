@@ -44,6 +44,17 @@ async function closed(socket: Socket): Promise<void> {
 }
 
 describe('connections', () => {
+  it('count the bytes that were read and written', async () => {
+    const { transport, streams, address } = await start()
+    const there = await stranger(address)
+    const [here] = await streams.take(1, 'a stream')
+    there.write('hello')
+    let text = ''
+    while (text.length < 5) text += Buffer.from((await here?.read()) ?? []).toString()
+    await here?.write(new Uint8Array(300))
+    expect(transport.stats()).toMatchObject({ bytesIn: 5, bytesOut: 300 })
+  })
+
   it('above connectionsMax are reset and counted, and room comes back', async () => {
     const { transport, streams, address } = await start({ connectionsMax: 3 })
     const first = [await stranger(address), await stranger(address), await stranger(address)]
