@@ -93,6 +93,7 @@ class RunningGossip implements Gossip {
     const { clock, logger } = options.context
     this.#news = createNews({
       logger,
+      origin: () => ({ source: this, member: options.name }),
       count: (kind) => this.#count(kind),
       respond: (queryId, payload) => this.#respond(queryId, payload),
     })

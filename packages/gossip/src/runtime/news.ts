@@ -1,5 +1,5 @@
 /** Tells everybody who listens what the core saw, and writes it to the log. */
-import { createEmitter, formatAddress } from '@kith/interface'
+import { formatAddress } from '@kith/interface'
 import type {
   EventSource,
   Logger,
@@ -7,6 +7,7 @@ import type {
   MembershipHandler,
   Unsubscribe,
 } from '@kith/interface'
+import { type ChannelOrigin, createChannelEmitter } from '@kith/interface/node'
 import type { GossipEvent } from '../core/index.ts'
 import { createEventStreams } from './event-streams.ts'
 import type { EventStreams } from './event-streams.ts'
@@ -25,14 +26,16 @@ export interface News extends EventSource<GossipEvents> {
 
 export interface NewsOptions {
   readonly logger: Logger
+  /** Whose news these are. */
+  readonly origin: () => ChannelOrigin
   readonly count: CountOf
   /** Sends a listener's answer to a query. */
   readonly respond: (queryId: number, payload: Uint8Array) => Promise<unknown>
 }
 
-export function createNews({ logger, count, respond }: NewsOptions): News {
+export function createNews({ logger, origin, count, respond }: NewsOptions): News {
   const handlers = new Set<MembershipHandler>()
-  const emitter = createEmitter<GossipEvents>((cause) => {
+  const emitter = createChannelEmitter<GossipEvents>('kith:gossip:event', origin, (cause) => {
     logger.error({ err: cause }, 'a listener of gossip threw')
   })
   const warn = (warning: GossipWarning): void => {

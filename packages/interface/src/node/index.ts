@@ -7,6 +7,8 @@ import { crc32 } from 'node:zlib'
 import type { Clock, Digests, Random } from '../context.ts'
 import { createRandom } from '../random.ts'
 
+export { createChannelEmitter } from './channel.ts'
+export type { ChannelMessage, ChannelOrigin } from './channel.ts'
 export { replaceFile } from './replace-file.ts'
 export type { ReplaceFileOptions } from './replace-file.ts'
 export { runProgram } from './run-program.ts'

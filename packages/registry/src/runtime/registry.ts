@@ -4,7 +4,6 @@ import {
   type CheckState,
   type CheckStatus,
   type Clock,
-  createEmitter,
   type Emitter,
   type Logger,
   type Member,
@@ -14,7 +13,7 @@ import {
   silentLogger,
   type Unsubscribe,
 } from '@kith/interface'
-import { systemClock, systemRandom } from '@kith/interface/node'
+import { createChannelEmitter, systemClock, systemRandom } from '@kith/interface/node'
 import { builtInChecks } from '../checks/built-in.ts'
 import { lookUp, serviceNames } from '../core/catalog.ts'
 import { checkState } from '../core/own.ts'
@@ -84,10 +83,11 @@ class RunningRegistry implements Registry {
     this.#logger = options.logger ?? silentLogger
     const random = options.random ?? systemRandom()
     this.#context = { clock: this.#clock, random, logger: this.#logger }
+    const member = (): string => options.member ?? options.membership.self.name
     this.#picker = new Picker({
       random,
       rtt: options.rtt ?? ((): undefined => undefined),
-      self: () => options.member ?? options.membership.self.name,
+      self: member,
     })
     this.#epochs = options.directory === undefined ? undefined : epochFile(options.directory)
     const { directory } = options
@@ -95,9 +95,11 @@ class RunningRegistry implements Registry {
     this.#runs = new CheckRuns(this.#context, (id, run, result) => {
       this.#loop?.input({ kind: 'checked', id, run, result })
     })
-    this.#emitter = createEmitter<RegistryEvents>((cause) => {
-      this.#logger.error({ err: cause }, 'a registry listener threw')
-    })
+    this.#emitter = createChannelEmitter<RegistryEvents>(
+      'kith:registry:event',
+      () => ({ source: this, member: member() }),
+      (cause) => this.#logger.error({ err: cause }, 'a registry listener threw'),
+    )
     for (const kind of [...builtInChecks(), ...(options.checkKinds ?? [])]) {
       checkKindName(kind)
       this.#kinds.set(kind.kind, kind)

@@ -1,5 +1,5 @@
 /** The replicator as it runs: the core between a log, a membership view and sources. */
-import { createEmitter, silentLogger } from '@kith/interface'
+import { silentLogger } from '@kith/interface'
 import type {
   Clock,
   EventSource,
@@ -14,7 +14,7 @@ import type {
   ReplicaLog,
   ReplicationSource,
 } from '@kith/interface'
-import { systemClock, systemRandom } from '@kith/interface/node'
+import { createChannelEmitter, systemClock, systemRandom } from '@kith/interface/node'
 import { lagOf } from '../core/lag.ts'
 import type { Input, ReplicatorEvents } from '../core/messages.ts'
 import { createState } from '../core/state.ts'
@@ -122,7 +122,7 @@ const stopMsMax = 2_000
 
 /** Bad options throw here, all at once; nothing happens before `start`. */
 export function createReplicator(options: ReplicatorOptions): Replicator {
-  const running = assemble(options)
+  const running = assemble(options, () => replicator)
   const { effects, state, clock } = running
   let unsubscribe = (): void => {}
   const memberChanged = (event: MemberEvent): void => onMemberEvent(running, event)
@@ -138,7 +138,7 @@ export function createReplicator(options: ReplicatorOptions): Replicator {
   }
   let stopping: Promise<void> | undefined
   const stop = (): Promise<void> => (stopping ??= end())
-  return {
+  const replicator: Replicator = {
     async start(signal) {
       signal?.throwIfAborted()
       if (running.phase === 'stopped') {
@@ -159,18 +159,21 @@ export function createReplicator(options: ReplicatorOptions): Replicator {
     on: effects.events.on,
     [Symbol.asyncDispose]: stop,
   }
+  return replicator
 }
 
-function assemble(options: ReplicatorOptions): Running {
+function assemble(options: ReplicatorOptions, replicator: () => Replicator): Running {
   const tuning = resolveTuning(options.tuning)
   const { clusterId, member } = resolveNames(options)
   const clock = options.clock ?? systemClock
   const random = options.random ?? systemRandom()
   const logger = options.logger ?? silentLogger
   const { log } = options
-  const events = createEmitter<ReplicatorEvents>((cause) => {
-    logger.error({ cause }, 'a replicator listener threw')
-  })
+  const events = createChannelEmitter<ReplicatorEvents>(
+    'kith:replicator:event',
+    () => ({ source: replicator(), member }),
+    (cause) => logger.error({ cause }, 'a replicator listener threw'),
+  )
   const state = createState({
     tuning,
     random,
