@@ -2,10 +2,10 @@
 
 /** Libraries: they meet in the contracts and know nothing of each other. */
 const libraries =
-  '(?:msgpack|gossip|log|replicator|registry|server|serf-rpc|sim|dns|consul-api|undici|grpc|transport-[^/]+)'
+  '(?:msgpack|gossip|log|replicator|registry|server|serf-rpc|sim|dns|consul-api|undici|grpc|metrics|transport-[^/]+)'
 
 /** What a package shows to others: its root and the subpaths its exports map declares. */
-const surface = '(?:(?:core|http|node)/)?index\\.ts$'
+const surface = '(?:(?:core|http|node|opentelemetry)/)?index\\.ts$'
 
 const rules = [
   {

@@ -177,11 +177,12 @@ describe('kith agent as a process', { timeout: 120_000 }, () => {
 
 async function figure(agent: AgentProcess, name: string): Promise<number> {
   const text = await (await fetch(`http://${agent.http}/metrics`)).text()
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
+  const line = text.split('\n').find((it) => it.startsWith(`${name} `))
+  return Number(line?.slice(name.length))
 }
 
 function followers(agent: AgentProcess): Promise<number> {
-  return figure(agent, 'kith_http_followers')
+  return figure(agent, 'kith_http_readers{kind="following"}')
 }
 
 function memoryOf(agent: AgentProcess): Promise<number> {

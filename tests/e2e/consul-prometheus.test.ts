@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -81,8 +81,8 @@ async function startExporter(name: string, seed: Agent | undefined): Promise<Exp
   return exporter
 }
 
-/** Two jobs that look at one agent: everything, and only what passes. */
-function configuration(consul: Address): string {
+/** Two jobs that ask one agent: everything, and only what passes; and one for its own metrics. */
+function configuration({ consul, agent }: Exporter): string {
   const job = (name: string, passingOnly: boolean): object => ({
     job_name: name,
     scrape_interval: '1s',
@@ -100,7 +100,12 @@ function configuration(consul: Address): string {
     ],
   })
   // JSON is YAML.
-  return JSON.stringify({ scrape_configs: [job('all', false), job('passing', true)] })
+  const own = {
+    job_name: 'kith',
+    scrape_interval: '1s',
+    static_configs: [{ targets: [formatAddress(agent.httpAddress)] }],
+  }
+  return JSON.stringify({ scrape_configs: [job('all', false), job('passing', true), own] })
 }
 
 /** It cannot be asked for any free one, and says nothing of the one that it got. */
@@ -123,10 +128,10 @@ class Prometheus {
     this.#child = child
   }
 
-  static async start(consul: Address): Promise<Prometheus> {
+  static async start(asked: Exporter): Promise<Prometheus> {
     const folder = await mkdtemp(join(tmpdir(), 'kith-prometheus-'))
     const file = join(folder, 'prometheus.yml')
-    await writeFile(file, configuration(consul))
+    await writeFile(file, configuration(asked))
     const port = await freePort()
     const flags = [`--web.listen-address=127.0.0.1:${port}`, '--log.format=json']
     const places = [`--config.file=${file}`, `--storage.tsdb.path=${join(folder, 'data')}`]
@@ -154,6 +159,7 @@ class Prometheus {
   async targets(): Promise<readonly Target[]> {
     const { activeTargets } = await this.get('/api/v1/targets?state=active')
     return (activeTargets as Json[])
+      .filter(({ labels }) => labels.job !== 'kith')
       .map(({ labels, health }) => ({
         job: labels.job,
         member: labels.consul_node,
@@ -195,13 +201,40 @@ describe.skipIf(need.missing)(`Prometheus ${need.reason}`, () => {
   beforeAll(async () => {
     ada = await startExporter('ada', undefined)
     ben = await startExporter('ben', ada.agent)
-    prometheus = await Prometheus.start(ben.consul)
+    prometheus = await Prometheus.start(ben)
   }, 60_000)
   afterAll(async () => {
     await prometheus?.stop()
     for (const exporter of [ben, ada]) {
       await exporter?.agent.stop()
       exporter?.server.close()
+    }
+  }, 60_000)
+
+  it('MET-2: the metrics of an agent are read as they are, with types and all', async () => {
+    const value = async (metric: string): Promise<number> => {
+      const { result } = await prometheus.get(`/api/v1/query?query=${encodeURIComponent(metric)}`)
+      return Number(result[0]?.value[1])
+    }
+    const alive = 'kith_gossip_members{job="kith",status="alive"}'
+    while ((await value(alive)) !== 2) await delay(100)
+    expect(await value('up{job="kith"}')).toBe(1)
+    // The first scrape that is over is in the second one.
+    const scrapes = 'kith_http_request_duration_seconds_count{route="/metrics"}'
+    while (!((await value(scrapes)) > 0)) await delay(100)
+    const target = encodeURIComponent('{job="kith"}')
+    const metadata = await prometheus.get(`/api/v1/targets/metadata?match_target=${target}`)
+    const table = await readFile(
+      new URL('../../packages/metrics/METRICS.md', import.meta.url),
+      'utf8',
+    )
+    const rows = [...table.matchAll(/^\| `(\w+)` \| (\w+) \| [^|]* \| (.+) \|$/gm)]
+    const described = rows.map(([, metric, type, help]) => ({ metric, type, help }))
+    const known = new Map(described.map((row) => [row.metric, row]))
+    const seen = (metadata as Json[]).filter(({ metric }) => metric.startsWith('kith_'))
+    expect(seen.length).toBeGreaterThan(70)
+    for (const { metric, type, help } of seen) {
+      expect({ metric, type, help }).toEqual(known.get(metric))
     }
   }, 60_000)
 

@@ -36,8 +36,10 @@ export async function encrypted(crew: Crew): Promise<void> {
     expect(lines.filter((line) => /WARN|ERR/.test(line) && refused.test(line))).toEqual([])
   }
   const figures = await (await fetch(`http://${kith.http}/metrics`)).text()
-  expect(figures).toMatch(/kith_gossip_packets_in\w* [1-9]/)
-  expect(figures).not.toMatch(/(?:key_unknown|plaintext_refused|encryption_\w+)_total [1-9]/)
+  expect(figures).toMatch(/^kith_gossip_packets_total\{direction="in"\} [1-9]/m)
+  expect(figures).not.toMatch(
+    /reason="(?:stream\.)?(?:keyUnknown|plaintextRefused|encryption\w+)"\} [1-9]/,
+  )
 }
 
 function member(options: GossipOptions): Gossip {

@@ -5,7 +5,7 @@
 import { type Files, filesIn } from './files.ts'
 import { identifiers, stripped } from './words.ts'
 
-const clauseId = '(?:GOS|LOG|REP|REG|RPC|TRA|DNS|UND|GRP|CON)-\\d+'
+const clauseId = '(?:GOS|LOG|REP|REG|RPC|TRA|DNS|UND|GRP|CON|MET)-\\d+'
 const source = /^(?:packages|apps)\/[^/]+\/src\/.*\.ts$/
 const packageSource = /^packages\/[^/]+\/src\/.*\.ts$/
 const testFile = /^(?:(?:packages|apps)\/[^/]+\/test|tests)\/.*\.ts$/

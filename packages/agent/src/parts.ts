@@ -12,6 +12,7 @@ import {
   showValue,
 } from '@kith/interface'
 import { createLog, type Log } from '@kith/log'
+import { createMetrics, type MetricSources } from '@kith/metrics'
 import { createRegistry, type Registry } from '@kith/registry'
 import { createReplicator, type Replicator } from '@kith/replicator'
 import { createReplicationHandler, httpSource } from '@kith/replicator/http'
@@ -19,7 +20,6 @@ import { createServer, type Server, type ServerParts } from '@kith/server'
 import { AgentError } from './errors.ts'
 import { startEventHandlers } from './event-handlers.ts'
 import { expectsOthers, snapshotProblem } from './finding.ts'
-import { flatten } from './figures.ts'
 import { isLoopback, isWildcard } from './hosts.ts'
 import type { ResolvedAgentOptions } from './options.ts'
 import type { AgentContext, AgentPluginStop } from './plugin.ts'
@@ -132,6 +132,9 @@ async function assemble(
   const handler = createReplicationHandler({ source: replicator.local })
   stops.push({ name: 'replicator', stop: () => replicator.stop() })
   await replicator.start(signal)
+  const sources = { gossip, transports: sockets, registry, log, replicator, server }
+  const metrics = createMetrics(sources)
+  stops.push({ name: 'metrics', stop: async () => metrics.stop() })
   server.bind({
     member: name,
     version: agentVersion(),
@@ -142,18 +145,12 @@ async function assemble(
     replication: handler,
     lag: () => replicator.lag(),
     unready: () => unready(gossip, stopping),
-    counters: () => ({
-      ...flatten('gossip', gossip.stats()),
-      ...sockets.figures(),
-      ...flatten('registry', registry.stats()),
-      ...flatten('replicator', replicator.status()),
-      ...flatten('log', log.status()),
-    }),
+    metrics: () => metrics.scrape(),
   })
   const rpcAddress = await startRpc(options, gossip, control, stops)
   const parts = { log, server, gossip, registry, replicator, httpAddress, rpcAddress, stops }
   for (const service of options.services) await registry.register(service)
-  await setUpPlugins(options, parts, stopping, stops)
+  await setUpPlugins(options, parts, sources, stopping, stops)
   return parts
 }
 
@@ -317,13 +314,15 @@ function unready(gossip: Gossip, stopping: AbortSignal): string | undefined {
 async function setUpPlugins(
   options: ResolvedAgentOptions,
   parts: Parts,
+  metrics: MetricSources,
   signal: AbortSignal,
   stops: Stop[],
 ): Promise<void> {
   const { gossip, log, registry, replicator } = parts
   const { name, logger, data } = options
   const membership = gossip
-  const shared = { name, membership, extensions: gossip, log, registry, replicator, signal, data }
+  const own = { log, registry, replicator, metrics, data }
+  const shared = { name, membership, extensions: gossip, ...own, signal }
   for (const plugin of options.plugins) {
     const context: AgentContext = { ...shared, logger }
     let stop: AgentPluginStop | void

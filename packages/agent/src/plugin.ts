@@ -1,6 +1,7 @@
 /** How something of your own runs inside an agent, with its parts in hand. */
 import type { ExtensionHost, Logger, MembershipView } from '@kith/interface'
 import type { Log } from '@kith/log'
+import type { MetricSources } from '@kith/metrics'
 import type { Registry } from '@kith/registry'
 import type { Replicator } from '@kith/replicator'
 
@@ -12,6 +13,8 @@ export interface AgentContext {
   readonly log: Log
   readonly registry: Registry
   readonly replicator: Replicator
+  /** What metrics are read from: `observeMetrics` of `@kith/metrics/opentelemetry` takes it. */
+  readonly metrics: MetricSources
   readonly logger: Logger
   /** The directory in which the member keeps what outlives it; undefined where it keeps nothing. */
   readonly data: string | undefined

@@ -1,14 +1,14 @@
 /** The transports of gossip and what they counted: gossip makes and owns them, we only look. */
 import type { Address, PacketTransportFactory, StreamTransportFactory } from '@kith/interface'
-import { type TcpTransport, tcpTransport } from '@kith/transport-tcp'
-import { type UdpTransport, udpTransport } from '@kith/transport-udp'
-import { flatten } from './figures.ts'
+import { type TcpStats, type TcpTransport, tcpTransport } from '@kith/transport-tcp'
+import { type UdpStats, type UdpTransport, udpTransport } from '@kith/transport-udp'
 
 export interface Sockets {
   readonly packets: PacketTransportFactory
   readonly streams: StreamTransportFactory
-  /** `udp_...` and `tcp_...`, of the transports that run now; nothing before there are any. */
-  figures(): Record<string, number>
+  /** Of the transports that run now; undefined before there are any. */
+  udp(): UdpStats | undefined
+  tcp(): TcpStats | undefined
 }
 
 export function createSockets(bind: Address): Sockets {
@@ -19,13 +19,7 @@ export function createSockets(bind: Address): Sockets {
   return {
     packets: (context) => (packets = makePackets(context)),
     streams: (context) => (streams = makeStreams(context)),
-    figures() {
-      const { receiveBufferBytes, ...udp } = packets?.stats() ?? { receiveBufferBytes: 0 }
-      const { connections, ...tcp } = streams?.stats() ?? { connections: 0 }
-      return {
-        ...flatten('udp', { receiveBufferBytes, counters: udp }),
-        ...flatten('tcp', { connections, counters: tcp }),
-      }
-    },
+    udp: () => packets?.stats(),
+    tcp: () => streams?.stats(),
   }
 }

@@ -1,9 +1,12 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { formatAddress } from '@kith/interface'
+import type { ChannelMessage } from '@kith/interface/node'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
 
@@ -103,22 +106,70 @@ describe('an agent without options', () => {
     await expect(fetch(`http://${formatAddress(a.httpAddress)}/livez`)).rejects.toThrow()
   })
 
-  it('counts what its parts do', async () => {
-    const a = agent()
+  it('MET-1: shows every metric of the table, and no other', async () => {
+    const a = agent({ services: [{ service: 'web', port: 80, checks: [{ kind: 'ttl' }] }] })
     await a.start()
+    // Another one, since who is alone is behind nobody; and a record, which it has to have copied.
+    const b = agent({ join: [formatAddress(a.gossip.address)] })
+    await b.start()
+    await b.log.append({ value: Buffer.from('one') })
+    for await (const { value } of a.log.tail()) if (value.length > 0) break
     const answer = await fetch(`http://${formatAddress(a.httpAddress)}/metrics`)
+    expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
     const text = await answer.text()
-    for (const name of [
-      'kith_gossip_',
-      'kith_registry_',
-      'kith_replicator_',
-      'kith_log_records 0',
-      'kith_udp_packets_in_total ',
-      'kith_udp_receive_buffer_bytes ',
-      'kith_tcp_connections 0',
-      'kith_tcp_connections_refused_total 0',
+    const kinds = (found: Iterable<RegExpExecArray>): object =>
+      Object.fromEntries([...found].map(([, name, kind]) => [name, kind]))
+    const table = readFileSync(new URL('../../metrics/METRICS.md', import.meta.url), 'utf8')
+    const described = kinds(table.matchAll(/^\| `(\w+)` \| (\w+) \|/gm))
+    expect(kinds(text.matchAll(/^# TYPE (\S+) (\w+)$/gm))).toEqual(described)
+    for (const sample of [
+      'kith_gossip_members{status="alive"} 2',
+      'kith_log_records 1',
+      'kith_registry_checks{status="critical"} 1',
+      'kith_registry_instances{status="critical"} 1',
+      'kith_replicator_applied_records_total 1',
+      'kith_replicator_members{phase="connected"} 1',
+      'kith_part_readable{part="gossip"} 1',
     ]) {
-      expect(text).toContain(name)
+      expect(text.split('\n')).toContain(sample)
+    }
+    expect(text).toMatch(/^kith_transport_packets_total\{transport="udp",direction="in"\} [1-9]/m)
+    expect(text).toMatch(/^kith_transport_bytes_total\{transport="tcp",direction="out"\} [1-9]/m)
+    expect(text).toMatch(
+      /^kith_http_request_duration_seconds_count\{.*replication\/hello.*\} [1-9]/m,
+    )
+  })
+
+  it('tells on channels what its parts tell their listeners', async () => {
+    const heard: ChannelMessage[] = []
+    const listener = (message: unknown): void => void heard.push(message as ChannelMessage)
+    const channels = ['kith:gossip:event', 'kith:registry:event', 'kith:replicator:event']
+    for (const name of channels) subscribe(name, listener)
+    try {
+      const a = agent({ services: [{ service: 'web', port: 80, checks: [{ kind: 'ttl' }] }] })
+      await a.start()
+      const b = agent({ join: [formatAddress(a.gossip.address)] })
+      await b.start()
+      for await (const [instance] of b.registry.watch('web', { passing: false }))
+        if (instance) break
+      const [check] = a.registry.checks()
+      a.registry.setCheck(check?.id ?? '', 'passing')
+      const copying = (): boolean => heard.some(({ kind }) => kind === 'memberConnected')
+      while (!copying()) await new Promise((resolve) => setImmediate(resolve))
+      const of = (source: object): string[] =>
+        heard.filter((message) => message.source === source).map(({ kind }) => kind)
+      expect(of(b.gossip)).toContain('join')
+      expect(of(a.registry)).toEqual(expect.arrayContaining(['change', 'check']))
+      for (const { source, member } of heard) {
+        const owner = [a, b].find((it) =>
+          Object.values([it.gossip, it.registry, it.replicator]).includes(source as never),
+        )
+        expect(owner?.name).toBe(member)
+      }
+      const { event } = heard.find(({ kind }) => kind === 'check') ?? {}
+      expect(event).toMatchObject({ status: 'passing', previous: 'critical' })
+    } finally {
+      for (const name of channels) unsubscribe(name, listener)
     }
   })
 })

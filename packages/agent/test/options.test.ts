@@ -1,7 +1,6 @@
 import { silentLogger } from '@kith/interface'
 import { describe, expect, it } from 'vitest'
 import { createAgent } from '../src/index.ts'
-import { flatten } from '../src/figures.ts'
 import { resolveAgentOptions } from '../src/options.ts'
 import { toldHttpAddress } from '../src/parts.ts'
 
@@ -144,26 +143,5 @@ describe('the address told for HTTP', () => {
     const logger = { ...silentLogger, warn }
     expect(told({ bind: '10.0.0.1:1', logger }, '127.0.0.1')).toBeUndefined()
     expect(warnings).toHaveLength(1)
-  })
-})
-
-describe('figures', () => {
-  it('are flat, in snake case, and only numbers', () => {
-    const stats = {
-      packetsIn: 3,
-      counters: { 'fetch.failed': 2 },
-      lamportTime: 9n,
-      queue: { depthMax: 4, open: true },
-      name: 'x',
-      list: [1],
-      map: new Map(),
-    }
-    expect(flatten('gossip', stats)).toEqual({
-      gossip_packets_in: 3,
-      gossip_fetch_failed_total: 2,
-      gossip_lamport_time: 9,
-      gossip_queue_depth_max: 4,
-      gossip_queue_open: 1,
-    })
   })
 })

@@ -18,7 +18,7 @@ export interface RouteContext {
   parts(): ServerParts
 }
 
-/** Figures of the server itself, for `/metrics`. */
+/** What the server itself counts. */
 export interface ServerCounters {
   requests: number
   badRequests: number

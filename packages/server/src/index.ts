@@ -19,5 +19,6 @@ export type {
   ServiceRegistration,
 } from './ports.ts'
 export type { Problem } from './problem.ts'
+export type { RequestMessage } from './requests.ts'
 export { createServer } from './server.ts'
-export type { Server } from './server.ts'
+export type { Server, ServerStats } from './server.ts'

@@ -135,6 +135,6 @@ export interface ServerParts {
   lag(): ReadonlyMap<OriginId, number | 'unknown'>
   /** Why this member should get no traffic now; undefined when it should. */
   unready(): string | undefined
-  /** Flat figures for `/metrics`; a name that ends in `_total` is a counter, others are gauges. */
-  counters(): Readonly<Record<string, number>>
+  /** What `/metrics` answers. */
+  metrics(): Promise<{ readonly contentType: string; readonly text: string }>
 }

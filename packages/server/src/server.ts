@@ -15,6 +15,7 @@ import { ServerError } from './errors.ts'
 import { resolveServerOptions, type ResolvedServerOptions, type ServerOptions } from './options.ts'
 import type { ServerParts } from './ports.ts'
 import { notFound, problemOf } from './problem.ts'
+import { tellOfRequest } from './requests.ts'
 import { healthRoutes } from './routes/health.ts'
 import { appendRoutes } from './routes/log-append.ts'
 import { readRoutes } from './routes/log-read.ts'
@@ -23,6 +24,12 @@ import { replicationRoutes } from './routes/replication.ts'
 import { serviceRoutes } from './routes/services.ts'
 import { statusRoutes } from './routes/status.ts'
 import { answerBeforeBody } from './stream.ts'
+
+/** Figures since `start`; the last four and `bodyBytesReserved` are of now. */
+export interface ServerStats extends Readonly<Omit<ServerCounters, 'verifying'>> {
+  /** Bytes of append bodies held. */
+  readonly bodyBytesReserved: number
+}
 
 export interface Server extends AsyncDisposable {
   /**
@@ -37,6 +44,7 @@ export interface Server extends AsyncDisposable {
    * connection. Idempotent; ends within `limits.stopTimeoutMs` and half a second.
    */
   stop(): Promise<void>
+  stats(): ServerStats
 }
 
 /** Throws `ERR_SERVER_OPTIONS` that names every option at fault. Nothing listens before `start`. */
@@ -59,7 +67,7 @@ export function createServer(options: ServerOptions = {}): Server {
       return parts
     },
   }
-  const app = createApp(resolved, context, open)
+  const app = createApp(resolved, context, open, () => ({ source: server, member: parts?.member }))
 
   async function stop(): Promise<void> {
     stopping.abort(new ServerError('ERR_SERVER_STOPPING', 'the member is stopping'))
@@ -86,6 +94,10 @@ export function createServer(options: ServerOptions = {}): Server {
       parts = given
     },
     stop: () => (stopped ??= stop()),
+    stats() {
+      const { verifying: _, ...counters } = context.counters
+      return { ...counters, bodyBytesReserved: context.bodies.reservedBytes }
+    },
     [Symbol.asyncDispose]: () => server.stop(),
   }
   return server
@@ -110,6 +122,7 @@ function createApp(
   options: ResolvedServerOptions,
   context: RouteContext,
   open: Set<ServerResponse>,
+  origin: Parameters<typeof tellOfRequest>[2],
 ): FastifyInstance {
   const { limits } = options
   const app = fastify({
@@ -131,6 +144,7 @@ function createApp(
   guard(app, context)
   app.addHook('onRequest', async (request, reply) => {
     context.counters.requests += 1
+    tellOfRequest(request, reply, origin)
     open.add(reply.raw)
     reply.raw.once('close', () => open.delete(reply.raw))
     boundUnreadBody(request.raw, reply.raw, limits.requestTimeoutMs)

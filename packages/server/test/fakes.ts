@@ -270,7 +270,7 @@ export async function startServer(
     replication,
     lag: () => new Map(),
     unready: () => undefined,
-    counters: () => ({ gossip_packets_in_total: 5, 'bad name': 1 }),
+    metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'kith_test 1\n' }),
   }
   const server = createServer({ limits, logger })
   const { host, port } = await server.start()

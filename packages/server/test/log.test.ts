@@ -215,10 +215,7 @@ describe('the limit of a body', () => {
       headers: { ...octets, 'content-length': '1000' },
     })
     slow.write('begun')
-    await waitFor(async () => {
-      const figures = await (await fetch(`${bench.url}/metrics`)).text()
-      return figures.includes('kith_http_body_bytes_reserved 1000\n')
-    })
+    await waitFor(() => bench.server.stats().bodyBytesReserved === 1000)
     const second = post('', 'short', octets)
     let answered = false
     void second.then(() => (answered = true))
@@ -295,7 +292,7 @@ describe('read', () => {
       value: 'b',
     })
     abort.abort()
-    await waitFor(async () => (await followers()) === 0)
+    await waitFor(() => followers() === 0)
   })
 
   it('ends a follow at its limit and refuses more followers than it takes', async () => {
@@ -363,11 +360,10 @@ describe('replication', () => {
   })
 })
 
-async function followers(): Promise<number> {
-  const text = await (await fetch(`${bench.url}/metrics`)).text()
-  return Number(/^kith_http_followers (\d+)$/m.exec(text)?.[1])
+function followers(): number {
+  return bench.server.stats().followers
 }
 
-async function waitFor(holds: () => Promise<boolean>): Promise<void> {
+async function waitFor(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setImmediate(resolve))
 }

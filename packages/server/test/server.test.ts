@@ -1,8 +1,9 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { Agent, request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createServer } from '../src/index.ts'
+import { createServer, type RequestMessage } from '../src/index.ts'
 import { type Bench, startServer } from './fakes.ts'
 
 let bench: Bench | undefined
@@ -90,14 +91,40 @@ describe('status, members and figures', () => {
     ])
   })
 
-  it('prints figures that Prometheus reads, without names it would refuse', async () => {
+  it('answers the metrics it is given, with their type', async () => {
     bench = await startServer()
-    const text = await (await fetch(`${bench.url}/metrics`)).text()
-    expect(text).toContain(
-      '# TYPE kith_gossip_packets_in_total counter\nkith_gossip_packets_in_total 5\n',
-    )
-    expect(text).toContain('# TYPE process_resident_memory_bytes gauge')
-    expect(text).not.toContain('bad name')
+    const answer = await fetch(`${bench.url}/metrics`)
+    expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4')
+    expect(await answer.text()).toBe('kith_test 1\n')
+  })
+
+  it('tells of each request that is over, by its route, and counts it', async () => {
+    bench = await startServer()
+    const { server, url } = bench
+    const told: RequestMessage[] = []
+    const listener = (message: unknown): void => void told.push(message as RequestMessage)
+    await (await fetch(`${url}/livez`)).text()
+    subscribe('kith:server:request', listener)
+    try {
+      await (await fetch(`${url}/v1/services/web?limit=5`)).text()
+      await (await fetch(`${url}/v1/nothing`, { method: 'PUT' })).text()
+      const gone = new AbortController()
+      const followed = await fetch(`${url}/v1/services/web?follow=true`, { signal: gone.signal })
+      expect(followed.status).toBe(200)
+      expect(server.stats()).toMatchObject({ requests: 4, badRequests: 1, watchers: 1 })
+      gone.abort()
+      while (told.length < 3) await new Promise((next) => setImmediate(next))
+    } finally {
+      unsubscribe('kith:server:request', listener)
+    }
+    const common = { source: server, member: 'alpha' }
+    const route = '/v1/services/:name'
+    expect(told).toMatchObject([
+      { ...common, method: 'GET', route, status: 200 },
+      { ...common, method: 'PUT', route: undefined, status: 404 },
+      { ...common, method: 'GET', route, status: 200 },
+    ])
+    for (const { durationMs } of told) expect(durationMs).toBeGreaterThan(0)
   })
 
   it('refuses what it does not know with the name of it', async () => {
@@ -171,9 +198,7 @@ describe('services and checks', () => {
     expect([second.status, (await problem(second)).code]).toEqual([429, 'ERR_SERVER_BUSY'])
     gone.abort()
     await expect(next()).rejects.toThrow()
-    const free = async (): Promise<boolean> =>
-      (await (await fetch(`${url}/metrics`)).text()).includes('kith_http_watchers 0\n')
-    while (!(await free()));
+    while (bench.server.stats().watchers > 0) await new Promise((next) => setImmediate(next))
   })
 
   it('follows all services: a line for each, then for each that changed', async () => {

@@ -317,7 +317,7 @@ describe('routes', () => {
     expect(status).toMatchObject({ records: 0 })
     expect(agent.registry.own().map(({ id }) => id)).toEqual(['web'])
     const metrics = await (await fetch(`${url}/metrics`)).text()
-    expect(metrics).toMatch(/http_body_bytes_reserved 0\n/)
+    expect(metrics).toMatch(/http_reserved_body_bytes 0\n/)
     expect(metrics).toMatch(/http_failures_total 0\n/)
   })
 

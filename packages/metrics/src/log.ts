@@ -1,0 +1,62 @@
+/** What the log holds and what was written to it. */
+import { counter, gauge, type Part } from './family.ts'
+import type { LogSource } from './sources.ts'
+
+const records = gauge('kith_log_records', 'Records held, of every origin.')
+const bytes = gauge('kith_log_bytes', 'Bytes of the batches held.')
+const origins = gauge('kith_log_origins', 'Origins that the log knows.')
+const floor = gauge('kith_log_floor_offset', 'Offset of the oldest record held.')
+const next = gauge('kith_log_next_offset', 'Offset that the next record gets.')
+const gate = gauge('kith_log_gate', '1 at the state of the gate for appends, 0 at others.', 'state')
+const queued = gauge('kith_log_queued_bytes', 'Bytes that wait to be written.')
+const held = gauge(
+  'kith_log_retention_held',
+  '1 where retention waits for copies or for damage to be mended.',
+)
+const transactions = counter('kith_log_transactions_total', 'Transactions committed to the store.')
+const flushes = counter('kith_log_flushes_total', 'Flushes to disk.')
+const failures = counter('kith_log_failures_total', 'Writes or flushes that failed.')
+const batches = counter('kith_log_written_batches_total', 'Batches written, copies included.')
+const written = counter('kith_log_written_records_total', 'Records written, copies included.')
+const writtenBytes = counter('kith_log_written_bytes_total', 'Bytes of the batches written.')
+const droppedRecords = counter('kith_log_dropped_records_total', 'Records that retention dropped.')
+const droppedBytes = counter('kith_log_dropped_bytes_total', 'Bytes that retention dropped.')
+const droppedBatches = counter('kith_log_dropped_batches_total', 'Batches that retention dropped.')
+const forced = counter(
+  'kith_log_forced_batches_total',
+  'Of these, dropped without the copies that were wanted, for want of room.',
+)
+
+/** Metrics by the name that the log has for them. */
+const counted = [
+  [queued, 'queuedBytes'],
+  [held, 'retentionHeld'],
+  [transactions, 'transactions'],
+  [flushes, 'flushes'],
+  [failures, 'failures'],
+  [batches, 'batches'],
+  [written, 'records'],
+  [writtenBytes, 'bytes'],
+  [droppedRecords, 'droppedRecords'],
+  [droppedBytes, 'droppedBytes'],
+  [droppedBatches, 'droppedBatches'],
+  [forced, 'forcedBatches'],
+] as const
+const gates = ['open', 'waiting', 'refused', 'damaged', 'poisoned'] as const
+
+export function logPart(source: LogSource): Part {
+  return {
+    name: 'log',
+    families: [records, bytes, origins, floor, next, gate, ...counted.map(([family]) => family)],
+    read(put) {
+      const status = source.status()
+      put(records, status.records)
+      put(bytes, status.bytes)
+      put(origins, status.origins.length)
+      put(floor, status.floor)
+      put(next, status.next)
+      for (const state of gates) put(gate, status.gate === state ? 1 : 0, state)
+      for (const [family, name] of counted) put(family, status.metrics[name] ?? 0)
+    },
+  }
+}
