@@ -2,7 +2,6 @@
 import { describe, it } from 'vitest'
 import { needs } from '../support/requirements.ts'
 import { clientDrivesSerf } from './rpc-client.ts'
-import { handlersAgree } from './handlers.ts'
 import { commandsAgree } from './rpc-commands.ts'
 import { withCrew } from './support/crew.ts'
 
@@ -14,8 +13,4 @@ describe.skipIf(needs('serf').missing).concurrent('RPC with a real Serf', () => 
   it('RPC-51, RPC-52 its command drives our agent, and ours drives its, to the same effect', async () => {
     await withCrew(commandsAgree)
   }, 180_000)
-
-  it('runs the same program on the same events, with the same environment and input', async () => {
-    await withCrew(handlersAgree)
-  }, 120_000)
 })

@@ -19,7 +19,10 @@ export function handleLeaveIntent(state: State, message: LeaveIntent, implied = 
   const { lamportTime, node, prune } = message
   if (!witness(state.clock, lamportTime, state.now)) return refuseTime(state)
   const row = state.members.get(node)
-  if (row === undefined) return rememberIntent(state, 'leave', node, lamportTime, implied)
+  if (row === undefined) {
+    // Who left and is heard of as alive is back, maybe at this time; if not, its row will say so.
+    return !implied && rememberIntent(state, 'leave', node, lamportTime, false)
+  }
   // Of an earlier life, whose time the join of this one may have taken for free; see below.
   const latest = implied ? lamportTime + 1n : lamportTime
   const ofUs = node === state.name && state.phase === 'active'

@@ -223,6 +223,14 @@ describe('intents', () => {
     expect(core.status('m')).toBe('alive')
   })
 
+  it('GOS-70 nor are they remembered of a member that is unknown: it may be on its way back', () => {
+    const core = new Core()
+    // Somebody heard that it is back, at time 8, and has not seen it yet.
+    merge(core, { statusTimes: new Map([['m', 8n]]), leftMembers: ['m'] })
+    core.know('m')
+    expect(core.status('m')).toBe('alive')
+  })
+
   it('GOS-70 who is alive to us after the rows came back, whatever the left list says', () => {
     const core = new Core()
     core.know('m')
