@@ -5,7 +5,6 @@ const conditions = ['@kith/source', 'node', 'import', 'default']
 
 /**
  * Minutes beside a real Serf, which mostly wait, and programs that run to their end within a time.
- * Two files at a time.
  */
 const paired = [
   'tests/serf-interop/**/*.test.ts',
@@ -13,7 +12,7 @@ const paired = [
   'tools/readme-examples.test.ts',
 ]
 
-/** What only computes, while those wait. */
+/** What only computes, while those wait: three files at a time, of both together. */
 const fuzzed = ['tests/fuzz/**/*.test.ts']
 
 /** Tests that start processes and wait on real timers: one file at a time, after all others. */
@@ -23,9 +22,6 @@ const processes = [
   'tests/e2e/**/*.test.ts',
   'tools/run.test.ts',
 ]
-
-/** What only computes, while those wait. */
-const simulated = ['tests/sim/**/*.test.ts', 'packages/testkit/test/planted.test.ts']
 
 /** Gives way to the tests of its group that judge real time, and waits for a processor. */
 const patient = { setupFiles: ['tools/support/low-priority.ts'], testTimeout: 120_000 }
@@ -47,7 +43,7 @@ export default defineConfig({
             'tests/**/*.test.ts',
             'tools/**/*.test.ts',
           ],
-          exclude: [...notOurs, ...paired, ...fuzzed, ...processes, ...simulated],
+          exclude: [...notOurs, ...paired, ...fuzzed, ...processes],
           // Vitest would leave one processor idle, which on two halves the speed.
           maxWorkers: '100%',
           sequence: { groupOrder: 1 },
@@ -59,7 +55,7 @@ export default defineConfig({
           name: 'paired',
           include: paired,
           exclude: notOurs,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 2 },
         },
       },
@@ -70,7 +66,7 @@ export default defineConfig({
           include: fuzzed,
           exclude: notOurs,
           ...patient,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 2 },
         },
       },
@@ -80,17 +76,6 @@ export default defineConfig({
           name: 'processes',
           include: processes,
           exclude: notOurs,
-          maxWorkers: 1,
-          sequence: { groupOrder: 3 },
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: 'simulated',
-          include: simulated,
-          exclude: notOurs,
-          ...patient,
           maxWorkers: 1,
           sequence: { groupOrder: 3 },
         },
