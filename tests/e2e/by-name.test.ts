@@ -1,7 +1,8 @@
-/** Requests and calls by name, from no member, while real processes die and leave. */
-import { type ChildProcess, fork } from 'node:child_process'
+/**
+ * Twenty services on each of several processes that get sick, leave and die: what every member
+ * hands out, and what requests and calls by name see of it, from no member.
+ */
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
 import { type GrpcResolver, registerGrpcResolver } from '@kith/grpc'
 import { createRegistryClient, type RegistryClient } from '@kith/registry'
@@ -9,55 +10,43 @@ import { createDispatcher, type KithDispatcher } from '@kith/undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { atTier, evidence } from '../support/tier.ts'
 import { whoMethod } from './grpc-method.ts'
-import type { WebMemberReport } from './web-member.ts'
+import { type Heard, startWebCluster, type WebCluster, type WebMember } from './web-cluster.ts'
+import { checkIntervalMs, sharedNow } from './web-orders.ts'
 
-const script = fileURLToPath(new URL('web-member.ts', import.meta.url))
 const size = atTier(4, 10)
+const services = ['web', 'rpc', ...Array.from({ length: 18 }, (_, at) => `s${at + 1}`)]
+/** Of each kind of end: in tier 2 several, one after the other. */
+const ends = atTier(1, 3)
 const workers = 8
 /** A worker gives up then: what went so wrong needs no longer list. */
 const failuresMax = 100
 
-interface WebMember extends WebMemberReport {
-  readonly child: ChildProcess
-}
-
-const members: WebMember[] = []
+let cluster: WebCluster
 let client: RegistryClient
 let dispatcher: KithDispatcher
 let resolver: GrpcResolver
 let caller: Client
-beforeAll(async () => {
-  const first = await startMember('m0')
-  const names = Array.from({ length: size - 1 }, (_, at) => `m${at + 1}`)
-  await Promise.all(names.map((name) => startMember(name, first.gossip)))
-  client = createRegistryClient({ urls: members.map(({ http }) => `http://${http}`) })
-  dispatcher = createDispatcher({ registry: client })
-  resolver = registerGrpcResolver({ registry: client })
-  caller = new Client('kith:///rpc', credentials.createInsecure(), { 'grpc.enable_http_proxy': 0 })
-  await until(size)
-}, 120_000)
+beforeAll(
+  async () => {
+    cluster = await startWebCluster(size, services)
+    client = createRegistryClient({ urls: cluster.members.map(({ http }) => `http://${http}`) })
+    dispatcher = createDispatcher({ registry: client })
+    resolver = registerGrpcResolver({ registry: client })
+    caller = new Client('kith:///rpc', credentials.createInsecure(), {
+      'grpc.enable_http_proxy': 0,
+    })
+    await Promise.all(cluster.members.map((member) => cluster.hear(member, services, true)))
+    await until(size)
+  },
+  atTier(120_000, 300_000),
+)
 afterAll(async () => {
   await dispatcher?.destroy()
   caller?.close()
   resolver?.unregister()
   await client?.stop()
-  await Promise.all(members.map(({ child }) => end(child)))
+  await cluster?.stop()
 }, 60_000)
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  child.kill('SIGKILL')
-  await once(child, 'exit')
-}
-
-async function startMember(name: string, ...join: readonly string[]): Promise<WebMember> {
-  const execArgv = ['--conditions=@kith/source']
-  const child = fork(script, [name, ...join], { execArgv, stdio: ['ignore', 'ignore', 2, 'ipc'] })
-  const [told] = (await once(child, 'message')) as [WebMemberReport]
-  const member = { child, ...told }
-  members.push(member)
-  return member
-}
 
 /** Resolves once as many instances as wanted are handed out. */
 async function until(count: number): Promise<void> {
@@ -94,17 +83,22 @@ const call: Ask = () => {
 class Load {
   readonly answers = new Map<string, number>()
   readonly failures: string[] = []
+  /** The most that one worker met, which has one connection at a time. */
+  failuresOfOne = 0
   #stopping = false
   readonly #work: Promise<unknown>
 
   constructor(ask: Ask) {
     const run = async (): Promise<void> => {
+      let failed = 0
       while (!this.#stopping) {
         try {
           const name = await ask()
           this.answers.set(name, (this.answers.get(name) ?? 0) + 1)
         } catch (cause) {
           this.failures.push(String((cause as Error).cause ?? cause))
+          failed += 1
+          this.failuresOfOne = Math.max(this.failuresOfOne, failed)
           if (this.failures.length > failuresMax) return
         }
       }
@@ -129,45 +123,102 @@ class Load {
   }
 }
 
-describe('a client by name', () => {
-  it('loses nothing when an instance leaves in order', async () => {
-    const loads = [send('GET'), send('POST'), call].map((ask) => new Load(ask))
+/** The bound holds for processes that run: what the machine kept from running is not counted. */
+function withinMs(what: string, from: number, heard: Heard, boundMs: number): void {
+  const ms = heard.lastAt - from
+  evidence(what, `${Math.round(ms)} ms, stalled ${Math.round(heard.stalledMs)} ms`)
+  expect(ms - heard.stalledMs, what).toBeLessThanOrEqual(boundMs)
+}
+
+/** The one whose agent the client follows: with its instances goes what the client knows by. */
+function followed(): WebMember {
+  const { agent } = client.known('web') ?? {}
+  const found = cluster.members.find(({ http }) => agent === `http://${http}`)
+  if (found === undefined) throw new Error('no agent is followed')
+  return found
+}
+
+type Loads = readonly [gets: Load, posts: Load, calls: Load]
+
+async function underLoad(run: (loads: Loads) => Promise<void>): Promise<void> {
+  const loads = [new Load(send('GET')), new Load(send('POST')), new Load(call)] as const
+  try {
     await Promise.all(loads.map((load) => load.further(200)))
-    const left = members.at(-1)?.child as ChildProcess
-    const exited = once(left, 'exit')
-    left.kill('SIGTERM')
-    await Promise.all([exited, until(size - 1)])
-    await Promise.all(loads.map((load) => load.further(200)))
+    await run(loads)
+  } finally {
     await Promise.all(loads.map((load) => load.stop()))
-    evidence('left under load: GET, POST, gRPC done', loads.map(({ done }) => done).join(', '))
-    expect(loads.map(({ failures }) => failures)).toEqual([[], [], []])
-    expect(left.exitCode).toBe(0)
-    expect(loads.map(({ answers }) => answers.size)).toEqual([size, size, size])
+  }
+}
+
+describe('services of processes', () => {
+  it('REG-11: are held back everywhere an interval and a second after they get sick', async () => {
+    for (let round = 0; round < atTier(1, 5); round += 1) {
+      const change = async (state: 'sick' | 'well', at: number): Promise<void> => {
+        const member = cluster.members[at] as WebMember
+        const service = services[2 + ((at + round) % 18)] as string
+        const heard = cluster.hear(member, [service], state === 'well')
+        const from = await cluster.make(state, service, member)
+        withinMs(`made ${state}, all know after`, from, await heard, checkIntervalMs + 1_000)
+      }
+      const every = Array.from(cluster.members.keys())
+      await Promise.all(every.map((at) => change('sick', at)))
+      await Promise.all(every.map((at) => change('well', at)))
+    }
   }, 120_000)
 
-  it('loses no GET, and of POSTs and calls only what was under way, when one is killed', async () => {
-    const loads = [send('GET'), send('POST'), call].map((ask) => new Load(ask))
-    const [gets, posts, calls] = loads as [Load, Load, Load]
-    await Promise.all(loads.map((load) => load.further(200)))
-    // The agent that the client follows dies with its instance.
-    const { agent } = client.known('web') ?? {}
-    const followed = members.find(({ http }) => agent === `http://${http}`)
-    const exited = once(followed?.child as ChildProcess, 'exit')
-    expect(followed?.child.kill('SIGKILL')).toBe(true)
-    await exited
-    // Connections broke with the process: no further call may fail, though nobody knows it yet.
-    await calls.further(100)
-    const broken = calls.failures.length
-    await until(size - 2)
-    await Promise.all(loads.map((load) => load.further(300)))
-    await Promise.all(loads.map((load) => load.stop()))
-    evidence('killed under load: GET done, failed', `${gets.done}, ${gets.failures.length}`)
-    evidence('killed under load: POST done, failed', `${posts.done}, ${posts.failures.length}`)
-    evidence('killed under load: gRPC done, failed', `${calls.done}, ${calls.failures.length}`)
-    expect(broken).toBeLessThanOrEqual(workers)
-    expect(calls.failures.slice(broken)).toEqual([])
-    expect(calls.answers.size).toBe(size - 1)
-    expect(gets.failures).toEqual([])
-    expect(posts.failures.length).toBeLessThanOrEqual(workers)
-  }, 120_000)
+  it('lose nothing, and are gone within a second, when a member leaves in order', async () => {
+    for (let round = 0; round < ends; round += 1) {
+      await underLoad(async (loads) => {
+        const left = cluster.members.at(-1) as WebMember
+        cluster.remove(left)
+        const exited = once(left.child, 'exit')
+        const heard = cluster.hear(left, services, false)
+        const from = sharedNow()
+        left.child.kill('SIGTERM')
+        withinMs('left under load, gone everywhere after', from, await heard, 1_000)
+        await Promise.all([exited, until(cluster.members.length)])
+        await Promise.all(loads.map((load) => load.further(200)))
+        const done = loads.map((load) => load.done).join(', ')
+        evidence('left under load: GET, POST, gRPC done', done)
+        expect(loads.map(({ failures }) => failures)).toEqual([[], [], []])
+        expect(left.child.exitCode).toBe(0)
+        const answered = loads.map(({ answers }) => answers.size)
+        expect(answered).toEqual(Array(3).fill(cluster.members.length + 1))
+      })
+    }
+  }, 180_000)
+
+  it('lose no GET, and one POST or call a connection, when a member is killed', async () => {
+    for (let round = 0; round < ends; round += 1) await underLoad(killed)
+  }, 240_000)
 })
+
+async function killed(loads: Loads): Promise<void> {
+  const [gets, posts, calls] = loads
+  const victim = followed()
+  cluster.remove(victim)
+  const heard = cluster.hear(victim, services, false)
+  const exited = once(victim.child, 'exit')
+  const from = sharedNow()
+  expect(victim.child.kill('SIGKILL')).toBe(true)
+  await exited
+  // Connections broke with the process: no further call may fail, though nobody knows it yet.
+  await calls.further(100)
+  const broken = calls.failures.length
+  const { lastAt, verdicts, afterVerdictMs, stalledMs } = await heard
+  const after = `${Math.round(afterVerdictMs)} ms, stalled ${Math.round(stalledMs)} ms`
+  evidence('killed under load, gone everywhere after', `${Math.round(lastAt - from)} ms`)
+  evidence('killed under load, gone everywhere after the first verdict', after)
+  expect(verdicts).toBe(cluster.members.length)
+  expect(afterVerdictMs - stalledMs).toBeLessThanOrEqual(500)
+  await until(cluster.members.length)
+  await Promise.all(loads.map((load) => load.further(300)))
+  const figures = { GET: gets, POST: posts, gRPC: calls }
+  for (const [name, { done, failures }] of Object.entries(figures)) {
+    evidence(`killed under load: ${name} done, failed`, `${done}, ${failures.length}`)
+  }
+  expect(broken).toBeLessThanOrEqual(workers)
+  expect(calls.failures.slice(broken)).toEqual([])
+  expect(gets.failures).toEqual([])
+  expect(posts.failuresOfOne).toBeLessThanOrEqual(1)
+}
