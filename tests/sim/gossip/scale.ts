@@ -105,26 +105,28 @@ export function crashStudy(members: number): CrashStudy {
  * of many has more than one of few, once everybody has probed everybody and knows where they are.
  */
 export function memoryStudy(few: number, many: number): number {
-  // What V8 keeps of code that runs for the first time is not what a member costs.
-  bytesOfCore(few)
   return (bytesOfCore(many) - bytesOfCore(few)) / (many - few)
 }
 
+/** What becomes free when a cluster goes: code that V8 compiled meanwhile stays, and is no part. */
 function bytesOfCore(members: number): number {
-  const before = heapBytes()
-  const cluster = form(members)
+  let cluster: Cluster | undefined = form(members)
   cluster.clock.advanceBy(2 * 1000 * members)
   for (const { state } of cluster.actors) {
     const rows = [...(state?.members.values() ?? [])]
     const placed = rows.filter(({ snapshot }) => snapshot.coordinate !== undefined).length
     if (placed < members) throw new Error(`only ${placed} of ${members} were probed`)
   }
-  return (heapBytes() - before) / members
+  const held = heapBytes()
+  cluster = undefined
+  return (held - heapBytes()) / members
 }
 
 /** After everything that nobody needs is gone. */
 function heapBytes(): number {
   setFlagsFromString('--expose-gc')
+  // Code that V8 throws away between two counts is no heap of a member.
+  setFlagsFromString('--no-flush-bytecode')
   const collect = runInNewContext('gc') as () => void
   collect()
   collect()
