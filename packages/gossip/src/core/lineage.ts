@@ -72,10 +72,15 @@ export function encodeLineage({ own }: LineageState, now: number): Uint8Array {
   return bytes
 }
 
-export function decodeLineage(bytes: Uint8Array, now: number): Lineage | undefined {
+/**
+ * `since`: the earliest time at which it can have been said. In doubt a cluster is taken for older
+ * than it is: whoever joined one that is a moment older, and took it for younger, would remain a
+ * newcomer, take a later exchange for its join, and what is on its way then for old.
+ */
+export function decodeLineage(bytes: Uint8Array, since: number): Lineage | undefined {
   if (bytes.length !== lineageBytes) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const age = view.getFloat64(8)
   if (!(age >= 0 && age <= ageMsMax)) return undefined
-  return { id: view.getBigUint64(0), bornAt: now - age }
+  return { id: view.getBigUint64(0), bornAt: since - age }
 }

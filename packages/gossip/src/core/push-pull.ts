@@ -13,6 +13,7 @@ import { joinEnded } from './join.ts'
 import { mergeRows } from './merge.ts'
 import { pickEntries } from './selection.ts'
 import { localUserState, mergeUserState } from './serf-state.ts'
+import type { MergeTerms } from './serf-state.ts'
 import { count, emit, emitEvent, takeId } from './state.ts'
 import type { JoinJob, PendingRequest, State } from './state.ts'
 
@@ -68,7 +69,7 @@ function sendState(
   states: ReadonlyMap<string, Uint8Array>,
 ): void {
   const id = takeId(state)
-  state.requests.set(id, { kind: 'pushPull', job, to })
+  state.requests.set(id, { kind: 'pushPull', job, to, sentAt: state.now })
   count(state, 'pushPulls')
   const bytes = encodeStream(localState(state, job !== undefined, states))
   const deadline = state.now + state.timings.streamTimeoutMs
@@ -96,7 +97,7 @@ function respondAndMerge(
 ): void {
   const bytes = encodeStream(localState(state, message.join, states))
   emit(state, { kind: 'respond', id: streamId, bytes })
-  merge(state, message, undefined)
+  merge(state, message, { ignoreOld: undefined, since: state.now })
 }
 
 /** The answer to an exchange of ours. */
@@ -105,8 +106,8 @@ export function exchangeReplied(
   request: PendingRequest & { kind: 'pushPull' },
   message: StreamMessage,
 ): void {
-  const { job, to } = request
-  const failure = replyProblem(state, message, job?.ignoreOld)
+  const { job, to, sentAt } = request
+  const failure = replyProblem(state, message, { ignoreOld: job?.ignoreOld, since: sentAt })
   if (failure !== undefined) count(state, 'pushPullsFailed')
   if (job !== undefined) joinEnded(state, job, to, failure)
 }
@@ -122,23 +123,15 @@ export function exchangeFailed(
   if (request.job !== undefined) joinEnded(state, request.job, request.to, reason)
 }
 
-function replyProblem(
-  state: State,
-  message: StreamMessage,
-  ignoreOld: boolean | undefined,
-): string | undefined {
+function replyProblem(state: State, message: StreamMessage, terms: MergeTerms): string | undefined {
   if (message.kind === 'error') return `refused: ${message.text.slice(0, 200)}`
   if (message.kind !== 'pushPull') return `answered with ${message.kind}`
-  return merge(state, message, ignoreOld)
+  return merge(state, message, terms)
 }
 
 /** All or nothing as to members; undefined where it was accepted, else the reason. */
-function merge(
-  state: State,
-  message: PushPullMessage,
-  ignoreOld: boolean | undefined,
-): string | undefined {
-  const reason = mergeAll(state, message, ignoreOld)
+function merge(state: State, message: PushPullMessage, terms: MergeTerms): string | undefined {
+  const reason = mergeAll(state, message, terms)
   free(message)
   return reason
 }
@@ -149,18 +142,14 @@ function free({ rows, userState }: PushPullMessage): void {
   releaseBytes(userState)
 }
 
-function mergeAll(
-  state: State,
-  message: PushPullMessage,
-  ignoreOld: boolean | undefined,
-): string | undefined {
+function mergeAll(state: State, message: PushPullMessage, terms: MergeTerms): string | undefined {
   const reason = mergeRows(state, message.rows)
   if (reason !== undefined) {
     count(state, 'mergesRefused')
     emitEvent(state, { kind: 'mergeRefused', reason })
     return reason
   }
-  mergeUserState(state, message.userState, ignoreOld)
+  mergeUserState(state, message.userState, terms)
   return undefined
 }
 

@@ -41,15 +41,18 @@ export function localUserState(state: State, states: ReadonlyMap<string, Uint8Ar
   })
 }
 
-/**
- * With `ignoreOld` events from before the other side's present are not delivered; where it is
- * undefined they are not where this exchange joins another cluster.
- */
-export function mergeUserState(
-  state: State,
-  bytes: Uint8Array,
-  ignoreOld: boolean | undefined,
-): void {
+/** How the other side's part is taken. */
+export interface MergeTerms {
+  /**
+   * Events from before the other side's present are not delivered; undefined: they are not where
+   * this exchange joins another cluster.
+   */
+  readonly ignoreOld: boolean | undefined
+  /** The other side wrote it at this time or later: when it was asked, or where it was not, now. */
+  readonly since: number
+}
+
+export function mergeUserState(state: State, bytes: Uint8Array, terms: MergeTerms): void {
   if (bytes.length === 0) return count(state, 'userStateEmpty')
   const remote = openState(bytes)
   if (remote === undefined) return count(state, 'userStateMalformed')
@@ -57,9 +60,9 @@ export function mergeUserState(
   follow(state, state.eventClock, remote.eventLamportTime)
   follow(state, state.queryClock, remote.queryLamportTime)
   mergeTimes(state, remote)
-  const { sender, lineage } = senderOf(state, remote)
+  const { sender, lineage } = senderOf(state, remote, terms.since)
   const joins = meet(state.talk.lineage, lineage)
-  if (ignoreOld ?? joins) ignoreEvents(state, remote, remote.eventLamportTime)
+  if (terms.ignoreOld ?? joins) ignoreEvents(state, remote, remote.eventLamportTime)
   mergeEvents(state, remote)
   deliverStates(state, remote, sender)
 }
@@ -102,7 +105,7 @@ interface Sender {
 }
 
 /** What a Kith member says of itself beside Serf's state. */
-function senderOf(state: State, remote: StateReader): Sender {
+function senderOf(state: State, remote: StateReader, since: number): Sender {
   let sender: string | undefined
   let lineage: Lineage | undefined
   remote.eachExtension((name, bytes) => {
@@ -110,7 +113,7 @@ function senderOf(state: State, remote: StateReader): Sender {
       sender = decodeText(bytes, 0, bytes.length)
       if (sender === undefined || !nameIsFit(sender)) count(state, 'nameUnfit')
     } else if (name === lineageKey) {
-      lineage = decodeLineage(bytes, state.now)
+      lineage = decodeLineage(bytes, since)
       if (lineage === undefined) count(state, 'lineageMalformed')
     }
     releaseBytes(bytes)

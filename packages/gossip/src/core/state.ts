@@ -164,7 +164,12 @@ export interface JoinJob {
 
 /** What an answer to a request of ours is for. */
 export type PendingRequest =
-  | { readonly kind: 'pushPull'; readonly job: JoinJob | undefined; readonly to: Address }
+  | {
+      readonly kind: 'pushPull'
+      readonly job: JoinJob | undefined
+      readonly to: Address
+      readonly sentAt: number
+    }
   | { readonly kind: 'probe'; readonly sequenceNumber: number }
   /** A large answer to a query; the command to tell, where there is one. */
   | { readonly kind: 'answer'; readonly commandId: number | undefined }

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { decodeLineage, foundedTogetherMs } from '../../src/core/lineage.ts'
 import { encodeState, openState } from '../../src/wire/codec.ts'
-import type { BufferedEvents } from '../../src/wire/message.ts'
+import type { BufferedEvents, StreamMessage } from '../../src/wire/message.ts'
 import { addressOf, Core, pushPull, row } from './support.ts'
 
 interface Other {
@@ -29,7 +29,12 @@ function lineage(id: bigint, ageMs: number): Uint8Array {
 }
 
 /** Somebody exchanges state with `core`; `id` undefined: a Serf. */
-function meets(core: Core, { id, ageMs = 0, bytes, events = [], time = 1n }: Other): void {
+function meets(core: Core, other: Other): void {
+  const from = addressOf('a')
+  core.input({ kind: 'streamMessage', id: 1, from, message: exchangeOf(other) })
+}
+
+function exchangeOf({ id, ageMs = 0, bytes, events = [], time = 1n }: Other): StreamMessage {
   const says = bytes ?? (id === undefined ? undefined : lineage(id, ageMs))
   const userState = encodeState({
     lamportTime: 1n,
@@ -40,8 +45,7 @@ function meets(core: Core, { id, ageMs = 0, bytes, events = [], time = 1n }: Oth
     events,
     extensions: says === undefined ? new Map() : new Map([['@lineage', says]]),
   })
-  const message = pushPull([row('a')], { userState })
-  core.input({ kind: 'streamMessage', id: 1, from: addressOf('a'), message })
+  return pushPull([row('a')], { userState })
 }
 
 function slot(lamportTime: bigint, name: string): BufferedEvents {
@@ -67,6 +71,17 @@ describe('the first exchanges of a newcomer', () => {
     meets(core, { id: 7n, ageMs: 500 })
     meets(core, { id: 9n, ageMs: hour, events: [slot(5n, 'old')], time: 6n })
     meets(core, { id: 9n, ageMs: hour, events: [slot(6n, 'missed')], time: 7n })
+    expect(heard(core)).toEqual(['missed'])
+  })
+
+  it('GOS-113 who joins one that began just before it has joined, however late the answer', () => {
+    const core = newcomer()
+    core.command({ kind: 'join', id: 3, addresses: [addressOf('a')] })
+    const id = core.requests().at(-1)?.id ?? 0
+    core.advanceTo(1500)
+    // It said so at 1,000 ms, when it was 1 ms old.
+    core.input({ kind: 'reply', id, message: exchangeOf({ id: 7n, ageMs: 1 }) })
+    meets(core, { events: [slot(5n, 'missed')], time: 6n })
     expect(heard(core)).toEqual(['missed'])
   })
 
