@@ -9,6 +9,7 @@ import { answer } from '../src/answer.ts'
 import { createDnsServer, dnsPlugin, type DnsServerOptions } from '../src/index.ts'
 import { decodeQuery, encodeReply, type Reply } from '../src/message.ts'
 import { resolveOptions } from '../src/options.ts'
+import { evidence } from './support/evidence.ts'
 import { ada, instance, Zone } from './support/zone.ts'
 
 const zones: Zone[] = []
@@ -92,6 +93,8 @@ describe('hostile bytes', () => {
       }
       answered += 1
     }
+    evidence('DNS: hostile packets dropped', dropped)
+    evidence('DNS: hostile packets answered', answered)
     expect(dropped).toBeGreaterThan(packets / 10)
     expect(answered).toBeGreaterThan(packets / 10)
   }, 600_000)
