@@ -1,8 +1,9 @@
 /** SIGHUP to the real process: what it takes over, and that a bad file changes nothing. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { askSecurely, certificatePath, shownBy } from '../support/certificates.ts'
 import { type AgentProcess, kith, killAll, type Line, startAgent } from './process.ts'
 
 let folder: string
@@ -11,6 +12,27 @@ beforeAll(async () => {
 })
 afterEach(killAll)
 afterAll(() => rm(folder, { recursive: true }))
+
+it('takes over another certificate, and nothing of one without its key', async () => {
+  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
+  const put = async (name: 'member' | 'renewed', keyOf: typeof name = name): Promise<void> => {
+    await copyFile(certificatePath(name), cert)
+    await copyFile(certificatePath(`${keyOf}-key`), key)
+  }
+  await put('member')
+  const ca = certificatePath('ca')
+  const agent = await startAgent('--tls-cert', cert, '--tls-key', key, '--tls-ca', ca)
+  const servedBy = async (): Promise<string> =>
+    (await askSecurely(`https://${agent.http}/livez`, shownBy('client'))).by
+  expect(await servedBy()).toBe('member')
+  await put('renewed', 'member')
+  const refused = (await hangUp(agent, 'not reloaded')).at(-1)
+  expect(refused?.['message']).toContain('--tls-key must be the private key of the certificate')
+  expect(await servedBy()).toBe('member')
+  await put('renewed')
+  expect((await hangUp(agent, 'reloaded')).at(-1)?.['changed']).toEqual(['tls'])
+  expect(await servedBy()).toBe('renewed')
+}, 60_000)
 
 const keys = [1, 2].map((byte) => Buffer.alloc(32, byte).toString('base64'))
 

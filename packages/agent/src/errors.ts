@@ -1,5 +1,10 @@
 /** What the agent itself refuses; errors of its parts pass through as they are. */
-import { KithError, type KithErrorOptions, type OptionProblem } from '@kith/interface'
+import {
+  describeProblems,
+  KithError,
+  type KithErrorOptions,
+  type OptionProblem,
+} from '@kith/interface'
 
 export type AgentErrorCode = 'ERR_AGENT_OPTIONS' | 'ERR_AGENT_STATE' | 'ERR_AGENT_PLUGIN'
 
@@ -19,4 +24,10 @@ export class AgentError extends KithError<AgentErrorCode, AgentErrorDetails> {
     super(code, message, options)
     this.name = 'AgentError'
   }
+}
+
+/** `ERR_AGENT_OPTIONS` that names everything that is wrong. */
+export function invalidOptions(problems: readonly OptionProblem[], cause?: unknown): AgentError {
+  const text = describeProblems(problems)
+  return new AgentError('ERR_AGENT_OPTIONS', text, { cause, details: { problems } })
 }

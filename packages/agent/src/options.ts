@@ -6,7 +6,6 @@ import { join as joinPath, resolve as resolvePath } from 'node:path'
 import {
   type Address,
   type CheckKind,
-  describeProblems,
   type DiscoveryFactory,
   type Logger,
   type OptionProblem,
@@ -21,7 +20,7 @@ import { type ServiceDefinition, serviceProblems } from '@kith/registry'
 import type { AccessToken } from '@kith/server'
 import { type EncryptionOptions, isEncrypted, resolveEncryption } from './encryption.ts'
 import type { ResolvedEncryption } from './encryption.ts'
-import { AgentError } from './errors.ts'
+import { invalidOptions } from './errors.ts'
 import { type AgentDiscovery, readDiscovery } from './finding.ts'
 import { type EventHandler, readEventHandlers } from './handler-options.ts'
 import type { ResolvedEventHandler } from './handler-options.ts'
@@ -29,10 +28,11 @@ import { isLoopback, isWildcard } from './hosts.ts'
 import type { AgentPlugin } from './plugin.ts'
 import { readTokens } from './tokens.ts'
 import { type ResolvedRpc, resolveRpc, rpcExposure, type RpcOptions } from './rpc-options.ts'
+import { isGuarded, type ResolvedTls, resolveTls, type TlsOptions } from './tls-options.ts'
 
 export type AgentProfile = 'lan' | 'wan' | 'local' | 'fast'
 
-export interface AgentOptions extends EncryptionOptions, RpcOptions {
+export interface AgentOptions extends EncryptionOptions, RpcOptions, TlsOptions {
   /** 1 to 128 of `[A-Za-z0-9._-]`, unique in the cluster. Default: the host name and a suffix. */
   readonly name?: string
   /** Where gossip listens, `host:port`. Default 127.0.0.1 with a free port. */
@@ -95,7 +95,7 @@ export interface AgentOptions extends EncryptionOptions, RpcOptions {
   readonly logger?: Logger
 }
 
-export interface ResolvedAgentOptions extends ResolvedEncryption, ResolvedRpc {
+export interface ResolvedAgentOptions extends ResolvedEncryption, ResolvedRpc, ResolvedTls {
   readonly name: string
   readonly bind: Address
   readonly advertise: Address | undefined
@@ -153,6 +153,11 @@ const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
   'rpc',
   'rpcAuth',
   'rpcRequired',
+  'tlsCert',
+  'tlsKey',
+  'tlsCa',
+  'tlsClientCert',
+  'tlsServerName',
 ])
 
 /** Fills in defaults; throws `ERR_AGENT_OPTIONS` that names everything that is wrong. */
@@ -191,6 +196,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     plugins: listed('plugins'),
     logger,
     ...resolveRpc(options, problems),
+    ...resolveTls(options, logger, problems),
   }
   const { insecurePlaintext } = options
   for (const field of ['insecurePlaintext', 'rejoinAfterLeave'] as const) {
@@ -203,9 +209,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
   const plaintextFits = insecurePlaintext === true || isEncrypted(resolved)
   problems.push(...rpcExposure(resolved, plaintextFits))
   if (!plaintextFits) checkLoopback(resolved, problems)
-  if (problems.length > 0) {
-    throw new AgentError('ERR_AGENT_OPTIONS', describeProblems(problems), { details: { problems } })
-  }
+  if (problems.length > 0) throw invalidOptions(problems)
   return Object.freeze(resolved)
 }
 
@@ -340,12 +344,16 @@ function checkLists(options: ResolvedAgentOptions, problems: OptionProblem[]): v
 }
 
 function checkLoopback(options: ResolvedAgentOptions, problems: OptionProblem[]): void {
+  const want = 'a loopback address unless there is a key (encrypt or keyring)'
+  const others = {
+    bind: ' or insecurePlaintext is set',
+    http: ', TLS (tlsCert with tlsCa or httpTokens) or insecurePlaintext is set',
+  }
   for (const field of ['bind', 'http'] as const) {
     const { host, port } = options[field]
-    if (isLoopback(host)) continue
-    const want =
-      'a loopback address unless there is a key (encrypt or keyring) or insecurePlaintext is set'
-    problems.push({ field, got: showValue(`${host}:${port}`), want })
+    if (isLoopback(host) || (field === 'http' && isGuarded(options))) continue
+    const got = showValue(`${host}:${port}`)
+    problems.push({ field, got, want: `${want}${others[field]}` })
   }
 }
 

@@ -2,27 +2,20 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createGossip, type Gossip } from '@kith/gossip'
-import {
-  type Address,
-  describeProblems,
-  formatAddress,
-  type Logger,
-  type Member,
-  parseAddress,
-  showValue,
-} from '@kith/interface'
+import { type Address, type Logger, showValue } from '@kith/interface'
 import { createLog, type Log } from '@kith/log'
 import { createMetrics, type MetricSources } from '@kith/metrics'
 import { createRegistry, type Registry } from '@kith/registry'
 import { createReplicator, type Replicator } from '@kith/replicator'
-import { createReplicationHandler, httpSource } from '@kith/replicator/http'
+import { createReplicationHandler } from '@kith/replicator/http'
 import { createServer, type Server, type ServerParts } from '@kith/server'
-import { AgentError } from './errors.ts'
+import type { TlsServerOptions } from '@kith/interface/node'
+import { AgentError, invalidOptions } from './errors.ts'
 import { startEventHandlers } from './event-handlers.ts'
 import { expectsOthers, snapshotProblem } from './finding.ts'
-import { isLoopback, isWildcard } from './hosts.ts'
 import type { ResolvedAgentOptions } from './options.ts'
 import type { AgentContext, AgentPluginStop } from './plugin.ts'
+import { replicationSource, toldHttp } from './replication.ts'
 import { createRpc, type RpcControl, rpcPlace } from './rpc.ts'
 import { createSockets, type Sockets } from './sockets.ts'
 import { agentVersion } from './version.ts'
@@ -36,6 +29,8 @@ export interface Parts {
   readonly httpAddress: Address
   /** Where the RPC listens, as `rpc` takes it; undefined where it does not run. */
   readonly rpcAddress: string | undefined
+  /** Has every part that listens with TLS take over another certificate. */
+  renewTls(tls: TlsServerOptions): void
   /** In order of start: the last one is stopped first. */
   readonly stops: readonly Stop[]
 }
@@ -51,8 +46,6 @@ export interface Stop {
   readonly stop: () => Promise<void>
 }
 
-/** Where a member's HTTP interface is told to the others. */
-const HTTP_TAG = 'kith.http'
 const PART_STOP_TIMEOUT_MS = 5_000
 
 /** Starts everything in order; where one part fails, those before it are stopped again. */
@@ -95,9 +88,15 @@ async function assemble(
 ): Promise<Parts> {
   const { name, logger } = options
   if (options.data !== undefined) await makeDirectory(options.data)
+  options.tls?.tellOfTimes()
   const others = await expectsOthers(options)
   const log = await startLog(options, others, signal, stops)
-  const server = createServer({ ...options.http, logger, tokens: options.httpTokens })
+  const server = createServer({
+    ...options.http,
+    logger,
+    tokens: options.httpTokens,
+    ...(options.tls === undefined ? {} : { tls: options.tls.server }),
+  })
   stops.push({ name: 'server', stop: () => server.stop() })
   const httpAddress = await server.start()
   signal.throwIfAborted()
@@ -119,7 +118,7 @@ async function assemble(
     member: name,
     clusterId: options.clusterId,
     membership: gossip,
-    source: (other) => sourceOf(other, options.httpToken),
+    source: (other) => replicationSource(other, options),
     expectMembers: others,
     logger,
   })
@@ -148,7 +147,9 @@ async function assemble(
     metrics: () => metrics.scrape(),
   })
   const rpcAddress = await startRpc(options, gossip, control, stops)
-  const parts = { log, server, gossip, registry, replicator, httpAddress, rpcAddress, stops }
+  const renewTls = (next: TlsServerOptions): void => server.renewTls(next)
+  const own = { log, server, gossip, registry, replicator }
+  const parts = { ...own, httpAddress, rpcAddress, renewTls, stops }
   for (const service of options.services) await registry.register(service)
   await setUpPlugins(options, parts, sources, stopping, stops)
   return parts
@@ -220,9 +221,7 @@ async function makeDirectory(data: string): Promise<void> {
     await mkdir(data, { recursive: true })
   } catch (cause) {
     const want = `a directory that can be made or used (${(cause as Error).message})`
-    const problems = [{ field: 'data', got: showValue(data), want }]
-    const text = describeProblems(problems)
-    throw new AgentError('ERR_AGENT_OPTIONS', text, { cause, details: { problems } })
+    throw invalidOptions([{ field: 'data', got: showValue(data), want }], cause)
   }
 }
 
@@ -235,8 +234,6 @@ async function startGossip(
   nameLost: () => void,
 ): Promise<Gossip> {
   const { name, advertise, logger, keyring, label, verifyIncoming, verifyOutgoing } = options
-  const told = toldHttpAddress(options, httpAddress)
-  warnOfPlainHttp(options, httpAddress)
   const gossip = createGossip({
     name,
     packets,
@@ -246,7 +243,7 @@ async function startGossip(
     rejoinAfterLeave: options.rejoinAfterLeave,
     ...(options.snapshot === undefined ? {} : { snapshot: options.snapshot }),
     profile: options.profile,
-    tags: { ...options.tags, ...(told === undefined ? {} : { [HTTP_TAG]: formatAddress(told) }) },
+    tags: { ...options.tags, ...toldHttp(options, httpAddress) },
     context: { logger },
     label,
     verifyIncoming,
@@ -267,42 +264,6 @@ async function startGossip(
     stops.push({ name: 'event handlers', stop })
   }
   return gossip
-}
-
-/**
- * Where others should ask for our records; undefined where only this machine can reach us although
- * gossip reaches further: a loopback address would lead each of them to itself.
- */
-export function toldHttpAddress(
-  { httpAdvertise, advertise, bind, logger }: ResolvedAgentOptions,
-  bound: Address,
-): Address | undefined {
-  if (httpAdvertise) return { ...httpAdvertise, port: httpAdvertise.port || bound.port }
-  const gossipHost = (advertise ?? bind).host
-  if (isWildcard(bound.host)) return { host: gossipHost, port: bound.port }
-  if (isLoopback(bound.host) && !isLoopback(gossipHost)) {
-    const text = 'the HTTP interface is on loopback: no other member can copy our records'
-    logger.warn({ http: formatAddress(bound), gossip: gossipHost }, text)
-    return undefined
-  }
-  return bound
-}
-
-/** The key is gossip's: whoever set one may think that it covers the other door as well. */
-function warnOfPlainHttp({ keyring, logger }: ResolvedAgentOptions, bound: Address): void {
-  if (keyring === undefined || isLoopback(bound.host)) return
-  const text = 'the key encrypts gossip only: HTTP, with the records copied over it, is plaintext'
-  logger.warn({ http: formatAddress(bound) }, text)
-}
-
-function sourceOf(
-  member: Member,
-  token: string | undefined,
-): ReturnType<typeof httpSource> | undefined {
-  const address = parseAddress(member.tags[HTTP_TAG] ?? '')
-  // A tag is whatever another member says: what is no address is no source.
-  if (!address || address.port === 0) return undefined
-  return httpSource({ address, ...(token === undefined ? {} : { token }) })
 }
 
 function unready(gossip: Gossip, stopping: AbortSignal): string | undefined {

@@ -1,6 +1,7 @@
 /** What a member that runs takes over: all of it, or nothing. */
 import { isDeepStrictEqual } from 'node:util'
 import type { Gossip } from '@kith/gossip'
+import type { TlsServerOptions } from '@kith/interface/node'
 import type { Registry, ServiceDefinition } from '@kith/registry'
 import { type AgentOptions, resolveAgentOptions, type ResolvedAgentOptions } from './options.ts'
 
@@ -8,11 +9,12 @@ import { type AgentOptions, resolveAgentOptions, type ResolvedAgentOptions } fro
 export type AgentReload = Pick<AgentOptions, 'tags' | 'services'>
 
 /** What a reload has changed. */
-export type Reloaded = 'tags' | 'services' | 'keyring'
+export type Reloaded = 'tags' | 'services' | 'tls' | 'keyring'
 
 interface ReloadParts {
   readonly gossip: Gossip
   readonly registry: Registry
+  renewTls(tls: TlsServerOptions): void
 }
 
 /** Checked together with the options that stay. Throws `ERR_AGENT_OPTIONS`. */
@@ -30,7 +32,7 @@ export function reloadedOptions(
 
 /** Where one step fails, those before it are taken back. Returns what has changed. */
 export async function applyReload(
-  { gossip, registry }: ReloadParts,
+  { gossip, registry, renewTls }: ReloadParts,
   before: ResolvedAgentOptions,
   next: ResolvedAgentOptions,
 ): Promise<Reloaded[]> {
@@ -47,6 +49,11 @@ export async function applyReload(
       await changeServices(registry, before.services, next.services)
       changed.push('services')
     }
+    const undoTls = renewFiles(before, renewTls)
+    if (undoTls !== undefined) {
+      back.push(undoTls)
+      changed.push('tls')
+    }
     if (await before.keyring?.reload()) changed.push('keyring')
     return changed
   } catch (cause) {
@@ -56,6 +63,21 @@ export async function applyReload(
       })
     }
     throw cause
+  }
+}
+
+/** Returns how to take it back; undefined where the files hold what they held. */
+function renewFiles(
+  { tls }: ResolvedAgentOptions,
+  renewTls: ReloadParts['renewTls'],
+): (() => Promise<void>) | undefined {
+  const undo = tls?.renew()
+  if (tls === undefined || undo === undefined) return undefined
+  renewTls(tls.server)
+  tls.tellOfTimes()
+  return async () => {
+    undo()
+    renewTls(tls.server)
   }
 }
 

@@ -2,7 +2,7 @@ import { silentLogger } from '@kith/interface'
 import { describe, expect, it } from 'vitest'
 import { createAgent } from '../src/index.ts'
 import { resolveAgentOptions } from '../src/options.ts'
-import { toldHttpAddress } from '../src/parts.ts'
+import { toldHttpAddress } from '../src/replication.ts'
 
 const key = 'AAECAwQFBgcICQoLDA0ODw=='
 

@@ -126,6 +126,31 @@ export const agentSettings: readonly Setting[] = [
   { key: 'httpTokens', read: jsonFlag, secret: true },
   { key: 'httpToken', read: (text) => text, secret: true },
   {
+    key: 'tlsCert',
+    flag: '--tls-cert <file>',
+    help: 'HTTP speaks TLS with this certificate, in PEM; default: it does not',
+    read: path,
+  },
+  {
+    key: 'tlsKey',
+    flag: '--tls-key <file>',
+    help: 'the private key of the certificate',
+    read: path,
+  },
+  {
+    key: 'tlsCa',
+    flag: '--tls-ca <file>',
+    help: 'who signs the certificates of members and callers, which are asked for then',
+    read: path,
+  },
+  { key: 'tlsClientCert', read: switchFlag },
+  {
+    key: 'tlsServerName',
+    flag: '--tls-server-name <name>',
+    help: "the name in the members' certificates; default: their hosts",
+    read: textFlag('the name of a host', (text) => /^[\w.-]{1,253}$/.test(text)),
+  },
+  {
     key: 'consulApi',
     flag: '--consul-api <host:port>',
     help: "where Consul's HTTP API listens, for its tools; default: nowhere",

@@ -36,6 +36,11 @@ export interface AgentConfig {
   /** Checked by the agent, which puts no token into a message. */
   readonly httpTokens?: unknown
   readonly httpToken?: unknown
+  readonly tlsCert?: string | undefined
+  readonly tlsKey?: string | undefined
+  readonly tlsCa?: string | undefined
+  readonly tlsClientCert?: boolean | undefined
+  readonly tlsServerName?: string | undefined
   readonly consulApi?: string | undefined
   readonly rpc?: string | false | undefined
   readonly rpcAuth?: string | undefined
@@ -139,6 +144,11 @@ const schema = z.strictObject(
     httpAdvertise: address(0).optional(),
     httpTokens: z.unknown().optional(),
     httpToken: z.unknown().optional(),
+    tlsCert: text('the path of a file').optional(),
+    tlsKey: text('the path of a file').optional(),
+    tlsCa: text('the path of a file').optional(),
+    tlsClientCert: z.boolean({ error: 'true or false' }).optional(),
+    tlsServerName: text('the name of a host').optional(),
     consulApi: address(0).optional(),
     rpc: rpc().optional(),
     rpcAuth: text('a text that callers of the RPC show').optional(),

@@ -175,15 +175,21 @@ export function addHandler(text: string, earlier: readonly HandlerFlag[] = []): 
   return [...earlier, { on, command }]
 }
 
+/** What can be a place of HTTP, as it was written. */
+export function httpPlace(text: string): string {
+  httpUrl(text)
+  return text
+}
+
 /** `http://host:port` for what `--http-addr` or the environment named. */
-export function httpUrl(text: string): string {
+export function httpUrl(text: string, scheme: 'http' | 'https' = 'http'): string {
   if (/^https?:\/\//.test(text) && URL.canParse(text)) return new URL(text).origin
   const address = parseAddress(text)
   if (!address || address.port === 0) {
     return refuse(text, 'HOST:PORT or a URL, as http://127.0.0.1:7947')
   }
   const host = address.host.includes(':') ? `[${address.host}]` : address.host
-  return `http://${host}:${address.port}`
+  return `${scheme}://${host}:${address.port}`
 }
 
 function refuse(text: string, want: string): never {

@@ -1,7 +1,9 @@
 /** Asks one agent over HTTP. */
+import { tlsContext, tlsFailure } from '@kith/interface/node'
 import { Agent, type Dispatcher, request } from 'undici'
 import { CliError } from './errors.ts'
 import type { Io } from './io.ts'
+import { readTls, type TlsFlags } from './tls.ts'
 
 export interface AskOptions {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -24,10 +26,18 @@ export interface HttpCaller extends AsyncDisposable {
 
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
+export interface HttpFlags extends TlsFlags {
+  readonly httpAddr: string
+}
+
 /** The token comes from the environment: flags are seen by everybody on the machine. */
-export function createHttpCaller(url: string, io: Pick<Io, 'env'>): HttpCaller {
-  const shown = tokenHeaders(io)
-  const dispatcher = new Agent({ connectTimeout: 5000, keepAliveTimeout: 1000 })
+export function createHttpCaller(flags: HttpFlags, io: Pick<Io, 'env'>): HttpCaller {
+  const { httpAddr: url } = flags
+  const token = shownToken(io)
+  const shown = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const tls = url.startsWith('https:') ? secure(flags, io) : {}
+  const connect = { ...tls, timeout: 5000, allowH2: false }
+  const dispatcher = new Agent({ connect, keepAliveTimeout: 1000 })
 
   async function ask(path: string, options: AskOptions & { signal?: AbortSignal }) {
     const { method = 'GET', query = {}, body, type, signal } = options
@@ -93,10 +103,15 @@ export function createHttpCaller(url: string, io: Pick<Io, 'env'>): HttpCaller {
   return caller
 }
 
-function tokenHeaders({ env }: Pick<Io, 'env'>): Readonly<Record<string, string>> {
+function secure(flags: HttpFlags, io: Pick<Io, 'env'>): object {
+  const { serverName, ...shown } = readTls(flags, io)
+  return { ...tlsContext(shown), ...(serverName === undefined ? {} : { servername: serverName }) }
+}
+
+/** Throws `ERR_CLI_CONFIG` where it is none that could be shown. */
+export function shownToken({ env }: Pick<Io, 'env'>): string | undefined {
   const token = env['KITH_HTTP_TOKEN'] || undefined
-  if (token === undefined) return {}
-  if (/^[!-~]{1,512}$/.test(token)) return { authorization: `Bearer ${token}` }
+  if (token === undefined || /^[!-~]{1,512}$/.test(token)) return token
   const want = '1 to 512 visible ASCII characters'
   throw new CliError('ERR_CLI_CONFIG', `the environment's KITH_HTTP_TOKEN must be ${want}`)
 }
@@ -131,17 +146,34 @@ async function refusal(answer: Dispatcher.ResponseData, url: string): Promise<Cl
   const { detail, code } = problem
   const known =
     typeof detail === 'string' ? detail : `${url} answered ${status}; is it an agent of Kith?`
-  const text = status === 401 ? `${known}; set KITH_HTTP_TOKEN` : known
+  const text = `${known}${hints[status === 401 ? 'token' : String(code)] ?? ''}`
   return new CliError('ERR_CLI_REFUSED', typeof code === 'string' ? `${text} (${code})` : text, {
     details: { status, ...(typeof code === 'string' ? { agentCode: code } : {}) },
   })
 }
 
+/** What to do about a refusal. */
+const hints: Readonly<Record<string, string>> = {
+  token: '; set KITH_HTTP_TOKEN',
+  ERR_SERVER_CERTIFICATE:
+    '; name one with --tls-cert and --tls-key, or KITH_TLS_CERT and KITH_TLS_KEY',
+}
+
 function unreachable(url: string, cause: unknown): CliError {
+  const insecure = tlsFailure(cause)
+  if (insecure !== undefined) {
+    const text =
+      `the agent at ${url} cannot be asked: ${insecure}; ` +
+      'name whom to trust with --tls-ca or KITH_TLS_CA, or another address with --http-addr'
+    return new CliError('ERR_CLI_UNREACHABLE', text, { cause })
+  }
   const { code, message } = cause as { code?: string; message?: string }
+  const why = code ?? message ?? 'unknown reason'
+  // So it looks from here, where the other side waits for a handshake.
+  const hungUp = code === 'UND_ERR_SOCKET' && url.startsWith('http:')
   return new CliError(
     'ERR_CLI_UNREACHABLE',
-    `no agent answers at ${url} (${code ?? message ?? 'unknown reason'}); ` +
+    `no agent answers at ${url} (${hungUp ? `${why}; it may speak https only` : why}); ` +
       'start one with "kith agent", or name another with --http-addr or KITH_HTTP_ADDR',
     { cause },
   )

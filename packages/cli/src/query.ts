@@ -1,14 +1,16 @@
 /** What every question to an agent has in common: where to ask, and how to print. */
 import { type Command, Option } from 'commander'
-import { httpUrl } from './flags.ts'
+import { httpPlace, httpUrl } from './flags.ts'
+import type { HttpFlags } from './http.ts'
 import type { Io } from './io.ts'
+import { type TlsFlags, tlsOptions, wantsTls } from './tls.ts'
 
 /** The flags that every question to an agent has. */
 export function queryOptions(command: Command, io: Io): Command {
-  return command
+  return tlsOptions(command)
     .addOption(
       new Option('--http-addr <host:port>', 'the HTTP address of an agent (env KITH_HTTP_ADDR)')
-        .argParser(httpUrl)
+        .argParser(httpPlace)
         .default(undefined, 'http://127.0.0.1:7947'),
     )
     .addOption(
@@ -17,10 +19,10 @@ export function queryOptions(command: Command, io: Io): Command {
         .default('text'),
     )
     .hook('preAction', (_command, action) => {
-      if (action.getOptionValue('httpAddr') !== undefined) return
-      const given = io.env['KITH_HTTP_ADDR']
+      const flags = action.opts<Partial<HttpFlags>>()
+      const given = flags.httpAddr ?? io.env['KITH_HTTP_ADDR'] ?? '127.0.0.1:7947'
       try {
-        action.setOptionValue('httpAddr', httpUrl(given ?? '127.0.0.1:7947'))
+        action.setOptionValue('httpAddr', agentUrl(given, flags, io))
       } catch (cause) {
         action.error(
           `error: the environment's KITH_HTTP_ADDR is invalid. ${(cause as Error).message}`,
@@ -29,7 +31,11 @@ export function queryOptions(command: Command, io: Io): Command {
     })
 }
 
-export interface QueryFlags {
-  readonly httpAddr: string
+/** A place without a scheme is asked over TLS where a flag or variable says how. */
+export function agentUrl(text: string, flags: TlsFlags, io: Pick<Io, 'env'>): string {
+  return httpUrl(text, wantsTls(flags, io) ? 'https' : 'http')
+}
+
+export interface QueryFlags extends HttpFlags {
   readonly format: 'text' | 'json'
 }

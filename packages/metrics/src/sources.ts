@@ -125,6 +125,8 @@ export interface ServerSource {
     readonly badRequests: number
     readonly unauthorized: number
     readonly forbidden: number
+    readonly certificatesRefused: number
+    readonly handshakesFailed: number
     readonly failures: number
     readonly bodyBytes: number
     readonly bodyBytesReserved: number

@@ -121,6 +121,8 @@ export function fakes(): Fakes {
         badRequests: 3,
         unauthorized: 1,
         forbidden: 1,
+        certificatesRefused: 1,
+        handshakesFailed: 1,
         failures: 0,
         bodyBytes: 11,
         bodyBytesReserved: 0,

@@ -6,10 +6,25 @@ import type { Access, Caller } from './access.ts'
 /** Strangers told of in a second; the rest is counted only, or they would write the log. */
 const strangersPerSecond = 10
 
-export class Audit {
-  readonly #logger: Logger
+export class FewLines {
   #second = 0
   #told = 0
+
+  /** Whether one more line may be written in this second. */
+  mayTell(): boolean {
+    const second = Math.floor(performance.now() / 1000)
+    if (second !== this.#second) {
+      this.#second = second
+      this.#told = 0
+    }
+    this.#told += 1
+    return this.#told <= strangersPerSecond
+  }
+}
+
+export class Audit {
+  readonly #logger: Logger
+  readonly #strangers = new FewLines()
 
   constructor(logger: Logger) {
     this.#logger = logger
@@ -25,7 +40,7 @@ export class Audit {
     const { statusCode: status } = reply
     const refused = status === 401 || status === 403
     if (!refused && access !== 'write' && access !== 'operator') return
-    if (status === 401 && !this.#mayTell()) return
+    if (status === 401 && !this.#strangers.mayTell()) return
     const { method, url, ip } = request
     const line = {
       audit: true,
@@ -39,15 +54,5 @@ export class Audit {
     }
     if (refused) this.#logger.warn(line, 'a request was refused')
     else this.#logger.info(line, 'a request that changes something')
-  }
-
-  #mayTell(): boolean {
-    const second = Math.floor(performance.now() / 1000)
-    if (second !== this.#second) {
-      this.#second = second
-      this.#told = 0
-    }
-    this.#told += 1
-    return this.#told <= strangersPerSecond
   }
 }

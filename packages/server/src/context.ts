@@ -5,6 +5,7 @@ import type { BodyBudget } from './body.ts'
 import { ServerError } from './errors.ts'
 import type { ServerLimits } from './options.ts'
 import type { ServerParts } from './ports.ts'
+import type { TlsDoor } from './tls.ts'
 
 export interface RouteContext {
   readonly limits: ServerLimits
@@ -12,6 +13,8 @@ export interface RouteContext {
   readonly bodies: BodyBudget
   readonly counters: ServerCounters
   readonly gate: Gate
+  /** Where TLS is spoken: who may ask for anything at all. */
+  readonly door: TlsDoor | undefined
   /** Aborts when the server stops: whatever is parked ends. */
   readonly stopping: AbortSignal
   /** The bound parts; throws `ERR_SERVER_NOT_READY` before `bind`. */
@@ -25,6 +28,9 @@ export interface ServerCounters {
   /** Refused for want of a token, and for its role. */
   unauthorized: number
   forbidden: number
+  /** Requests refused for their certificate; handshakes of TLS that failed. */
+  certificatesRefused: number
+  handshakesFailed: number
   failures: number
   bodyBytes: number
   recordsAppended: number
@@ -44,6 +50,8 @@ export function createCounters(): ServerCounters {
     badRequests: 0,
     unauthorized: 0,
     forbidden: 0,
+    certificatesRefused: 0,
+    handshakesFailed: 0,
     failures: 0,
     bodyBytes: 0,
     recordsAppended: 0,

@@ -6,6 +6,7 @@ import {
   showValue,
   silentLogger,
 } from '@kith/interface'
+import { type TlsServerOptions, tlsServerProblems } from '@kith/interface/node'
 import { type AccessToken, tokenProblems } from './access.ts'
 import { ServerError } from './errors.ts'
 
@@ -64,6 +65,11 @@ export interface ServerOptions {
    * Who may ask for what. Empty, which is the default: whoever reaches the port may do everything.
    */
   readonly tokens?: readonly AccessToken[]
+  /**
+   * Speaks HTTPS with this certificate; with `ca` only whoever shows one that it signed is answered.
+   * Default: plain HTTP.
+   */
+  readonly tls?: TlsServerOptions
 }
 
 export interface ResolvedServerOptions {
@@ -72,6 +78,7 @@ export interface ResolvedServerOptions {
   readonly logger: Logger
   readonly limits: ServerLimits
   readonly tokens: readonly AccessToken[]
+  readonly tls: TlsServerOptions | undefined
 }
 
 export const defaultServerLimits: ServerLimits = Object.freeze({
@@ -92,10 +99,12 @@ export const defaultServerLimits: ServerLimits = Object.freeze({
   stopTimeoutMs: 2_500,
 })
 
+const optionNames: readonly string[] = ['host', 'port', 'logger', 'limits', 'tokens', 'tls']
+
 /** Fills in the defaults; throws `ERR_SERVER_OPTIONS` with everything that is wrong. */
 export function resolveServerOptions(options: ServerOptions): ResolvedServerOptions {
   const problems: OptionProblem[] = Object.entries(options)
-    .filter(([field]) => !['host', 'port', 'logger', 'limits', 'tokens'].includes(field))
+    .filter(([field]) => !optionNames.includes(field))
     .map(([field, value]) => ({ field, got: showValue(value), want: 'absent' }))
   const host = options.host ?? '127.0.0.1'
   if (typeof host !== 'string' || !/^[0-9A-Za-z.:_-]{1,253}$/.test(host)) {
@@ -106,14 +115,15 @@ export function resolveServerOptions(options: ServerOptions): ResolvedServerOpti
     problems.push({ field: 'port', got: showValue(port), want: 'an integer from 0 to 65535' })
   }
   const limits = resolveLimits(options.limits ?? {}, problems)
-  const { tokens = [] } = options
+  const { tokens = [], tls, logger = silentLogger } = options
   problems.push(...tokenProblems(tokens, 'tokens'))
+  if (tls !== undefined) problems.push(...tlsServerProblems(tls, 'tls'))
   if (problems.length > 0) {
     throw new ServerError('ERR_SERVER_OPTIONS', describeProblems(problems), {
       details: { problems },
     })
   }
-  return Object.freeze({ host, port, logger: options.logger ?? silentLogger, limits, tokens })
+  return Object.freeze({ host, port, logger, limits, tokens, tls })
 }
 
 function resolveLimits(given: Partial<ServerLimits>, problems: OptionProblem[]): ServerLimits {

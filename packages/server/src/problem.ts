@@ -23,6 +23,7 @@ const serverStatuses: Readonly<Record<ServerErrorCode, readonly [number, string]
   ERR_SERVER_BAD_REQUEST: [400, 'The request is not right'],
   ERR_SERVER_UNAUTHORIZED: [401, 'Nobody knows who asks'],
   ERR_SERVER_FORBIDDEN: [403, 'This is for others to ask'],
+  ERR_SERVER_CERTIFICATE: [403, 'The certificate is not accepted'],
   ERR_SERVER_NOT_FOUND: [404, 'There is nothing here'],
   ERR_SERVER_BODY_TOO_LARGE: [413, 'The body is too large'],
   ERR_SERVER_BODY_INCOMPLETE: [400, 'The body did not arrive whole'],

@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Address, invariant, showValue } from '@kith/interface'
+import type { TlsServerOptions } from '@kith/interface/node'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { accessOf, Gate } from './access.ts'
 import { Audit } from './audit.ts'
@@ -24,6 +25,7 @@ import { replicationRoutes } from './routes/replication.ts'
 import { serviceRoutes } from './routes/services.ts'
 import { statusRoutes } from './routes/status.ts'
 import { answerBeforeBody } from './stream.ts'
+import { TlsDoor } from './tls.ts'
 
 /** Figures since `start`; the last four and `bodyBytesReserved` are of now. */
 export interface ServerStats extends Readonly<Omit<ServerCounters, 'verifying'>> {
@@ -40,6 +42,12 @@ export interface Server extends AsyncDisposable {
   /** Hands over the parts: from here on requests are answered. Once only. */
   bind(parts: ServerParts): void
   /**
+   * Takes over another certificate, key and authority: new connections get and are held to them,
+   * those that there are end with the answer they wait for. Throws `ERR_SERVER_OPTIONS` for what
+   * `createServer` would not take, `ERR_SERVER_STATE` where it began without `tls`.
+   */
+  renewTls(tls: TlsServerOptions): void
+  /**
    * Takes no new requests, answers what is parked, gives the rest a moment, then closes every
    * connection. Idempotent; ends within `limits.stopTimeoutMs` and half a second.
    */
@@ -55,12 +63,15 @@ export function createServer(options: ServerOptions = {}): Server {
   let parts: ServerParts | undefined
   let started = false
   let stopped: Promise<void> | undefined
+  const { limits, logger, tls } = resolved
+  const counters = createCounters()
   const context: RouteContext = {
-    limits: resolved.limits,
-    logger: resolved.logger,
-    bodies: createBodyBudget(resolved.limits.bodiesBytesMax),
-    counters: createCounters(),
+    limits,
+    logger,
+    bodies: createBodyBudget(limits.bodiesBytesMax),
+    counters,
     gate: new Gate(resolved.tokens),
+    door: tls === undefined ? undefined : new TlsDoor(tls, counters, logger),
     stopping: stopping.signal,
     parts() {
       if (parts === undefined) throw notReady()
@@ -92,6 +103,15 @@ export function createServer(options: ServerOptions = {}): Server {
     bind(given) {
       if (parts) throw new ServerError('ERR_SERVER_STATE', 'the parts are bound already')
       parts = given
+    },
+    renewTls(next) {
+      if (context.door === undefined) {
+        throw new ServerError(
+          'ERR_SERVER_STATE',
+          'a server without TLS has no certificate to renew',
+        )
+      }
+      context.door.renew(next, open)
     },
     stop: () => (stopped ??= stop()),
     stats() {
@@ -125,12 +145,15 @@ function createApp(
   origin: Parameters<typeof tellOfRequest>[2],
 ): FastifyInstance {
   const { limits } = options
+  const { door } = context
   const app = fastify({
     forceCloseConnections: true,
     // A HEAD that followed the log would hold a reader's place and show nothing.
     exposeHeadRoutes: false,
     requestTimeout: limits.requestTimeoutMs,
-    http: { headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs) },
+    ...(door === undefined
+      ? { http: { headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs) } }
+      : { serverFactory: door.factory(limits) }),
     routerOptions: { maxParamLength: 512 },
     clientErrorHandler: refuseMalformed,
     frameworkErrors: (cause, request, reply) => {
@@ -152,6 +175,7 @@ function createApp(
       reply.header('connection', 'close')
       throw context.stopping.reason
     }
+    refuseStranger(request, reply, context)
     const { method, routeOptions, headers } = request
     context.gate.check(
       context.gate.callerOf(headers.authorization),
@@ -177,6 +201,20 @@ function createApp(
   ]
   for (const routes of [...groups, replicationRoutes]) routes(app, context)
   return app
+}
+
+/** Before anything of a request is looked at. */
+function refuseStranger(
+  { raw }: FastifyRequest,
+  reply: FastifyReply,
+  { door }: RouteContext,
+): void {
+  try {
+    door?.check(raw.socket)
+  } catch (cause) {
+    reply.header('connection', 'close')
+    throw cause
+  }
 }
 
 /** Every route has its access, and what was asked for stands in the log. */
@@ -206,7 +244,7 @@ function sendProblem(
   if (problem.status === 401) {
     counters.unauthorized += 1
     reply.header('www-authenticate', 'Bearer realm="kith"')
-  } else if (problem.status === 403) counters.forbidden += 1
+  } else if (problem.code === 'ERR_SERVER_FORBIDDEN') counters.forbidden += 1
   if (problem.status === 503 || problem.status === 429) reply.header('retry-after', '1')
   reply.code(problem.status).header('content-type', 'application/problem+json')
   if (request.raw.complete) {
@@ -254,7 +292,9 @@ function boundUnreadBody(
 }
 
 function refuseMalformed(cause: Error & { code?: string }, socket: Duplex): void {
-  if (cause.code === 'ECONNRESET' || socket.destroyed || !socket.writable)
+  // A handshake that failed left nothing that could carry an answer.
+  const unencrypted = cause.code?.startsWith('ERR_SSL_') || cause.code?.startsWith('ERR_TLS_')
+  if (cause.code === 'ECONNRESET' || unencrypted || socket.destroyed || !socket.writable)
     return void socket.destroy()
   const [status, detail] =
     cause.code === 'HPE_HEADER_OVERFLOW'

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { certificatePath } from '../../support/certificates.ts'
 import { kith } from './command.ts'
 import { declaredFields, declaredInHelp } from './declared.ts'
 
@@ -18,7 +19,14 @@ const addresses = ['nowhere', '127.0.0.1', ':80', '127.0.0.1:70000', '127.0.0.1:
 const wholes = ['-1', '1.5', '1e3', 'x', '', '99999999999999999']
 const http = [...addresses.filter((one) => one !== ''), 'ftp://x/', 'http://', 'http://x:99999']
 const from = [...wholes, 'first', '2026-13-01', '12:00']
-const query = { '--http-addr': http, '--format': ['yaml', 'JSON', ''] }
+/** Of whoever asks. */
+const tls = {
+  '--tls-ca': ['', 'FOLDER/none', 'FOLDER', 'FOLDER/file'],
+  '--tls-cert': ['', 'FOLDER/none', 'FOLDER', 'FOLDER/file'],
+  '--tls-key': ['', 'FOLDER/none', 'FOLDER', 'FOLDER/file', certificatePath('ca')],
+  '--tls-server-name': ['', 'a b', 'x'.repeat(254)],
+}
+const query = { '--http-addr': http, '--format': ['yaml', 'JSON', ''], ...tls }
 
 const rpc = {
   '--rpc-addr': [...addresses, '127.0.0.1:0', 'unix:'],
@@ -37,6 +45,7 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     '--snapshot': ['', 'FOLDER', 'FOLDER/file', 'FOLDER/none/x'],
     '--http': [...addresses, '0.0.0.0:0'],
     '--http-advertise': [...addresses, '0.0.0.0:1', '[::]:1'],
+    ...tls,
     '--consul-api': [...addresses, '0.0.0.0:0', 'localhost:0'],
     '--rpc': [...addresses, 'unix:', '0.0.0.0:0'],
     '--data': ['', 'FOLDER/file'],
@@ -55,6 +64,7 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   keygen: {},
   members: {
     ...rpc,
+    ...tls,
     '--http-addr': http,
     '--tag': ['novalue', '=x', ''],
     '--name': [''],
@@ -207,6 +217,7 @@ describe('flags', () => {
     '--rejoin': ['yes', '1', 'TRUE'],
     '--insecure-plaintext': ['yes', '1'],
     '--script-checks': ['yes', '1'],
+    '--tls-client-cert': ['no', '0'],
     '--verify-incoming': ['no', '0'],
     '--verify-outgoing': ['no', '0'],
     '--http-tokens': ['x', '{}', '[5]', '["x"]', '[{"token":"short","role":"read"}]'],
@@ -258,6 +269,11 @@ describe('the configuration file', () => {
     httpAdvertise: [...address, '0.0.0.0:1'],
     httpTokens: [5, ['x'], [{ token: 'short', role: 'read' }], [{ role: 'read' }]],
     httpToken: ['short', 5],
+    tlsCert: ['', '/nowhere/cert.pem', 7],
+    tlsKey: ['', '/nowhere/key.pem', 7],
+    tlsCa: ['', '/nowhere/ca.pem', 7],
+    tlsClientCert: ['yes', 1],
+    tlsServerName: ['', 'a b', 7],
     consulApi: [...address, '0.0.0.0:8500'],
     rpc: [...address, 'unix:', true, '0.0.0.0:7373'],
     rpcAuth: ['', 7],

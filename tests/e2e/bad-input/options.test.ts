@@ -15,6 +15,7 @@ import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
 import { createDispatcher } from '@kith/undici'
 import { describe, expect, it } from 'vitest'
+import { pem } from '../../support/certificates.ts'
 import { declaredFields } from './declared.ts'
 
 interface Table {
@@ -62,6 +63,19 @@ const tokens = [
   [{ ...good, more: 1 }],
   Array(65).fill(good),
 ]
+/** Of somebody who connects; what a server takes needs a certificate as well. */
+const tls = [
+  5,
+  'x',
+  { ca: 'x' },
+  { ca: [] },
+  { cert: pem('member') },
+  { key: pem('member-key') },
+  { cert: pem('member'), key: pem('client-key') },
+  { cert: pem('member'), key: pem('member-key'), more: 1 },
+]
+const ownTls = [...tls, {}, { cert: pem('member'), key: pem('member-key'), clientCert: true }]
+const missing = ['', '/nowhere/x.pem', '/dev/null', '/', 7]
 /** What is shown to somebody else, who may want any form. */
 const shown = ['', 'a b', 'x'.repeat(513), 7]
 
@@ -137,6 +151,18 @@ const tables: readonly Table[] = [
       rpc: [...address, '0.0.0.0:7373', 'unix:', ''],
       rpcAuth: ['', 7],
       rpcRequired: ['yes', 1],
+    },
+  },
+  {
+    file: 'packages/agent/src/tls-options.ts',
+    name: 'TlsOptions',
+    create: (options) => createAgent(options),
+    bad: {
+      tlsCert: missing,
+      tlsKey: missing,
+      tlsCa: missing,
+      tlsClientCert: ['yes', 1],
+      tlsServerName: ['', 'a b', 7],
     },
   },
   {
@@ -265,6 +291,7 @@ const tables: readonly Table[] = [
       ],
       ...numeric(['connectTimeoutMs', 'answerTimeoutMs', 'connectionsMax']),
       token: shown,
+      tls: [...tls, () => 5],
     },
     field: (option) => (option === 'address' ? '' : option),
   },
@@ -310,6 +337,7 @@ const tables: readonly Table[] = [
       ...numeric(['timeoutMs', 'silenceMs', 'retryMsMax', 'servicesMax', 'idleMs']),
       near: ['', 'x'.repeat(129), 7],
       token: shown,
+      tls: [...tls, () => 5],
     },
     ports: ['clock', 'random', 'logger'],
   },
@@ -322,6 +350,7 @@ const tables: readonly Table[] = [
       port,
       limits: [{ bodyBytesMax: 0 }, { nothing: 1 }],
       tokens,
+      tls: ownTls,
     },
     ports: ['logger'],
   },

@@ -59,7 +59,8 @@ const layersHelp = `
 Each setting is also a variable of the environment, named after its flag: --log-level is
 KITH_LOG_LEVEL. Several values are separated by commas; --rejoin is KITH_REJOIN=true.
 A flag wins over a variable, that over the file, that over the default.
-SIGHUP reads the file and the keyring again; tags, services and the log level take effect.
+SIGHUP reads the file, the keyring and the certificates again; tags, services and the
+log level take effect, and what the keyring and the certificates' files hold now.
 
 Examples:
   kith agent --node ada --data /var/lib/kith --service web:8080

@@ -19,12 +19,14 @@ export function doctorCommand(io: Io, done: (code: number) => void): Command {
   const command = new Command('doctor').description(
     'say what is wrong, and what to do; exits 1 where something is',
   )
-  return queryOptions(command, io).action(async ({ httpAddr, format }: QueryFlags) => {
-    await using caller = createHttpCaller(httpAddr, io)
+  return queryOptions(command, io).action(async (flags: QueryFlags) => {
+    await using caller = createHttpCaller(flags, io)
     const answer = await caller.json<{ findings: readonly FindingAnswer[] }>('/v1/diagnosis')
     const { findings } = answer
     const text =
-      format === 'json' ? `${JSON.stringify({ findings }, undefined, 2)}\n` : findingsText(findings)
+      flags.format === 'json'
+        ? `${JSON.stringify({ findings }, undefined, 2)}\n`
+        : findingsText(findings)
     await write(io.stdout, text)
     if (findings.length > 0) done(exitCodes.failed)
   })

@@ -56,7 +56,7 @@ export function appendCommand(io: Io): Command {
     .option('--timeout-ms <ms>', 'how long to wait for them', integerFlag(0, 600_000))
     .option('--retry-ms <ms>', 'how long to repeat a request', integerFlag(0, 3_600_000), 30_000)
   return queryOptions(command, io).action(async (files: string[], flags: AppendFlags) => {
-    await using caller = createHttpCaller(flags.httpAddr, io)
+    await using caller = createHttpCaller(flags, io)
     const producer = flags.producer ?? randomUUID()
     const appender = createAppender(caller, { ...flags, producer }, io)
     for await (const lines of inputs(files, io)) await appender.add(lines)

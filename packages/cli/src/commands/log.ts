@@ -52,7 +52,7 @@ function tailCommand(io: Io): Command {
 }
 
 async function printRecords(flags: ReadFlags, io: Io, follow?: AbortSignal): Promise<void> {
-  await using caller = createHttpCaller(flags.httpAddr, io)
+  await using caller = createHttpCaller(flags, io)
   const { limit, format } = flags
   const from = flags.from ?? (follow ? 'latest' : 'earliest')
   const query = { from, limit, ...(follow ? { follow: true } : {}) }
@@ -98,7 +98,7 @@ interface StatusAnswer {
 function statusCommand(io: Io): Command {
   const command = new Command('status').description('what the log holds of each origin')
   return queryOptions(command, io).action(async (flags: QueryFlags) => {
-    await using caller = createHttpCaller(flags.httpAddr, io)
+    await using caller = createHttpCaller(flags, io)
     const status = await caller.json<StatusAnswer>('/v1/log/status')
     const json = `${JSON.stringify(status, undefined, 2)}\n`
     await write(io.stdout, flags.format === 'json' ? json : statusText(status))
@@ -129,7 +129,7 @@ function verifyCommand(io: Io, done: (code: number) => void): Command {
     'check every checksum and chain; exits 1 when something is damaged',
   )
   return queryOptions(command, io).action(async (flags: QueryFlags) => {
-    await using caller = createHttpCaller(flags.httpAddr, io)
+    await using caller = createHttpCaller(flags, io)
     const report = await caller.json<{ ok: boolean }>('/v1/log/verify', {
       method: 'POST',
       timeoutMs: 3_600_000,

@@ -4,10 +4,12 @@ import { isKithError } from '@kith/interface'
 import type { SerfMember } from '@kith/serf-rpc'
 import { type Command as CommanderCommand, Command, Option } from 'commander'
 import { CliError } from '../errors.ts'
-import { addTag, httpUrl, textFlag } from '../flags.ts'
+import { addTag, httpPlace, textFlag } from '../flags.ts'
 import { createHttpCaller } from '../http.ts'
 import { type Io, painter, printable, table, write } from '../io.ts'
+import { agentUrl } from '../query.ts'
 import { givenRpc, type RpcFlags, rpcOptions, withSerf } from '../rpc.ts'
+import { type TlsFlags, tlsOptions } from '../tls.ts'
 
 /** One member as `GET /v1/members` tells it. */
 export interface MemberAnswer {
@@ -20,7 +22,7 @@ export interface MemberAnswer {
   readonly protocol?: { readonly min: number; readonly max: number; readonly version: number }
 }
 
-interface MembersFlags extends RpcFlags {
+interface MembersFlags extends RpcFlags, TlsFlags {
   readonly httpAddr?: string
   readonly name?: string
   readonly status?: string
@@ -48,11 +50,11 @@ export function membersCommand(io: Io): Command {
     .option('--detailed', 'show the versions of the protocol too')
     .addOption(
       new Option('--http-addr <host:port>', 'ask the HTTP address of an agent (env KITH_HTTP_ADDR)')
-        .argParser(httpUrl)
+        .argParser(httpPlace)
         .conflicts(['rpcAddr', 'name', 'status', 'tag', 'role']),
     )
     .addHelpText('after', help)
-  return rpcOptions(command).action(async (flags: MembersFlags) => {
+  return tlsOptions(rpcOptions(command)).action(async (flags: MembersFlags) => {
     const members = await findMembers(command, io, flags)
     const text =
       flags.format === 'json' ? serfMembers(members) : memberTable(members, io, flags.detailed)
@@ -66,34 +68,35 @@ async function findMembers(
   io: Io,
   flags: MembersFlags,
 ): Promise<readonly MemberAnswer[]> {
-  if (flags.httpAddr !== undefined) return await overHttp(flags.httpAddr, io)
+  if (flags.httpAddr !== undefined) return await overHttp(flags.httpAddr, flags, io)
   const named = givenRpc(command, io, flags) !== undefined
   const filtered = [flags.name, flags.status, flags.tag, flags.role].some(Boolean)
   const http = io.env['KITH_HTTP_ADDR']
   if (named || filtered) return await overRpc(command, io, flags)
-  if (http) return await overHttp(environmentUrl(command, http), io)
+  if (http) return await overHttp(environmentPlace(command, http), flags, io)
   try {
     return await overRpc(command, io, flags)
   } catch (cause) {
     if (!isKithError(cause) || cause.code !== 'ERR_CLI_UNREACHABLE') throw cause
     // An agent of Kith may run without its RPC; what is wrong there is said of the RPC.
-    const found = await overHttp(httpUrl('127.0.0.1:7947'), io).catch(() => undefined)
+    const found = await overHttp('127.0.0.1:7947', flags, io).catch(() => undefined)
     if (found === undefined) throw cause
     return found
   }
 }
 
-function environmentUrl(command: CommanderCommand, given: string): string {
+function environmentPlace(command: CommanderCommand, given: string): string {
   try {
-    return httpUrl(given)
+    return httpPlace(given)
   } catch (cause) {
     const { message } = cause as Error
     return command.error(`error: the environment's KITH_HTTP_ADDR is invalid. ${message}`)
   }
 }
 
-async function overHttp(url: string, io: Io): Promise<readonly MemberAnswer[]> {
-  await using caller = createHttpCaller(url, io)
+async function overHttp(place: string, flags: TlsFlags, io: Io): Promise<readonly MemberAnswer[]> {
+  const httpAddr = agentUrl(place, flags, io)
+  await using caller = createHttpCaller({ ...flags, httpAddr }, io)
   return (await caller.json<{ members: MemberAnswer[] }>('/v1/members')).members
 }
 

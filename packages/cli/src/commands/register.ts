@@ -54,7 +54,7 @@ export function registerCommand(io: Io): Command {
     .addHelpText('after', registerExamples)
   return queryOptions(command, io).action(
     async ({ service, port }: ServiceFlag, flags: RegisterFlags) => {
-      await using caller = createHttpCaller(flags.httpAddr, io)
+      await using caller = createHttpCaller(flags, io)
       const { id = service, address, tag: tags, meta, check: checks } = flags
       const instance = await caller.json<ServiceInstance>(pathOf(id), {
         method: 'PUT',
@@ -83,7 +83,7 @@ export function deregisterCommand(io: Io): Command {
     .argument('<id>', 'its id; where none was given, the name of its service', idFlag)
     .addHelpText('after', '\nExample:\n  kith deregister web-2')
   return queryOptions(command, io).action(async (id: string, flags: QueryFlags) => {
-    await using caller = createHttpCaller(flags.httpAddr, io)
+    await using caller = createHttpCaller(flags, io)
     await caller.tell(pathOf(id), { method: 'DELETE' })
     await print(io, flags, { deregistered: id }, `deregistered ${id}\n`)
   })
@@ -107,7 +107,7 @@ export function drainCommand(io: Io): Command {
     .option('--end', 'give it, or all of the agent, back')
     .addHelpText('after', drainExamples)
   return queryOptions(command, io).action(async (id: string | undefined, flags: DrainFlags) => {
-    await using caller = createHttpCaller(flags.httpAddr, io)
+    await using caller = createHttpCaller(flags, io)
     const { reason, end } = flags
     const path = id === undefined ? '/v1/maintenance' : `${pathOf(id)}/maintenance`
     if (end) await caller.tell(path, { method: 'DELETE' })

@@ -32,7 +32,7 @@ async function follow(
   only: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  await using caller = createHttpCaller(flags.httpAddr, io)
+  await using caller = createHttpCaller(flags, io)
   const path = only === undefined ? '/v1/services' : `/v1/services/${encodeURIComponent(only)}`
   const query = { follow: true, ...(only === undefined ? {} : { passing: false }) }
   const view = viewOf(io, flags)

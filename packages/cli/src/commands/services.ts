@@ -4,16 +4,22 @@ import type { RegistryClient } from '@kith/registry'
 import { Command } from 'commander'
 import { exitCodes } from '../errors.ts'
 import { addServiceTag, integerFlag, nameFlag } from '../flags.ts'
-import { createHttpCaller, type HttpCaller } from '../http.ts'
+import { createHttpCaller, type HttpCaller, shownToken } from '../http.ts'
 import { instanceTable, type ServiceAnswer, serviceText } from '../instances.ts'
 import { type Io, painter, printable, table, write } from '../io.ts'
 import { type QueryFlags, queryOptions } from '../query.ts'
+import { readTls } from '../tls.ts'
 import { watchServices } from './services-watch.ts'
 
 /** Loaded here, so that other commands need not wait for the registry to load. */
-async function openClient(url: string): Promise<RegistryClient> {
+async function openClient(flags: QueryFlags, io: Io): Promise<RegistryClient> {
   const { createRegistryClient } = await import('@kith/registry')
-  return createRegistryClient({ urls: [url] })
+  const token = shownToken(io)
+  return createRegistryClient({
+    urls: [flags.httpAddr],
+    ...(token === undefined ? {} : { token }),
+    ...(flags.httpAddr.startsWith('https:') ? { tls: readTls(flags, io) } : {}),
+  })
 }
 
 interface ServicesFlags extends QueryFlags {
@@ -50,20 +56,20 @@ interface NameAnswer {
   readonly passing: number
 }
 
-async function printNames(io: Io, { httpAddr, format }: ServicesFlags): Promise<void> {
-  await using caller = createHttpCaller(httpAddr, io)
+async function printNames(io: Io, flags: ServicesFlags): Promise<void> {
+  await using caller = createHttpCaller(flags, io)
   const services = await namesAt(caller)
   const rows = services.map(({ service, instances, passing }) => {
     return [printable(service), String(instances), `${passing} passing`]
   })
   await write(
     io.stdout,
-    format === 'json' ? `${JSON.stringify({ services }, undefined, 2)}\n` : table(rows),
+    flags.format === 'json' ? `${JSON.stringify({ services }, undefined, 2)}\n` : table(rows),
   )
 }
 
 async function printInstances(io: Io, flags: ServicesFlags, only?: string): Promise<void> {
-  await using caller = createHttpCaller(flags.httpAddr, io)
+  await using caller = createHttpCaller(flags, io)
   const known = only === undefined ? await namesAt(caller) : [{ service: only }]
   const services: ServiceAnswer[] = []
   for (const { service: name } of known) {
@@ -98,7 +104,7 @@ export function resolveCommand(io: Io, done: (code: number) => void): Command {
     .option('--tag <tag>', 'only instances with this tag (again for more)', addServiceTag)
     .option('--limit <count>', 'at most so many', integerFlag(1, 10_000))
   return queryOptions(command, io).action(async (service: string, flags: ResolveFlags) => {
-    await using client = await openClient(flags.httpAddr)
+    await using client = await openClient(flags, io)
     const instances: readonly ServiceInstance[] = await client.resolve(service, {
       passing: flags.all !== true,
       ...(flags.tag === undefined ? {} : { tags: flags.tag }),

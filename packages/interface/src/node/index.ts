@@ -13,6 +13,22 @@ export { replaceFile } from './replace-file.ts'
 export type { ReplaceFileOptions } from './replace-file.ts'
 export { runProgram } from './run-program.ts'
 export type { ProgramEnd, RunProgramOptions } from './run-program.ts'
+export {
+  certificateProblem,
+  forCurrentTls,
+  readCertificates,
+  tlsClientProblems,
+  tlsContext,
+  tlsFailure,
+  tlsServerProblems,
+} from './tls.ts'
+export type {
+  Pem,
+  TlsClientOptions,
+  TlsClientSource,
+  TlsContextOptions,
+  TlsServerOptions,
+} from './tls.ts'
 
 /** The system's clocks; timers are unreferenced, so none keeps the process alive. */
 export const systemClock: Clock = Object.freeze({

@@ -122,6 +122,7 @@ class FollowingClient implements RegistryClient {
     this.#stopped.abort(cause)
     for (const followed of [...this.#followed.values()]) followed.end(cause)
     this.#hub.close()
+    await this.#options.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,6 @@
 /** Questions to one agent over HTTP: answered once, or in lines that go on; bounded either way. */
 import type { Clock } from '@kith/interface'
+import { tlsFailure } from '@kith/interface/node'
 import { RegistryError } from '../errors.ts'
 
 /** Bytes of one answer, and of one line of an answer that goes on. */
@@ -149,7 +150,7 @@ async function readText(
 function failure(url: URL, { signal }: Patience, cause: unknown): unknown {
   if (signal.aborted) return signal.reason
   const inner = (cause as { cause?: { code?: string; message?: string } }).cause
-  const why = inner?.code ?? inner?.message ?? (cause as Error).message
+  const why = tlsFailure(inner) ?? inner?.code ?? inner?.message ?? (cause as Error).message
   return unavailable(url, why, cause)
 }
 

@@ -7,13 +7,16 @@ import {
   showValue,
   silentLogger,
 } from '@kith/interface'
-import { systemClock, systemRandom } from '@kith/interface/node'
+import { systemClock, systemRandom, tlsClientProblems } from '@kith/interface/node'
 import { problemError } from '../errors.ts'
+import { secureFetch } from './secure-fetch.ts'
 import type { RegistryClientOptions } from './types.ts'
 
 export interface ResolvedClientOptions {
   readonly bases: readonly URL[]
   readonly fetch: typeof fetch
+  /** Ends the connections of `fetch`, where they are the client's own. */
+  readonly close: () => Promise<void>
   readonly timeoutMs: number
   readonly silenceMs: number
   readonly retryMsMax: number
@@ -40,6 +43,7 @@ const others: ReadonlySet<string> = new Set([
   'fetch',
   'near',
   'token',
+  'tls',
   'clock',
   'random',
   'logger',
@@ -61,7 +65,7 @@ export function resolveClientOptions(options: RegistryClientOptions): ResolvedCl
     }
     return given as number
   }
-  const { fetch: request = fetch, near, clock = systemClock } = options
+  const { fetch: request = fetch, tls, near, clock = systemClock } = options
   const { random = systemRandom(), logger = silentLogger, token } = options
   if (token !== undefined && (typeof token !== 'string' || !/^[!-~]{1,512}$/.test(token))) {
     // Never the token itself: messages end in logs.
@@ -70,6 +74,12 @@ export function resolveClientOptions(options: RegistryClientOptions): ResolvedCl
   }
   if (typeof request !== 'function') {
     problems.push({ field: 'fetch', got: showValue(request), want: 'a function as the global one' })
+  }
+  if (tls !== undefined) {
+    problems.push(...tlsClientProblems(tls, 'tls'))
+    if (options.fetch !== undefined) {
+      problems.push({ field: 'fetch', got: showValue(request), want: 'absent beside tls' })
+    }
   }
   if (near !== undefined && (typeof near !== 'string' || !/^.{1,128}$/su.test(near))) {
     problems.push({ field: 'near', got: showValue(near), want: 'text of 1 to 128 characters' })
@@ -83,7 +93,8 @@ export function resolveClientOptions(options: RegistryClientOptions): ResolvedCl
   }
   if (problems.length > 0) throw problemError('ERR_REGISTRY_CLIENT_OPTIONS', problems)
   const bases = options.urls.map((url) => new URL(url.endsWith('/') ? url : `${url}/`))
-  const rest = { fetch: request, near, token, clock, random, logger }
+  const over = tls === undefined ? { fetch: request, close: async () => {} } : secureFetch(tls)
+  const rest = { ...over, near, token, clock, random, logger }
   return Object.freeze({ ...resolved, bases, ...rest })
 }
 

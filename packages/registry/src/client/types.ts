@@ -1,5 +1,6 @@
 /** The face of the client: what it takes, what it gives, and how old that may be. */
 import type { Clock, EventSource, Logger, Random, ServiceInstance } from '@kith/interface'
+import type { TlsClientSource } from '@kith/interface/node'
 import type { PickOptions, ResolveOptions, ServiceLease, WatchOptions } from '../runtime/types.ts'
 
 export interface RegistryClientOptions {
@@ -33,6 +34,11 @@ export interface RegistryClientOptions {
   readonly near?: string
   /** Shown to the agents as a bearer token, where they want one. */
   readonly token?: string
+  /**
+   * For `https` URLs: whom we trust and what we show, asked for each connection where it is a
+   * function. Not beside `fetch`. Default: the authorities of Node.js, and nothing.
+   */
+  readonly tls?: TlsClientSource
   readonly clock?: Clock
   readonly random?: Random
   /** Told of listeners that throw. */

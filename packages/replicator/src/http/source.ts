@@ -1,7 +1,14 @@
 /** Another member's log over HTTP/1.1: two connections, so that a parked pull blocks nothing. */
 import { describeProblems, formatAddress, isKithError, showValue } from '@kith/interface'
 import type { Address, OptionProblem, ReplicationSource } from '@kith/interface'
-import { Pool } from 'undici'
+import {
+  forCurrentTls,
+  tlsClientProblems,
+  type TlsClientSource,
+  tlsContext,
+  tlsFailure,
+} from '@kith/interface/node'
+import { buildConnector, Pool } from 'undici'
 import type { Dispatcher } from 'undici'
 import { isReplicatorCode, ReplicatorError } from '../errors.ts'
 import { createCodec } from '../wire/codec.ts'
@@ -22,6 +29,11 @@ export interface HttpSourceOptions {
   readonly connectionsMax?: number
   /** Shown to the member as a bearer token, 1 to 512 characters without blanks. Default: none. */
   readonly token?: string
+  /**
+   * For `https:` and for `address`, which is called with TLS then: whom we trust and what we show.
+   * A function is asked for each connection. Default: the authorities of Node.js, and nothing.
+   */
+  readonly tls?: TlsClientSource
 }
 
 interface Remote {
@@ -85,12 +97,14 @@ const optionNames: ReadonlySet<string> = new Set<keyof HttpSourceOptions>([
   'answerTimeoutMs',
   'connectionsMax',
   'token',
+  'tls',
 ])
 
 /** Undefined for what names no port that could be connected to. */
-function addressUrl(address: Address): string | undefined {
-  const { host, port } = address
-  return host !== '' && port > 0 ? `http://${formatAddress(address)}` : undefined
+function addressUrl({ address, tls }: HttpSourceOptions): string | undefined {
+  const { host, port } = address ?? { host: '', port: 0 }
+  const scheme = tls === undefined ? 'http' : 'https'
+  return host !== '' && port > 0 ? `${scheme}://${formatAddress({ host, port })}` : undefined
 }
 
 function openRemote(options: HttpSourceOptions): Remote {
@@ -101,7 +115,7 @@ function openRemote(options: HttpSourceOptions): Remote {
   checkInteger(problems, 'connectTimeoutMs', connectTimeoutMs, 10, 60_000)
   checkInteger(problems, 'answerTimeoutMs', answerTimeoutMs, 10, 120_000)
   checkInteger(problems, 'connectionsMax', connectionsMax, 1, 8)
-  const { address, token } = options
+  const { address, token, tls } = options
   if (token !== undefined && (typeof token !== 'string' || !/^[!-~]{1,512}$/.test(token))) {
     // Never the token itself: messages end in logs.
     const want = 'text of 1 to 512 visible ASCII characters'
@@ -109,13 +123,14 @@ function openRemote(options: HttpSourceOptions): Remote {
   }
   const [field, text] =
     options.url === undefined && address !== undefined
-      ? (['address', addressUrl(address)] as const)
+      ? (['address', addressUrl(options)] as const)
       : (['url', options.url] as const)
   const url = text !== undefined && URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '') {
     const got = showValue(field === 'url' ? text : address)
     problems.push({ field, got, want: 'an http: or https: address with a port above 0' })
   }
+  if (tls !== undefined) problems.push(...tlsClientProblems(tls, 'tls'))
   if (problems.length > 0 || url === undefined) {
     throw new ReplicatorError('ERR_REPLICATOR_OPTIONS', describeProblems(problems), {
       details: problems,
@@ -124,7 +139,7 @@ function openRemote(options: HttpSourceOptions): Remote {
   const pool = new Pool(url.origin, {
     connections: connectionsMax,
     pipelining: 1,
-    connect: { timeout: connectTimeoutMs },
+    connect: connectorOf(tls, connectTimeoutMs),
     // A connection that idles longer than this is not kept: the far side may have closed its end.
     keepAliveTimeout: 4_000,
   })
@@ -135,6 +150,14 @@ function openRemote(options: HttpSourceOptions): Remote {
   }
   const closing = new AbortController()
   return { pool, codec: createCodec(), prefix, headers, answerTimeoutMs, closing }
+}
+
+function connectorOf(tls: TlsClientSource = {}, timeout: number): buildConnector.connector {
+  const current = forCurrentTls(tls, ({ serverName, ...shown }) => {
+    const name = serverName === undefined ? {} : { servername: serverName }
+    return buildConnector({ timeout, allowH2: false, ...tlsContext(shown), ...name })
+  })
+  return (options, callback) => current()(options, callback)
 }
 
 function checkInteger(
@@ -168,7 +191,7 @@ async function call(remote: Remote, request: Call): Promise<Uint8Array> {
   } catch (cause) {
     if (signal.aborted) throw signal.reason
     if (isKithError(cause)) throw cause
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = tlsFailure(cause) ?? (cause instanceof Error ? cause.message : String(cause))
     const text = `${request.operation} failed: ${reason}`
     throw new ReplicatorError('ERR_REPLICATOR_UNAVAILABLE', text, { cause })
   }

@@ -1,0 +1,78 @@
+/** Where this member says that its records are, and how it asks others for theirs. */
+import {
+  type Address,
+  formatAddress,
+  type Member,
+  parseAddress,
+  type ReplicationSource,
+} from '@kith/interface'
+import { httpSource } from '@kith/replicator/http'
+import { isLoopback, isWildcard } from './hosts.ts'
+import type { ResolvedAgentOptions } from './options.ts'
+
+/** Where a member's HTTP interface is told to the others: `host:port`, or `https://host:port`. */
+const HTTP_TAG = 'kith.http'
+const secure = 'https://'
+const authoritiesOfNode = Object.freeze({})
+
+/** The tag that says so, where there is something to say. */
+export function toldHttp(
+  options: ResolvedAgentOptions,
+  bound: Address,
+): Readonly<Record<string, string>> {
+  warnOfPlainHttp(options, bound)
+  const told = toldHttpAddress(options, bound)
+  if (told === undefined) return {}
+  return { [HTTP_TAG]: `${options.tls === undefined ? '' : secure}${formatAddress(told)}` }
+}
+
+/**
+ * Where others should ask for our records; undefined where only this machine can reach us although
+ * gossip reaches further: a loopback address would lead each of them to itself.
+ */
+export function toldHttpAddress(
+  { httpAdvertise, advertise, bind, logger }: ResolvedAgentOptions,
+  bound: Address,
+): Address | undefined {
+  if (httpAdvertise) return { ...httpAdvertise, port: httpAdvertise.port || bound.port }
+  const gossipHost = (advertise ?? bind).host
+  if (isWildcard(bound.host)) return { host: gossipHost, port: bound.port }
+  if (isLoopback(bound.host) && !isLoopback(gossipHost)) {
+    const text = 'the HTTP interface is on loopback: no other member can copy our records'
+    logger.warn({ http: formatAddress(bound), gossip: gossipHost }, text)
+    return undefined
+  }
+  return bound
+}
+
+/** The key is gossip's: whoever set one may think that it covers the other door as well. */
+function warnOfPlainHttp({ keyring, tls, logger }: ResolvedAgentOptions, bound: Address): void {
+  if (keyring === undefined || tls !== undefined || isLoopback(bound.host)) return
+  const text = 'the key encrypts gossip only: HTTP, with the records copied over it, is plaintext'
+  logger.warn({ http: formatAddress(bound) }, text)
+}
+
+/**
+ * Undefined for a member without an address, and for one that we do not ask: with certificates of
+ * our own nothing is copied in plaintext, from whoever says that it is there.
+ */
+export function replicationSource(
+  { name, tags }: Member,
+  { httpToken, tls, logger }: ResolvedAgentOptions,
+): ReplicationSource | undefined {
+  const text = tags[HTTP_TAG] ?? ''
+  const encrypted = text.startsWith(secure)
+  const address = parseAddress(encrypted ? text.slice(secure.length) : text)
+  // A tag is whatever another member says: what is no address is no source.
+  if (!address || address.port === 0) return undefined
+  if (tls !== undefined && !encrypted) {
+    const http = formatAddress(address)
+    logger.warn({ member: name, http }, 'a member without TLS: its records are not copied')
+    return undefined
+  }
+  return httpSource({
+    address,
+    ...(httpToken === undefined ? {} : { token: httpToken }),
+    ...(encrypted ? { tls: () => tls?.client ?? authoritiesOfNode } : {}),
+  })
+}
