@@ -31,9 +31,10 @@ export interface Agent extends AsyncDisposable {
   start(signal?: AbortSignal): Promise<void>
   /**
    * Takes over tags and services that differ from those of the start or of the last reload, and
-   * reads the keyring file and those of the certificates again. What somebody else changed meanwhile, as tags over the RPC, stays
-   * as it is. Resolves with what has changed. Rejects with `ERR_AGENT_OPTIONS` for what `createAgent`
-   * would not take, with a part's own error for what that has no room for; all is as before then.
+   * reads the keyring file and those of the certificates again. What somebody else changed
+   * meanwhile, as tags over the RPC, stays as it is. Resolves with what has changed. Rejects with
+   * `ERR_AGENT_OPTIONS` for what `createAgent` would not take, with a part's own error for what that
+   * has no room for; all is as before then.
    */
   reload(change: AgentReload): Promise<Reloaded[]>
   /** Drains the services and leaves the cluster; the parts keep running until `stop`. */

@@ -113,21 +113,7 @@ async function assemble(
   })
   stops.push({ name: 'registry', stop: () => registry.stop() })
   await registry.start(signal)
-  const replicator = createReplicator({
-    log,
-    member: name,
-    clusterId: options.clusterId,
-    membership: gossip,
-    source: (other) => replicationSource(other, options),
-    expectMembers: others,
-    logger,
-  })
-  replicator.on('memberRefused', (refused) => {
-    logger.warn(refused, 'the records of a member are not copied')
-  })
-  replicator.on('memberDisconnected', (lost) => {
-    logger.info(lost, 'the records of a member are not copied for now')
-  })
+  const replicator = createAgentReplicator(options, { log, gossip }, others)
   const handler = createReplicationHandler({ source: replicator.local })
   stops.push({ name: 'replicator', stop: () => replicator.stop() })
   await replicator.start(signal)
@@ -153,6 +139,30 @@ async function assemble(
   for (const service of options.services) await registry.register(service)
   await setUpPlugins(options, parts, sources, stopping, stops)
   return parts
+}
+
+function createAgentReplicator(
+  options: ResolvedAgentOptions,
+  { log, gossip }: { readonly log: Log; readonly gossip: Gossip },
+  expectMembers: boolean,
+): Replicator {
+  const { name, clusterId, logger } = options
+  const replicator = createReplicator({
+    log,
+    member: name,
+    clusterId,
+    membership: gossip,
+    source: (other) => replicationSource(other, options),
+    expectMembers,
+    logger,
+  })
+  replicator.on('memberRefused', (refused) => {
+    logger.warn(refused, 'the records of a member are not copied')
+  })
+  replicator.on('memberDisconnected', (lost) => {
+    logger.info(lost, 'the records of a member are not copied for now')
+  })
+  return replicator
 }
 
 /** What is registered over HTTP stays over restarts, where there is a place to keep it. */

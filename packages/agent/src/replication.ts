@@ -13,7 +13,7 @@ import type { ResolvedAgentOptions } from './options.ts'
 /** Where a member's HTTP interface is told to the others: `host:port`, or `https://host:port`. */
 const HTTP_TAG = 'kith.http'
 const secure = 'https://'
-const authoritiesOfNode = Object.freeze({})
+const nothingShown = Object.freeze({})
 
 /** The tag that says so, where there is something to say. */
 export function toldHttp(
@@ -73,6 +73,6 @@ export function replicationSource(
   return httpSource({
     address,
     ...(httpToken === undefined ? {} : { token: httpToken }),
-    ...(encrypted ? { tls: () => tls?.client ?? authoritiesOfNode } : {}),
+    ...(encrypted ? { tls: () => tls?.client ?? nothingShown } : {}),
   })
 }

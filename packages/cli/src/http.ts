@@ -35,9 +35,7 @@ export function createHttpCaller(flags: HttpFlags, io: Pick<Io, 'env'>): HttpCal
   const { httpAddr: url } = flags
   const token = shownToken(io)
   const shown = token === undefined ? {} : { authorization: `Bearer ${token}` }
-  const tls = url.startsWith('https:') ? secure(flags, io) : {}
-  const connect = { ...tls, timeout: 5000, allowH2: false }
-  const dispatcher = new Agent({ connect, keepAliveTimeout: 1000 })
+  const dispatcher = new Agent({ connect: connecting(flags, io), keepAliveTimeout: 1000 })
 
   async function ask(path: string, options: AskOptions & { signal?: AbortSignal }) {
     const { method = 'GET', query = {}, body, type, signal } = options
@@ -103,9 +101,12 @@ export function createHttpCaller(flags: HttpFlags, io: Pick<Io, 'env'>): HttpCal
   return caller
 }
 
-function secure(flags: HttpFlags, io: Pick<Io, 'env'>): object {
+function connecting(flags: HttpFlags, io: Pick<Io, 'env'>): object {
+  const common = { timeout: 5000, allowH2: false }
+  if (!flags.httpAddr.startsWith('https:')) return common
   const { serverName, ...shown } = readTls(flags, io)
-  return { ...tlsContext(shown), ...(serverName === undefined ? {} : { servername: serverName }) }
+  const name = serverName === undefined ? {} : { servername: serverName }
+  return { ...common, ...tlsContext(shown), ...name }
 }
 
 /** Throws `ERR_CLI_CONFIG` where it is none that could be shown. */

@@ -66,8 +66,8 @@ export interface ServerOptions {
    */
   readonly tokens?: readonly AccessToken[]
   /**
-   * Speaks HTTPS with this certificate; with `ca` only whoever shows one that it signed is answered.
-   * Default: plain HTTP.
+   * Speaks HTTPS with this certificate; with `ca` only whoever shows one that it signed is
+   * answered. Default: plain HTTP.
    */
   readonly tls?: TlsServerOptions
 }
