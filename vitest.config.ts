@@ -15,19 +15,7 @@ const paired = [
 /** What only computes, while those wait: three files at a time, of both together. */
 const fuzzed = ['tests/fuzz/**/*.test.ts']
 
-/** Whole programs that mostly wait for each other: two files at a time. */
-const programs = [
-  'agent',
-  'access',
-  'by-name',
-  'client',
-  'consul-client',
-  'gossip',
-  'reload',
-  'services',
-].map((name) => `tests/e2e/${name}.test.ts`)
-
-/** Tests that start processes and judge real time or memory: one file at a time, at the end. */
+/** Tests that start processes and wait on real timers: one file at a time, after all others. */
 const processes = [
   'packages/*/test/process/**/*.test.ts',
   'apps/*/test/process/**/*.test.ts',
@@ -55,7 +43,7 @@ export default defineConfig({
             'tests/**/*.test.ts',
             'tools/**/*.test.ts',
           ],
-          exclude: [...notOurs, ...paired, ...fuzzed, ...programs, ...processes],
+          exclude: [...notOurs, ...paired, ...fuzzed, ...processes],
           // Vitest would leave one processor idle, which on two halves the speed.
           maxWorkers: '100%',
           sequence: { groupOrder: 1 },
@@ -85,21 +73,11 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'programs',
-          include: programs,
-          exclude: notOurs,
-          maxWorkers: 2,
-          sequence: { groupOrder: 3 },
-        },
-      },
-      {
-        extends: true,
-        test: {
           name: 'processes',
           include: processes,
-          exclude: [...notOurs, ...programs],
+          exclude: notOurs,
           maxWorkers: 1,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

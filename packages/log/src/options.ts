@@ -25,6 +25,17 @@ export interface LogOptions {
   readonly directory?: string
   /** A store of your own; excludes `directory` and runs with the `inline` writer. */
   readonly store?: LogStoreFactory
+  /**
+   * Looks at the log in `directory` while another process, or another log of this one, writes it or
+   * nobody does: reads, tails and verifies; what would change it is `ERR_LOG_READ_ONLY`. Excludes
+   * `store`, `writer`, `gate` and `retention`. Default false.
+   */
+  readonly readOnly?: boolean
+  /**
+   * Milliseconds between two looks for new records where a tail waits, 1 to 60 000; only with
+   * `readOnly`. Less sees them sooner; each look that finds some costs a flush. Default 20.
+   */
+  readonly pollMs?: number
   /** The member's name, kept as the label of the own origin. Default: empty. */
   readonly member?: string
   /**
@@ -68,6 +79,7 @@ export interface LogOptions {
 
 export interface ResolvedLimits {
   readonly gateMs: number
+  readonly pollMs: number
   readonly recordBytesMax: number
   readonly appendBytesMax: number
   readonly queuedBytesMax: number
@@ -76,6 +88,7 @@ export interface ResolvedLimits {
 }
 
 export interface ResolvedOptions extends ResolvedLimits {
+  readonly readOnly: boolean
   readonly directory: string | undefined
   readonly store: LogStoreFactory | undefined
   readonly member: string
@@ -88,6 +101,7 @@ const mebibyte = 1024 * 1024
 
 const ranges: Readonly<Record<keyof ResolvedLimits, readonly [number, number, number]>> = {
   gateMs: [5_000, 10, 600_000],
+  pollMs: [20, 1, 60_000],
   recordBytesMax: [mebibyte, 1, mebibyte],
   appendBytesMax: [16 * mebibyte, 1, 256 * mebibyte],
   queuedBytesMax: [64 * mebibyte, 1, 4096 * mebibyte],
@@ -98,6 +112,8 @@ const ranges: Readonly<Record<keyof ResolvedLimits, readonly [number, number, nu
 const optionNames: ReadonlySet<string> = new Set<keyof LogOptions>([
   'directory',
   'store',
+  'readOnly',
+  'pollMs',
   'member',
   'writer',
   'gate',
@@ -141,10 +157,12 @@ export function resolveOptions(options: LogOptions): ResolvedOptions {
   }
   if (gate !== 'open' && gate !== 'wait') problems.push(problem('gate', gate, "'open' or 'wait'"))
   const retention = resolveRetention(options.retention, problems)
+  const readOnly = resolveReadOnly(options, problems)
   if (problems.length > 0) {
     throw new LogError('ERR_LOG_OPTIONS', describeProblems(problems), { details: problems })
   }
-  return Object.freeze({ ...limits, directory, store, member, writer, gate, retention })
+  const places = { readOnly, directory, store, member, writer, gate, retention }
+  return Object.freeze({ ...limits, ...places })
 }
 
 function resolveLimits(options: LogOptions, problems: OptionProblem[]): ResolvedLimits {
@@ -165,6 +183,25 @@ function resolveLimits(options: LogOptions, problems: OptionProblem[]): Resolved
     problems.push(problem('queuedBytesMax', queuedBytesMax, 'at least appendBytesMax'))
   }
   return limits
+}
+
+function resolveReadOnly(options: LogOptions, problems: OptionProblem[]): boolean {
+  const { readOnly = false } = options
+  if (typeof readOnly !== 'boolean') problems.push(problem('readOnly', readOnly, 'true or false'))
+  if (readOnly !== true) {
+    if (options.pollMs !== undefined) {
+      problems.push(problem('pollMs', options.pollMs, 'left out without readOnly'))
+    }
+    return false
+  }
+  if (options.directory === undefined) {
+    problems.push({ field: 'directory', got: 'nothing', want: 'a path, with readOnly' })
+  }
+  for (const field of ['store', 'writer', 'gate', 'retention'] as const) {
+    if (options[field] === undefined) continue
+    problems.push({ field, got: 'readOnly as well', want: 'left out with readOnly' })
+  }
+  return true
 }
 
 const checkMsDefault = 10_000

@@ -236,6 +236,8 @@ const tables: readonly Table[] = [
       member: ['x'.repeat(129), 7],
       writer: ['thread', 1],
       gate: ['shut', true],
+      readOnly: ['yes', 1],
+      pollMs: numbers,
       ...numeric(['gateMs', 'recordBytesMax', 'appendBytesMax', 'queuedBytesMax', 'cacheBytesMax']),
       producersMax: numbers,
       retention: [5, { bytesMax: -1 }, { days: 7 }],

@@ -12,7 +12,7 @@ import { LogError } from '../errors.ts'
 import { openDatabase } from '../store/sqlite/driver.ts'
 import { loadRows } from '../store/sqlite/load.ts'
 import { FORMAT } from '../store/sqlite/schema.ts'
-import { databasePath } from '../store/sqlite/store.ts'
+import { databasePath } from '../store/sqlite/open.ts'
 import { mustRun } from './parts.ts'
 import type { LogParts } from './parts.ts'
 

@@ -5,7 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { invariant } from '@kith/interface'
 import { openDatabase } from '../store/sqlite/driver.ts'
-import { databasePath } from '../store/sqlite/store.ts'
+import { databasePath } from '../store/sqlite/open.ts'
 import type { FromCheckpointer, ThreadData, ToCheckpointer } from './thread-messages.ts'
 
 invariant(parentPort, 'this file is the entry of a worker thread')

@@ -6,7 +6,7 @@ import type { LogStatement, StoredCursor } from '@kith/interface'
 import { LogError } from '../errors.ts'
 import { copyBytes } from '../wire/bytes.ts'
 import { mustRun, refuseDamaged } from './parts.ts'
-import type { LogParts } from './parts.ts'
+import type { LogParts, ReadingParts } from './parts.ts'
 
 /** Cursors a log keeps. */
 export const CURSORS_MAX = 4_096
@@ -66,7 +66,7 @@ export function createCursorKeeper(parts: LogParts): CursorKeeper {
   }
 }
 
-function readCursor(parts: LogParts, name: string): CursorState {
+export function readCursor(parts: ReadingParts, name: string): CursorState {
   mustRun(parts)
   const stored = parts.writer.flushed.cursors.get(name)
   // With damaged rows an absent cursor may be one of them: it must not begin again at 0.
@@ -148,7 +148,7 @@ function ownedCopies(statements: readonly LogStatement[]): readonly LogStatement
   }))
 }
 
-function checkName(name: string): void {
+export function checkName(name: string): void {
   if (typeof name === 'string' && /^[\w.:/-]{1,128}$/.test(name)) return
   throw new LogError(
     'ERR_LOG_OPTIONS',

@@ -6,13 +6,11 @@ import type {
   AppendOptions,
   AppendRecord,
   AppendResult,
-  EventSource,
   LogCommit,
   LogId,
   LogRecord,
   OriginId,
   OriginState,
-  ReplicaLog,
 } from '@kith/interface'
 import { nodeDigests, systemClock } from '@kith/interface/node'
 import { stepGate } from '../core/gate.ts'
@@ -32,68 +30,14 @@ import { mustRun, rotateOrigin } from './parts.ts'
 import type { LogEvents, LogParts } from './parts.ts'
 import { chainAt, fetchBatch, readBatches, readRecords, tailRecords } from './queries.ts'
 import type { ReadOptions, ReadResult, TailOptions } from './queries.ts'
+import type { Log, LogStatus } from './face.ts'
+import { ReadOnlyLog } from './read-only.ts'
 import { applyBatches, quarantine, recordGap, rotate } from './replication.ts'
 import { Retention } from './retention.ts'
 import type { RetainReport } from './retention.ts'
 import { startParts } from './start.ts'
 import { verifyStore } from './verify.ts'
 import type { VerifyOptions, VerifyReport } from './verify.ts'
-
-export interface LogStatus {
-  readonly logId: LogId
-  readonly origin: OriginId
-  readonly durable: boolean
-  readonly writer: 'worker' | 'inline'
-  /** `refused`: a rotation is owed; `damaged`: see `verify`; `poisoned`: open the log again. */
-  readonly gate: 'open' | 'waiting' | 'refused' | 'damaged' | 'poisoned'
-  /** Durable records of all origins, but for those that were dropped. */
-  readonly records: number
-  /** Bytes of their batches. */
-  readonly bytes: number
-  /** The offset of the first record held; `next` where none is. */
-  readonly floor: number
-  /** The offset the next record gets. */
-  readonly next: number
-  readonly origins: readonly OriginState[]
-  readonly metrics: Readonly<Record<string, number>>
-}
-
-export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents> {
-  /**
-   * Takes the writer lock, recovers, checks the ends. Rejects with a typed error; a log starts
-   * once.
-   */
-  start(signal?: AbortSignal): Promise<void>
-  /**
-   * Finishes what was accepted, then frees the store. Idempotent. Tails end with
-   * `ERR_LOG_CLOSED`.
-   */
-  stop(): Promise<void>
-  readonly origin: OriginId
-  /**
-   * One record or many, all or nothing; resolves at the durability asked for (default `disk`). What
-   * it is given is copied before it returns.
-   */
-  append(
-    records: AppendRecord | readonly AppendRecord[],
-    options?: AppendOptions,
-  ): Promise<AppendResult>
-  read(options?: ReadOptions): Promise<ReadResult>
-  tail(options?: TailOptions): AsyncIterable<LogRecord>
-  cursor(name: string): LogCursor
-  /**
-   * Drops the oldest batches until the bounds hold, and says what went; passes follow each other.
-   * What is below the floor afterwards answers `ERR_LOG_DROPPED`.
-   */
-  retain(policy: RetentionPolicy): Promise<RetainReport>
-  /**
-   * Copies the log, with everything acknowledged before the call, to a directory that holds no
-   * backup yet, while appends go on; one backup follows the other. `restoreLog` makes a log of it.
-   */
-  backup(path: string, options?: BackupOptions): Promise<BackupManifest>
-  status(): LogStatus
-  verify(options?: VerifyOptions): Promise<VerifyReport>
-}
 
 /** How long acknowledgements of other logs may wait to be written down. */
 const replicaWriteDelayMs = 5_000
@@ -131,9 +75,9 @@ class RunningLog implements Log {
     | { readonly version: number; readonly vector: readonly OriginState[] }
     | undefined
 
-  constructor(given: LogOptions) {
+  constructor(given: LogOptions, options: ResolvedOptions) {
     this.given = given
-    this.options = resolveOptions(given)
+    this.options = options
     const logger = given.logger ?? silentLogger
     this.events = createEmitter<LogEvents>((cause) => {
       logger.error({ err: cause }, 'a listener of the log failed')
@@ -416,5 +360,8 @@ class RunningLog implements Log {
  * `ERR_LOG_OPTIONS` naming every bad option.
  */
 export function createLog(options: LogOptions = {}): Log {
-  return new RunningLog(options)
+  const resolved = resolveOptions(options)
+  const { readOnly, directory } = resolved
+  if (readOnly && directory !== undefined) return new ReadOnlyLog(options, resolved, directory)
+  return new RunningLog(options, resolved)
 }

@@ -13,6 +13,7 @@ import type { GateState } from '../core/gate.ts'
 import { mayRotate } from '../core/rotation.ts'
 import type { ReplicaTracker } from '../core/replicas.ts'
 import { newOrigin } from '../core/state.ts'
+import type { LogState } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
 import type { Backend } from './backend.ts'
@@ -55,27 +56,37 @@ export interface LogEvents {
   readonly poisoned: { readonly error: LogError }
 }
 
-export interface LogParts {
-  readonly options: ResolvedOptions
-  readonly clock: Clock
+/** What reading needs, with a writer in this process or in another. */
+export interface ReadingParts {
   readonly digests: Digests
-  readonly logger: Logger
-  readonly events: Emitter<LogEvents>
-  readonly backend: Backend
   readonly reads: BatchReads
-  readonly writer: LogWriter
-  readonly replicas: ReplicaTracker
-  readonly newId: () => OriginId
+  readonly writer: {
+    /** What is shown. */
+    readonly flushed: LogState
+    /** What is decided: what is to be dropped is not read any more. */
+    readonly head: LogState
+  }
   /** Found at the start; what it touches is not written any more. */
   readonly damage: readonly StoreDamage[]
-  gate: GateState
-  /** Called after every flush that brought records. */
-  readonly wakers: Set<() => void>
   stopped: boolean
 }
 
+export interface LogParts extends ReadingParts {
+  readonly options: ResolvedOptions
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly events: Emitter<LogEvents>
+  readonly backend: Backend
+  readonly writer: LogWriter
+  readonly replicas: ReplicaTracker
+  readonly newId: () => OriginId
+  gate: GateState
+  /** Called after every flush that brought records. */
+  readonly wakers: Set<() => void>
+}
+
 /** Throws where a damaged table forbids what is asked. */
-export function refuseDamaged(parts: LogParts, tables: readonly StoreDamage['table'][]): void {
+export function refuseDamaged(parts: ReadingParts, tables: readonly StoreDamage['table'][]): void {
   const found = parts.damage.find(({ table }) => tables.includes(table))
   if (found === undefined) return
   throw new LogError(
@@ -89,7 +100,7 @@ export function refuseDamaged(parts: LogParts, tables: readonly StoreDamage['tab
 /** Tables without which nobody knows where an origin stands. */
 export const standingTables: readonly StoreDamage['table'][] = ['file', 'meta', 'origin', 'hole']
 
-export function mustRun(parts: LogParts): void {
+export function mustRun(parts: ReadingParts): void {
   if (parts.stopped) throw new LogError('ERR_LOG_CLOSED', 'the log is stopped')
 }
 

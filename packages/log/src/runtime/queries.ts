@@ -3,7 +3,7 @@ import type { BatchRun, Chain, LogRecord, OriginId, ReadFrom, StoredOrigin } fro
 import { LogError } from '../errors.ts'
 import { originChain } from '../wire/batch.ts'
 import { mustRun } from './parts.ts'
-import type { LogParts } from './parts.ts'
+import type { LogParts, ReadingParts } from './parts.ts'
 import { chainBefore, decodeRecords } from './reads.ts'
 import type { CorruptDetails } from './reads.ts'
 
@@ -25,7 +25,7 @@ export interface ReadResult {
   readonly next: number
 }
 
-export function readRecords(parts: LogParts, options: ReadOptions): ReadResult {
+export function readRecords(parts: ReadingParts, options: ReadOptions): ReadResult {
   mustRun(parts)
   const { limit = 1_000, bytesMax = 1024 * 1024 } = options
   const end = parts.writer.flushed.nextOffset
@@ -56,12 +56,12 @@ export function readRecords(parts: LogParts, options: ReadOptions): ReadResult {
 }
 
 /** What is decided to go is not read any more, whether or not it went already. */
-function floorOf({ writer }: LogParts): number {
+function floorOf({ writer }: ReadingParts): number {
   return writer.head.meta.floor
 }
 
 /** The offset meant; throws where the log has no such, or has dropped it (LOG-44). */
-function offsetOf(parts: LogParts, from: ReadFrom): number {
+function offsetOf(parts: ReadingParts, from: ReadFrom): number {
   const next = parts.writer.flushed.nextOffset
   const floor = floorOf(parts)
   if (from === 'earliest') return floor
@@ -86,7 +86,7 @@ function offsetOf(parts: LogParts, from: ReadFrom): number {
  * The offset of the first batch that was stored at `time` or later. Storing times never run
  * backwards along offsets (LOG-48), so half of what is left is passed over with each look.
  */
-function offsetAt(parts: LogParts, time: number): number {
+function offsetAt(parts: ReadingParts, time: number): number {
   if (!Number.isFinite(time)) {
     throw new LogError('ERR_LOG_OPTIONS', `from.time must be milliseconds, got ${String(time)}`)
   }
@@ -116,20 +116,29 @@ const tailPage = { limit: 1_000, bytesMax: 256 * 1024 } as const
  * Every record from an offset on, then each new one after its flush. The consumer sets the pace:
  * nothing is read ahead of it but one page.
  */
-export async function* tailRecords(
-  parts: LogParts,
+export function tailRecords(parts: LogParts, options: TailOptions): AsyncIterable<LogRecord> {
+  return tailPages(
+    (page) => readRecords(parts, page),
+    (next, signal) => nextCommit(parts, next, signal),
+    options,
+  )
+}
+
+/** `more` resolves when something past the offset may be there, or the signal aborted. */
+export async function* tailPages(
+  read: (options: ReadOptions) => ReadResult,
+  more: (next: number, signal: AbortSignal | undefined) => Promise<void>,
   { from, signal }: TailOptions,
 ): AsyncGenerator<LogRecord, void, undefined> {
-  mustRun(parts)
-  let next = offsetOf(parts, from ?? 'earliest')
+  let next: ReadFrom = from ?? 'earliest'
   while (!ended(signal)) {
-    const page = readRecords(parts, { from: next, ...tailPage })
+    const page = read({ from: next, ...tailPage })
     for (const record of page.records) {
       yield record
       if (ended(signal)) return
     }
     next = page.next
-    if (next >= parts.writer.flushed.nextOffset) await nextCommit(parts, next, signal)
+    if (page.records.length === 0) await more(page.next, signal)
   }
 }
 
@@ -154,7 +163,7 @@ function nextCommit(parts: LogParts, next: number, signal: AbortSignal | undefin
 }
 
 export function readBatches(
-  parts: LogParts,
+  parts: ReadingParts,
   origin: OriginId,
   from: number,
   bytesMax: number,
@@ -185,12 +194,12 @@ export function readBatches(
 }
 
 /** Where an origin begins now; what is decided to go is not served any more. */
-function originFloor({ writer }: LogParts, { origin, floor }: StoredOrigin): number {
+function originFloor({ writer }: ReadingParts, { origin, floor }: StoredOrigin): number {
   return Math.max(floor, writer.head.origins.get(origin)?.floor ?? 1)
 }
 
 /** The gap that `from` lies in, where it lies in one. */
-function resumePast(parts: LogParts, entry: StoredOrigin, from: number): BatchRun | undefined {
+function resumePast(parts: ReadingParts, entry: StoredOrigin, from: number): BatchRun | undefined {
   const holes = parts.writer.flushed.holes.get(entry.origin) ?? []
   const floor = originFloor(parts, entry)
   // Right behind what was dropped more may be lost, and then nothing is held before its end.
@@ -207,7 +216,11 @@ function resumePast(parts: LogParts, entry: StoredOrigin, from: number): BatchRu
   return { kind: 'gap', resume: floor, chainBefore: row.batch.previousChain }
 }
 
-export function chainAt(parts: LogParts, origin: OriginId, sequence: number): Chain | undefined {
+export function chainAt(
+  parts: ReadingParts,
+  origin: OriginId,
+  sequence: number,
+): Chain | undefined {
   mustRun(parts)
   const { flushed } = parts.writer
   const entry = flushed.origins.get(origin)
@@ -231,7 +244,7 @@ export function chainAt(parts: LogParts, origin: OriginId, sequence: number): Ch
 }
 
 export function fetchBatch(
-  parts: LogParts,
+  parts: ReadingParts,
   origin: OriginId,
   first: number,
 ): Uint8Array | undefined {

@@ -11,7 +11,8 @@ import type { LogId, OriginId, StoredMeta, StoredOrigin, StoreState } from '@kit
 import { nodeDigests } from '@kith/interface/node'
 import { newOrigin } from '../core/state.ts'
 import { LogError } from '../errors.ts'
-import { createSqliteStore, databasePath } from '../store/sqlite/store.ts'
+import { databasePath } from '../store/sqlite/open.ts'
+import { createSqliteStore } from '../store/sqlite/store.ts'
 import { backupError, digestFile, readManifest, syncFile } from './backup.ts'
 
 export interface RestoreReport {

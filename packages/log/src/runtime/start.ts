@@ -131,12 +131,9 @@ function sixteenBytes(random: Random | undefined): Uint8Array {
 
 function initialState(state: StoreState, now: number, newId: () => OriginId): LogState {
   if (state.meta === undefined && (state.damage.length > 0 || state.nextOffset > 0)) {
-    const reason = state.damage[0]?.reason ?? 'there are batches but no identity'
-    throw new LogError('ERR_LOG_CORRUPT', `the log does not know itself any more: ${reason}`, {
-      details: { damage: state.damage },
-    })
+    throw unknownToItself(state)
   }
-  const meta: StoredMeta = state.meta ?? {
+  return stateFrom(state, {
     logId: newId(),
     origin: newId(),
     clean: false,
@@ -144,7 +141,20 @@ function initialState(state: StoreState, now: number, newId: () => OriginId): Lo
     rotatedAt: 0,
     rotationOwed: '',
     floor: 0,
-  }
+    ...state.meta,
+  })
+}
+
+/** The identity is damaged. */
+export function unknownToItself({ damage }: StoreState): LogError {
+  const reason = damage[0]?.reason ?? 'there are batches but no identity'
+  return new LogError('ERR_LOG_CORRUPT', `the log does not know itself any more: ${reason}`, {
+    details: { damage },
+  })
+}
+
+/** What a store holds, as the log knows it. */
+export function stateFrom(state: StoreState, meta: StoredMeta): LogState {
   const holes = new Map<OriginId, StoredHole[]>()
   for (const hole of state.holes) holes.set(hole.origin, [...(holes.get(hole.origin) ?? []), hole])
   for (const list of holes.values()) list.sort((a, b) => a.from - b.from)
@@ -200,7 +210,11 @@ function lastStoredAt({ nextOffset, meta }: LogState, reads: BatchReads): number
 }
 
 /** Every origin's last batch must be the one that its row speaks of. */
-function checkEnds(state: LogState, stored: StoreState, reads: BatchReads): readonly StoreDamage[] {
+export function checkEnds(
+  state: LogState,
+  stored: StoreState,
+  reads: BatchReads,
+): readonly StoreDamage[] {
   const damage: StoreDamage[] = []
   for (const entry of [...state.origins.values()]) {
     const reason = accountProblem(state, entry) ?? endProblem(state, entry, reads)

@@ -16,7 +16,7 @@ export function openSqliteReader(path: string, digests: Digests): LogStoreReader
   return createReader(db, digests)
 }
 
-function createReader(db: Database, digests: Digests): LogStoreReader {
+export function createReader(db: Database, digests: Digests): LogStoreReader {
   const columns = `${batchColumns.join(', ')}, crc`
   const select = (rest: string): Statement =>
     db.prepare<unknown[]>(`SELECT ${columns} FROM kith_batch ${rest}`).raw()

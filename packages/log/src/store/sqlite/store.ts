@@ -1,6 +1,4 @@
 /** The SQLite store (LOG-20 to LOG-28): one file, one writer, every transaction all or nothing. */
-import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
 import type {
   Digests,
   LogStatement,
@@ -15,10 +13,19 @@ import type {
 import { nodeDigests } from '@kith/interface/node'
 import { LogError } from '../../errors.ts'
 import { batchCrc } from './batch-row.ts'
-import { openDatabase, sqliteCode } from './driver.ts'
+import { sqliteCode } from './driver.ts'
 import type { Database, Statement } from './driver.ts'
 import { loadRows } from './load.ts'
 import type { LoadedRows } from './load.ts'
+import {
+  databasePath,
+  fileDamage,
+  LOCK_MS,
+  makeDirectory,
+  openError,
+  openForWriting,
+  takeLock,
+} from './open.ts'
 import { openSqliteReader } from './reader.ts'
 import {
   bytesOf,
@@ -36,7 +43,6 @@ import {
   FORMAT,
   metaColumns,
   PAGE_BYTES,
-  prepareSchema,
   smallTableNames,
   smallTables,
 } from './schema.ts'
@@ -69,16 +75,6 @@ export interface SqliteStore extends LogStore {
   readonly walBytes: number
 }
 
-/**
- * A write-ahead log that grew beyond this is cut back when it is started over. Under load it grows
- * to as much each time, and writing over what is there is cheaper than growing again.
- */
-const WAL_KEPT_BYTES = 128 * 1024 * 1024
-
-export function databasePath(directory: string): string {
-  return join(directory, 'log.db')
-}
-
 /** Pages copied at a time: 1 MiB, between which commits get their turn. */
 const backupPages = 64
 
@@ -105,7 +101,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
       makeDirectory(directory)
       const lock = takeLock(directory)
       try {
-        const db = openForWriting(path, options)
+        const db = openForWriting(path, options, digests)
         const loaded = loadRows(db, digests)
         session = new Session(db, lock, digests, loaded)
         const damage = [...loaded.state.damage, ...fileDamage(db, path)]
@@ -129,114 +125,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
   }
 }
 
-/**
- * Makes the directory and syncs every parent that got a new entry, so that it outlives a power
- * cut.
- */
-function makeDirectory(directory: string): void {
-  try {
-    const made = mkdirSync(directory, { recursive: true })
-    if (made === undefined) return
-    const top = dirname(resolve(made))
-    for (let path = resolve(directory); path !== top; path = dirname(path)) syncPath(dirname(path))
-  } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause)
-    throw new LogError('ERR_LOG_DIRECTORY', `cannot use the directory ${directory}: ${text}`, {
-      cause,
-    })
-  }
-}
-
-function syncPath(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
-}
-
-/** The lock is an open transaction on a database beside the log: the system frees it on death. */
-function takeLock(directory: string): Database {
-  const path = join(directory, 'writer.lock')
-  let lock: Database | undefined
-  try {
-    lock = openDatabase(path, { timeout: 0 })
-    lock.exec('BEGIN EXCLUSIVE')
-    return lock
-  } catch (cause) {
-    lock?.close()
-    if (!sqliteCode(cause).startsWith('SQLITE_BUSY')) throw openError(cause, path)
-    throw new LogError(
-      'ERR_LOG_LOCKED',
-      `another writer, in this process or another, has the log in ${directory} open`,
-      { cause, details: { directory } },
-    )
-  }
-}
-
-function openForWriting(path: string, options: SqliteStoreOptions): Database {
-  const { checkpoints = 'automatic', fileBytesMax } = options
-  const db = openDatabase(path, { timeout: 5_000 })
-  try {
-    // Takes effect for a new file only.
-    db.pragma(`page_size=${PAGE_BYTES}`)
-    db.pragma('cell_size_check=ON')
-    prepareSchemaWithWal(db, path, options.digests ?? nodeDigests)
-    db.pragma('synchronous=FULL')
-    // Old row contents are overwritten, so that a damaged pointer cannot bring one back.
-    db.pragma('secure_delete=ON')
-    if (fileBytesMax !== undefined) {
-      db.pragma(`max_page_count=${Math.max(1, Math.floor(fileBytesMax / PAGE_BYTES))}`)
-    }
-    db.pragma(`wal_autocheckpoint=${checkpoints === 'automatic' ? 1_000 : 0}`)
-    // What a crash left in the write-ahead log is written anew and synced before it is served: a
-    // flush that failed before may have left it readable, yet not on the disk.
-    db.pragma('wal_checkpoint(TRUNCATE)')
-    db.pragma(`journal_size_limit=${WAL_KEPT_BYTES}`)
-    return db
-  } catch (cause) {
-    db.close()
-    throw cause
-  }
-}
-
-function prepareSchemaWithWal(db: Database, path: string, digests: Digests): void {
-  const mode = db.pragma('journal_mode=WAL', { simple: true })
-  if (mode !== 'wal') {
-    throw new LogError(
-      'ERR_LOG_DIRECTORY',
-      `${path} cannot use a write-ahead log (SQLite stays in mode ${String(mode)}): the file ` +
-        'system must be a local one',
-    )
-  }
-  db.pragma('synchronous=FULL')
-  prepareSchema(db, path, digests)
-}
-
-function openError(cause: unknown, path: string): unknown {
-  if (cause instanceof LogError) return cause
-  const code = sqliteCode(cause)
-  const text = cause instanceof Error ? cause.message : String(cause)
-  const damaged = code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB'
-  if (damaged || code === 'SQLITE_ERROR') {
-    return new LogError('ERR_LOG_CORRUPT', `${path} is damaged: ${text}`, { cause })
-  }
-  if (code === 'SQLITE_FULL') {
-    return new LogError('ERR_LOG_STORE_FULL', `no space to open ${path}: ${text}`, { cause })
-  }
-  return new LogError('ERR_LOG_DIRECTORY', `cannot open ${path}: ${text}`, { cause })
-}
-
-/** A header that speaks of another length would have new pages written over old ones. */
-function fileDamage(db: Database, path: string): readonly StoreDamage[] {
-  const pages = db.pragma('page_count', { simple: true }) as number
-  const size = db.pragma('page_size', { simple: true }) as number
-  const length = statSync(path).size
-  if (pages * size === length) return []
-  const reason = `the file has ${length} bytes, its header speaks of ${pages} pages of ${size}`
-  return [{ table: 'file', key: '', reason }]
-}
+const RESTART_LOCK_MS = 250
 
 /** An open store. */
 class Session {
@@ -447,7 +336,14 @@ class Session {
   }
 
   restartWal(): void {
-    this.db.pragma('wal_checkpoint(RESTART)')
+    // Commits wait meanwhile: a reader of another process that stands still must not stop them. The
+    // write-ahead log then goes on growing until the next time.
+    this.db.pragma(`busy_timeout=${RESTART_LOCK_MS}`)
+    try {
+      this.db.pragma('wal_checkpoint(RESTART)')
+    } finally {
+      this.db.pragma(`busy_timeout=${LOCK_MS}`)
+    }
     this.walBytes = 0
   }
 
