@@ -135,7 +135,7 @@ describe('a log of format 1', () => {
       expect(signal).toBe('SIGKILL')
       expect(said(directory)).toEqual(expected)
     }
-  })
+  }, 120_000)
 
   it('LOG-40 keeps what was damaged before as damaged', () => {
     for (const table of ['kith_origin', 'kith_replica', 'kith_meta', 'kith_cursor']) {
