@@ -1,13 +1,14 @@
 /**
  * `npm run bench [-- area ...]`: every program `bench/<area>/<name>.ts`, one after another, on the
  * built packages. A program prints its figures and exits with 1 where it misses a bound. Figures
- * from a machine that does other work are marked, because they say little. Whatever begins with
- * `--` is handed to the programs.
+ * from a machine that does other work are marked, because they say little. `--evidence=NAME` writes
+ * them to a file in `docs/evidence`; whatever else begins with `--` is handed to the programs.
  */
 import { globSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { command } from './support/command.ts'
+import { beginEvidence, evidenceName } from './support/evidence.ts'
 
 /** Share of the processors that others may use before figures are marked as loaded. */
 const loadMax = 0.15
@@ -40,7 +41,10 @@ async function waitForQuiet(): Promise<number> {
 /** Run for half an hour and more, one of them as root: only where they are asked for. */
 const onRequest = ['bench/gossip/', 'bench/registry/rest.ts']
 
-const flags = process.argv.slice(2).filter((word) => word.startsWith('--'))
+const asked = '--evidence='
+const name = process.argv.find((word) => word.startsWith(asked))?.slice(asked.length)
+const evidence = name === undefined ? undefined : beginEvidence(evidenceName(name, '--evidence'))
+const flags = process.argv.slice(2).filter((word) => /^--(?!evidence=)/.test(word))
 const areas = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 const programs = globSync('bench/*/*.ts', { exclude: ['bench/node_modules/**', 'bench/test/**'] })
   .filter((file) =>
@@ -54,6 +58,7 @@ if (programs.length === 0) {
   process.exitCode = 2
 }
 const missed: string[] = []
+const told: string[] = []
 let quiet = true
 for (const program of programs) {
   const load = await waitForQuiet()
@@ -61,11 +66,17 @@ for (const program of programs) {
   if (load > loadMax) quiet = false
   const mark = load > loadMax ? `LOADED: others use ${percent}` : `quiet: others use ${percent}`
   process.stdout.write(`\n${program} (${mark})\n`)
-  const { code } = await command(process.execPath, [program, ...flags], { inherit: true })
+  const inherit = evidence === undefined
+  const { code, output } = await command(process.execPath, [program, ...flags], { inherit })
+  process.stdout.write(output)
+  told.push(`## ${program} (${mark})`, '', '```json', output.trim(), '```', '')
   if (code !== 0) missed.push(program)
 }
 if (programs.length > 0) {
   const verdict = missed.length > 0 ? `missed a bound: ${missed.join(', ')}` : 'every bound was met'
-  process.stdout.write(`\n${verdict}${quiet ? '' : ' (on a loaded machine)'}\n`)
+  const result = `${verdict}${quiet ? '' : ' (on a loaded machine)'}`
+  process.stdout.write(`\n${result}\n`)
+  const file = evidence?.write(result, told.slice(0, -1))
+  if (file !== undefined) process.stdout.write(`written to ${file}\n`)
   if (missed.length > 0) process.exitCode = 1
 }
