@@ -207,7 +207,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
   checkPlain(resolved, problems)
   checkLists(resolved, problems)
   const plaintextFits = insecurePlaintext === true || isEncrypted(resolved)
-  problems.push(...rpcExposure(resolved, plaintextFits))
+  problems.push(...rpcExposure(resolved, plaintextFits, options.tlsCert !== undefined))
   if (!plaintextFits) checkLoopback(resolved, problems)
   if (problems.length > 0) throw invalidOptions(problems)
   return Object.freeze(resolved)

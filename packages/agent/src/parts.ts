@@ -8,6 +8,7 @@ import { createMetrics, type MetricSources } from '@kith/metrics'
 import { createRegistry, type Registry } from '@kith/registry'
 import { createReplicator, type Replicator } from '@kith/replicator'
 import { createReplicationHandler } from '@kith/replicator/http'
+import type { SerfRpcServer } from '@kith/serf-rpc'
 import { createServer, type Server, type ServerParts } from '@kith/server'
 import type { TlsServerOptions } from '@kith/interface/node'
 import { AgentError, invalidOptions } from './errors.ts'
@@ -132,10 +133,13 @@ async function assemble(
     unready: () => unready(gossip, stopping),
     metrics: () => metrics.scrape(),
   })
-  const rpcAddress = await startRpc(options, gossip, control, stops)
-  const renewTls = (next: TlsServerOptions): void => server.renewTls(next)
+  const rpc = await startRpc(options, gossip, control, stops)
+  const renewTls = (next: TlsServerOptions): void => {
+    server.renewTls(next)
+    if (options.rpcTls) rpc?.server.renewTls(next)
+  }
   const own = { log, server, gossip, registry, replicator }
-  const parts = { ...own, httpAddress, rpcAddress, renewTls, stops }
+  const parts = { ...own, httpAddress, rpcAddress: rpc?.place, renewTls, stops }
   for (const service of options.services) await registry.register(service)
   await setUpPlugins(options, parts, sources, stopping, stops)
   return parts
@@ -190,7 +194,7 @@ async function startRpc(
   gossip: Gossip,
   control: RpcControl,
   stops: Stop[],
-): Promise<string | undefined> {
+): Promise<{ readonly server: SerfRpcServer; readonly place: string } | undefined> {
   const rpc = createRpc(
     options,
     { gossip, encrypted: options.keyring !== undefined, ...control },
@@ -205,7 +209,7 @@ async function startRpc(
     return undefined
   }
   stops.push({ name: 'rpc', stop: () => rpc.stop() })
-  return rpcPlace(options, rpc)
+  return { server: rpc, place: rpcPlace(options, rpc) }
 }
 
 async function startLog(

@@ -11,7 +11,9 @@ import { isLoopback } from './hosts.ts'
 export interface RpcOptions {
   /**
    * Where Serf's command and `kith` reach this agent: `host:port`, or `unix:` and the path of a
-   * socket that only the owner of the process may open. Absent: nowhere.
+   * socket that only the owner of the process may open. `tls:host:port` speaks TLS with the
+   * certificates of `tlsCert` and so on, which `kith` can and Serf's command cannot. Absent:
+   * nowhere.
    */
   readonly rpc?: string | Address
   /** What callers of the RPC must show first. Default: nothing, which loopback alone allows. */
@@ -23,10 +25,13 @@ export interface RpcOptions {
 export interface ResolvedRpc {
   readonly rpcRequired: boolean
   readonly rpc: Address | string | undefined
+  /** Whether the address speaks TLS. */
+  readonly rpcTls: boolean
   readonly rpcAuth: string | undefined
 }
 
 export const socketPrefix = 'unix:'
+export const tlsPrefix = 'tls:'
 
 /** A path stands for a socket, an address for TCP. */
 export function resolveRpc(options: RpcOptions, problems: OptionProblem[]): ResolvedRpc {
@@ -38,12 +43,13 @@ export function resolveRpc(options: RpcOptions, problems: OptionProblem[]): Reso
     // Never the text itself: messages end in logs.
     problems.push({ field: 'rpcAuth', got: typeof rpcAuth, want: 'a text of at least 1 character' })
   }
-  const rpc = readPlace(given)
-  if (given !== undefined && rpc === undefined) {
-    const want = 'host:port with a port from 0 to 65535, or unix:PATH'
+  const rpcTls = typeof given === 'string' && given.startsWith(tlsPrefix)
+  const rpc = readPlace(rpcTls ? given.slice(tlsPrefix.length) : given)
+  if (given !== undefined && (rpc === undefined || (rpcTls && typeof rpc === 'string'))) {
+    const want = 'host:port with a port from 0 to 65535, tls: and the same, or unix:PATH'
     problems.push({ field: 'rpc', got: showValue(given), want })
   }
-  return { rpc, rpcAuth, rpcRequired }
+  return { rpc, rpcTls, rpcAuth, rpcRequired }
 }
 
 function readPlace(given: string | Address | undefined): Address | string | undefined {
@@ -57,17 +63,24 @@ function readPlace(given: string | Address | undefined): Address | string | unde
   return typeof host === 'string' && host !== '' && fits ? { host, port } : undefined
 }
 
-/** Whoever reaches it commands the cluster, and the key travels in the clear. */
+/** Whoever reaches it commands the cluster, and without TLS the key travels in the clear. */
 export function rpcExposure(
-  { rpc, rpcAuth }: ResolvedRpc,
+  { rpc, rpcTls, rpcAuth }: ResolvedRpc,
   plaintextFits: boolean,
+  hasCertificate: boolean,
 ): OptionProblem[] {
-  if (rpc === undefined || typeof rpc === 'string' || isLoopback(rpc.host)) return []
+  if (rpc === undefined || typeof rpc === 'string') return []
+  if (rpcTls && !hasCertificate) {
+    const got = showValue(`${tlsPrefix}${formatAddress(rpc)}`)
+    return [{ field: 'rpc', got, want: 'without tls: where there is no tlsCert' }]
+  }
+  if (isLoopback(rpc.host)) return []
   const got = showValue(formatAddress(rpc))
   const problems: OptionProblem[] = []
-  if (!plaintextFits) {
+  if (!plaintextFits && !rpcTls) {
     const want =
-      'a loopback address unless there is a key (encrypt or keyring) or insecurePlaintext is set'
+      'a loopback address unless there is a key (encrypt or keyring), ' +
+      'it begins with tls: or insecurePlaintext is set'
     problems.push({ field: 'rpc', got, want })
   }
   if (rpcAuth === undefined) {

@@ -159,7 +159,7 @@ export const agentSettings: readonly Setting[] = [
   {
     key: 'rpc',
     flag: '--rpc <address>',
-    help: "where Serf's RPC listens, HOST:PORT or unix:PATH; default 127.0.0.1:7373",
+    help: "where Serf's RPC listens, HOST:PORT, tls:HOST:PORT or unix:PATH; default 127.0.0.1:7373",
     read: rpc,
     fallback: '127.0.0.1:7373',
   },

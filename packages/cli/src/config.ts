@@ -82,10 +82,14 @@ function address(portFrom: 0 | 1) {
 }
 
 function rpc() {
-  const error = 'HOST:PORT with a port from 0 to 65535, unix:PATH, or false for none'
+  const error = 'HOST:PORT with a port from 0 to 65535, tls:HOST:PORT, unix:PATH, or false for none'
   const place = z
     .string({ error })
-    .refine((value) => /^unix:./.test(value) || (parseAddress(value)?.port ?? -1) >= 0, { error })
+    .refine(
+      (value) =>
+        /^unix:./.test(value) || (parseAddress(value.replace(/^tls:/, ''))?.port ?? -1) >= 0,
+      { error },
+    )
   return z.union([place, z.literal(false)], { error })
 }
 

@@ -26,13 +26,19 @@ export function addressFlag(options: { anyPort: boolean }): (text: string) => Ad
   }
 }
 
-/** `HOST:PORT`, or `unix:` and a path, which is returned as the path. */
-export function rpcPlace(options: { anyPort: boolean }): (text: string) => Address | string {
+/** Where an RPC is: an address, with TLS or without, or the path of a socket. */
+export type RpcPlace =
+  | { readonly address: Address; readonly tls: boolean }
+  | { readonly path: string }
+
+/** `HOST:PORT`, the same behind `tls:`, or `unix:` and a path. */
+export function rpcPlace(options: { anyPort: boolean }): (text: string) => RpcPlace {
   const readAddress = addressFlag(options)
   return (text) => {
-    if (!text.startsWith('unix:')) return readAddress(text)
+    const tls = text.startsWith('tls:')
+    if (!text.startsWith('unix:')) return { address: readAddress(tls ? text.slice(4) : text), tls }
     const path = text.slice('unix:'.length)
-    return path === '' ? refuse(text, 'HOST:PORT or unix:PATH') : path
+    return path === '' ? refuse(text, 'HOST:PORT, tls:HOST:PORT or unix:PATH') : { path }
   }
 }
 

@@ -1,31 +1,32 @@
 /** What every command over Serf's RPC has in common: where to ask, what to show, how to print. */
-import { type Address, formatAddress, isKithError } from '@kith/interface'
+import { formatAddress, isKithError } from '@kith/interface'
 import type { SerfClient } from '@kith/serf-rpc'
 import { type Command, Option } from 'commander'
 import { CliError } from './errors.ts'
-import { rpcPlace, textFlag } from './flags.ts'
+import { type RpcPlace, rpcPlace, textFlag } from './flags.ts'
 import { type Io, write } from './io.ts'
+import { readTls, type TlsFlags, tlsOptions } from './tls.ts'
 
-export interface RpcFlags {
-  readonly rpcAddr?: Address | string
+export interface RpcFlags extends TlsFlags {
+  readonly rpcAddr?: RpcPlace
   readonly rpcAuth?: string
   readonly format: 'text' | 'json'
 }
 
-const defaultPlace: Address = Object.freeze({ host: '127.0.0.1', port: 7373 })
+const defaultPlace: RpcPlace = { address: { host: '127.0.0.1', port: 7373 }, tls: false }
 const addressVariables = ['KITH_RPC_ADDR', 'SERF_RPC_ADDR'] as const
 const keyVariables = ['KITH_RPC_AUTH', 'SERF_RPC_AUTH'] as const
 
 /** The flags of every command that asks an agent of Kith or Serf over its RPC. */
 export function rpcOptions(command: Command): Command {
-  return command
+  return tlsOptions(command)
     .addOption(
       new Option(
         '--rpc-addr <address>',
-        'the RPC of an agent, HOST:PORT or unix:PATH (env KITH_RPC_ADDR)',
+        'the RPC of an agent, HOST:PORT, tls:HOST:PORT or unix:PATH (env KITH_RPC_ADDR)',
       )
         .argParser(rpcPlace({ anyPort: false }))
-        .default(undefined, formatAddress(defaultPlace)),
+        .default(undefined, nameOf(defaultPlace)),
     )
     .option(
       '--rpc-auth <key>',
@@ -40,7 +41,7 @@ export function rpcOptions(command: Command): Command {
 }
 
 /** Where the flag or the environment says the RPC is; undefined where neither does. */
-export function givenRpc(command: Command, io: Io, flags: RpcFlags): Address | string | undefined {
+export function givenRpc(command: Command, io: Io, flags: RpcFlags): RpcPlace | undefined {
   if (flags.rpcAddr !== undefined) return flags.rpcAddr
   const variable = addressVariables.find((name) => io.env[name])
   if (variable === undefined) return undefined
@@ -64,14 +65,19 @@ export async function withSerf<Value>(
   // Loaded here, so that other commands need not wait for it.
   const { createSerfClient } = await import('@kith/serf-rpc')
   await using serf = createSerfClient({
-    ...(typeof place === 'string' ? { path: place } : { address: place }),
+    ...('path' in place ? { path: place.path } : { address: place.address }),
+    ...('tls' in place && place.tls ? { tls: readTls(flags, io) } : {}),
     ...(authKey === undefined ? {} : { authKey }),
   })
   try {
     return await work(serf)
   } catch (cause) {
-    throw told(cause, typeof place === 'string' ? place : formatAddress(place))
+    throw told(cause, nameOf(place))
   }
+}
+
+function nameOf(place: RpcPlace): string {
+  return 'path' in place ? place.path : formatAddress(place.address)
 }
 
 function told(cause: unknown, place: string): unknown {
@@ -87,6 +93,10 @@ function told(cause: unknown, place: string): unknown {
   }
   if (cause.code === 'ERR_RPC_AUTH_REQUIRED') {
     const text = `${cause.message}: set KITH_RPC_AUTH`
+    return new CliError('ERR_CLI_REFUSED', text, { cause, details: { agentCode: cause.code } })
+  }
+  if (cause.code === 'ERR_RPC_CERTIFICATE') {
+    const text = `${cause.message}; name one with --tls-cert and --tls-key, or KITH_TLS_CERT and KITH_TLS_KEY`
     return new CliError('ERR_CLI_REFUSED', text, { cause, details: { agentCode: cause.code } })
   }
   return cause

@@ -9,7 +9,13 @@ import {
   showValue,
   silentLogger,
 } from '@kith/interface'
-import { systemClock } from '@kith/interface/node'
+import {
+  systemClock,
+  tlsClientProblems,
+  type TlsClientSource,
+  type TlsServerOptions,
+  tlsServerProblems,
+} from '@kith/interface/node'
 import { RpcError } from './errors.ts'
 import { defaultServerLimits, type RpcServerLimits } from './limits.ts'
 import type { SerfRpcHost } from './ports.ts'
@@ -29,6 +35,11 @@ export interface SerfRpcServerOptions {
    * reaches the port commands the cluster.
    */
   readonly authKey?: string
+  /**
+   * TCP speaks TLS with this certificate; with `ca` only whoever shows one that it signed is
+   * answered. Serf's own command knows no TLS. Default: plaintext. A `path` never speaks it.
+   */
+  readonly tls?: TlsServerOptions
   readonly limits?: Partial<RpcServerLimits>
   readonly logger?: Logger
   readonly clock?: Clock
@@ -39,6 +50,7 @@ export interface ResolvedServerOptions {
   readonly address: Address | undefined
   readonly path: string | undefined
   readonly authKey: string | undefined
+  readonly tls: TlsServerOptions | undefined
   readonly limits: RpcServerLimits
   readonly logger: Logger
   readonly clock: Clock
@@ -51,6 +63,11 @@ export interface SerfClientOptions {
   readonly path?: string
   /** What the agent wants to be shown. Default: nothing. */
   readonly authKey?: string
+  /**
+   * Speaks TLS with the agent, which has to be one of Kith: whom we trust and what we show. A
+   * function is asked for each connection. Not beside `path`. Default: plaintext.
+   */
+  readonly tls?: TlsClientSource
   /** Milliseconds for connection, handshake and key together. Default 10 000. */
   readonly connectTimeoutMs?: number
   /**
@@ -89,6 +106,7 @@ type Numbers = Required<
 export interface ResolvedClientOptions extends Numbers {
   readonly target: Address | string
   readonly authKey: string | undefined
+  readonly tls: TlsClientSource | undefined
 }
 
 const clientDefaults: Numbers = Object.freeze({
@@ -112,11 +130,12 @@ export function resolveServerOptions(options: SerfRpcServerOptions): ResolvedSer
     'address',
     'path',
     'authKey',
+    'tls',
     'limits',
     'logger',
     'clock',
   ])
-  const { host, authKey, path } = options
+  const { host, authKey, path, tls } = options
   if (typeof host !== 'object' || host === null) {
     problems.push({ field: 'host', got: showValue(host), want: 'an agent to speak for' })
   }
@@ -128,21 +147,28 @@ export function resolveServerOptions(options: SerfRpcServerOptions): ResolvedSer
     const want = 'given where the address is not on loopback: whoever reaches it commands'
     problems.push({ field: 'authKey', got: 'nothing', want })
   }
+  if (tls !== undefined) problems.push(...tlsServerProblems(tls, 'tls'))
   const limits = readLimits(options.limits ?? {}, problems)
   throwProblems(problems)
   const { logger = silentLogger, clock = systemClock } = options
-  return Object.freeze({ host, address, path, authKey, limits, logger, clock })
+  return Object.freeze({ host, address, path, authKey, tls, limits, logger, clock })
 }
 
 /** The options with their defaults; throws `ERR_RPC_OPTIONS` with every problem. */
 export function resolveClientOptions(options: SerfClientOptions): ResolvedClientOptions {
-  const { address: given, path, authKey, ...numbers } = options
+  const { address: given, path, authKey, tls, ...numbers } = options
   const problems = unknownFields(numbers, Object.keys(clientDefaults))
   const address = readAddress(given, 1, problems)
   checkPath(path, problems)
   checkKey(authKey, problems)
   if (given !== undefined && path !== undefined) {
     problems.push({ field: 'path', got: showValue(path), want: 'absent where address is given' })
+  }
+  if (tls !== undefined) {
+    problems.push(...tlsClientProblems(tls, 'tls'))
+    if (path !== undefined) {
+      problems.push({ field: 'path', got: showValue(path), want: 'absent where tls is given' })
+    }
   }
   const set = Object.entries(numbers).filter(([, value]) => value !== undefined)
   const resolved: Numbers = { ...clientDefaults, ...(Object.fromEntries(set) as typeof numbers) }
@@ -151,7 +177,7 @@ export function resolveClientOptions(options: SerfClientOptions): ResolvedClient
   }
   throwProblems(problems)
   const target = path ?? address ?? { host: '127.0.0.1', port: 7373 }
-  return Object.freeze({ ...resolved, target, authKey })
+  return Object.freeze({ ...resolved, target, authKey, tls })
 }
 
 function unknownFields(options: object, known: readonly string[]): OptionProblem[] {

@@ -89,6 +89,7 @@ export function createServer(options: ServerOptions = {}): Server {
     await Promise.race([Promise.all([parked, settled(open)]), grace])
     // What is still open had its time: closing the server would wait for it.
     app.server.closeAllConnections()
+    context.door?.end()
     await Promise.race([app.close(), delay(500, undefined, { ref: false })])
   }
 

@@ -34,6 +34,8 @@ export class TlsDoor {
   readonly #logger: Logger
   readonly #lines = new FewLines()
   readonly #servers: HttpsServer[] = []
+  /** Those amid a handshake are not among the connections that the server knows. */
+  readonly #sockets = new Set<Socket>()
   readonly #wantsClients: boolean
   #options: TlsServerOptions
   /** Those who came since the certificates are those of now. */
@@ -62,6 +64,10 @@ export class TlsDoor {
         },
         handler,
       )
+      server.on('connection', (socket: Socket) => {
+        this.#sockets.add(socket)
+        socket.once('close', () => this.#sockets.delete(socket))
+      })
       server.on('secureConnection', (socket) => this.#current.add(socket))
       server.on('tlsClientError', (cause, socket) => this.#failed(cause, socket))
       this.#servers.push(server)
@@ -119,6 +125,11 @@ export class TlsDoor {
       server.setSecureContext({ ...tlsContext(next), ...noTickets })
       server.closeIdleConnections()
     }
+  }
+
+  /** Ends every connection at once. */
+  end(): void {
+    for (const socket of [...this.#sockets]) socket.destroy()
   }
 
   #failed(cause: Error, socket: TLSSocket): void {

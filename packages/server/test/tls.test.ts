@@ -1,6 +1,7 @@
 /** HTTPS, and what becomes of connections when the certificates change. */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect as connectTcp } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createServer, type Server } from '../src/index.ts'
@@ -86,6 +87,15 @@ describe('a renewal', () => {
     await using plain = createServer()
     expect(() => plain.renewTls(own('member'))).toThrow(/without TLS/)
   })
+})
+
+it('waits for no handshake at its end', async () => {
+  const port = await start()
+  const silent = connectTcp({ port, host: '127.0.0.1' })
+  const closed = new Promise((resolve) => silent.resume().once('close', resolve))
+  await once(silent, 'connect')
+  await server.stop()
+  await closed
 })
 
 it('asks nobody for a certificate without an authority', async () => {

@@ -29,7 +29,8 @@ const tls = {
 const query = { '--http-addr': http, '--format': ['yaml', 'JSON', ''], ...tls }
 
 const rpc = {
-  '--rpc-addr': [...addresses, '127.0.0.1:0', 'unix:'],
+  ...tls,
+  '--rpc-addr': [...addresses, '127.0.0.1:0', 'unix:', 'tls:', 'tls:127.0.0.1'],
   '--rpc-auth': [''],
   '--format': ['yaml', 'JSON', ''],
 }
@@ -47,7 +48,7 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     '--http-advertise': [...addresses, '0.0.0.0:1', '[::]:1'],
     ...tls,
     '--consul-api': [...addresses, '0.0.0.0:0', 'localhost:0'],
-    '--rpc': [...addresses, 'unix:', '0.0.0.0:0'],
+    '--rpc': [...addresses, 'unix:', '0.0.0.0:0', 'tls:', 'tls:127.0.0.1:0'],
     '--data': ['', 'FOLDER/file'],
     '--retain': ['', 'bytesMax', 'bytesMax=-1', 'bytesMax=1e9', 'days=7', 'checkMs=9'],
     '--tag': ['novalue', '=x', '', 'kith.v=2', `x=${'y'.repeat(600)}`],
@@ -64,7 +65,6 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   keygen: {},
   members: {
     ...rpc,
-    ...tls,
     '--http-addr': http,
     '--tag': ['novalue', '=x', ''],
     '--name': [''],
@@ -224,7 +224,7 @@ describe('flags', () => {
     '--http-token': ['short', 'a b c d e f g h i j'],
     '--join': ['127.0.0.1:0', '127.0.0.1:1,', '127.0.0.1:1 127.0.0.1:2', '127.0.0.1:1,nowhere'],
     '--tag': ['novalue', 'a=b,novalue', 'kith.v=2'],
-    '--rpc': ['nowhere', 'unix:', 'no', 'FALSE', '0.0.0.0:0'],
+    '--rpc': ['nowhere', 'unix:', 'no', 'FALSE', '0.0.0.0:0', 'tls:127.0.0.1:0'],
   }
   const given = Object.entries(variables).flatMap(([flag, values]) =>
     values.filter((value) => value !== '').map((value) => ({ flag, value })),
@@ -275,7 +275,7 @@ describe('the configuration file', () => {
     tlsClientCert: ['yes', 1],
     tlsServerName: ['', 'a b', 7],
     consulApi: [...address, '0.0.0.0:8500'],
-    rpc: [...address, 'unix:', true, '0.0.0.0:7373'],
+    rpc: [...address, 'unix:', true, '0.0.0.0:7373', 'tls:127.0.0.1:0'],
     rpcAuth: ['', 7],
     data: ['', 7],
     retention: [[], 5, { bytesMax: '5' }, { bytesMax: -1 }, { days: 7 }],

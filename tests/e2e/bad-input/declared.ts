@@ -43,3 +43,11 @@ export function declaredInHelp(help: string): { commands: string[]; flags: strin
   const known = help.includes('\nCommands:') ? commands.filter((name) => name !== 'help') : []
   return { commands: known, flags: flags.map((match) => match[1] ?? '') }
 }
+
+/** Every command of Serf's RPC that our server reads. */
+export function declaredCommands(): string[] {
+  const text = readFileSync(join(root, 'packages/serf-rpc/src/wire/request.ts'), 'utf8')
+  const start = text.indexOf('const decoders')
+  const body = text.slice(start, text.indexOf('\n}', start))
+  return [...body.matchAll(/^ {2}'?([a-z-]+)'?:/gm)].map((match) => match[1] ?? '')
+}

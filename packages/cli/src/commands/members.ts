@@ -9,7 +9,7 @@ import { createHttpCaller } from '../http.ts'
 import { type Io, painter, printable, table, write } from '../io.ts'
 import { agentUrl } from '../query.ts'
 import { givenRpc, type RpcFlags, rpcOptions, withSerf } from '../rpc.ts'
-import { type TlsFlags, tlsOptions } from '../tls.ts'
+import type { TlsFlags } from '../tls.ts'
 
 /** One member as `GET /v1/members` tells it. */
 export interface MemberAnswer {
@@ -22,7 +22,7 @@ export interface MemberAnswer {
   readonly protocol?: { readonly min: number; readonly max: number; readonly version: number }
 }
 
-interface MembersFlags extends RpcFlags, TlsFlags {
+interface MembersFlags extends RpcFlags {
   readonly httpAddr?: string
   readonly name?: string
   readonly status?: string
@@ -54,7 +54,7 @@ export function membersCommand(io: Io): Command {
         .conflicts(['rpcAddr', 'name', 'status', 'tag', 'role']),
     )
     .addHelpText('after', help)
-  return tlsOptions(rpcOptions(command)).action(async (flags: MembersFlags) => {
+  return rpcOptions(command).action(async (flags: MembersFlags) => {
     const members = await findMembers(command, io, flags)
     const text =
       flags.format === 'json' ? serfMembers(members) : memberTable(members, io, flags.detailed)

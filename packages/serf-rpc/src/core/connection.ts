@@ -90,6 +90,11 @@ function frameLimits(state: ConnectionState): FrameLimits {
 function readHeader(state: ConnectionState, frame: Uint8Array, now: number): void {
   const header = decodeRequestHeader(frame)
   if (header === undefined) return end(state, 'undecodable')
+  const { refusal } = state.options
+  if (refusal !== undefined) {
+    answer(state, undefined, header.sequence, refusal)
+    return end(state, 'certificateRefused')
+  }
   const command = knownCommand(header.command)
   if (state.phase === 'greeting' && command !== 'handshake') {
     answer(state, undefined, header.sequence, 'Handshake required')

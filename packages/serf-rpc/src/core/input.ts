@@ -72,6 +72,7 @@ export type ConnectionOutput =
   | { readonly kind: 'warn'; readonly text: string }
 
 export type EndCause =
+  | 'certificateRefused'
   | 'handshakeMissing'
   | 'handshakeLate'
   | 'keysWrongTooOften'

@@ -6,6 +6,7 @@ import type { Command } from '../wire/message.ts'
 const meanings: readonly (readonly [RegExp, RpcErrorCode])[] = [
   [/^Authentication required$/, 'ERR_RPC_AUTH_REQUIRED'],
   [/^Invalid authentication token$/, 'ERR_RPC_AUTH_INVALID'],
+  [/^Certificate required: /, 'ERR_RPC_CERTIFICATE'],
   [/^Unsupported command$/, 'ERR_RPC_UNSUPPORTED'],
   [/^Unsupported IPC version$/, 'ERR_RPC_VERSION'],
   [/^Invalid event filter$|^Unknown log level|^Invalid expression/, 'ERR_RPC_FILTER'],

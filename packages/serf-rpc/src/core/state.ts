@@ -11,6 +11,8 @@ export interface ConnectionOptions {
   readonly limits: RpcServerLimits
   /** Whether the key is right, in a time that does not depend on it; absent: none is needed. */
   readonly authorise?: (key: string) => boolean
+  /** What the first command is answered, whatever it is, before the end. Default: nothing. */
+  readonly refusal?: string
 }
 
 export interface Stream {

@@ -1,6 +1,8 @@
 /** One connection to an agent, from the first byte to the end: requests, streams, failures. */
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { type Address, formatAddress } from '@kith/interface'
+import { tlsContext, tlsFailure } from '@kith/interface/node'
 import {
   createSession,
   type SessionFailure,
@@ -39,6 +41,16 @@ export function addressName(target: Address | string): string {
   return typeof target === 'string' ? target : formatAddress(target)
 }
 
+function openSocket({ target, tls }: ResolvedClientOptions): Socket {
+  if (typeof target === 'string') return connect({ path: target, noDelay: true, keepAlive: true })
+  if (tls === undefined) return connect({ ...target, noDelay: true, keepAlive: true })
+  const { serverName, ...shown } = typeof tls === 'function' ? tls() : tls
+  const name = serverName ?? (isIP(target.host) === 0 ? target.host : undefined)
+  const servername = name === undefined ? {} : { servername: name }
+  const socket = connectTls({ ...target, ...tlsContext(shown), ...servername })
+  return socket.setNoDelay(true).setKeepAlive(true)
+}
+
 /** Resolves once handshake and key were accepted. */
 export async function openConnection(
   options: ResolvedClientOptions,
@@ -72,13 +84,12 @@ export class RpcConnection {
   constructor(options: ResolvedClientOptions) {
     this.#options = options
     this.#name = addressName(options.target)
-    const { target, authKey, responseBytesMax, connectTimeoutMs } = options
+    const { authKey, responseBytesMax, connectTimeoutMs } = options
     this.#session = createSession({ authKey, responseBytesMax })
     this.#opened = new Promise((resolve, reject) => {
       this.#open = { resolve, reject }
     })
-    const place = typeof target === 'string' ? { path: target } : { ...target }
-    this.#socket = connect({ ...place, noDelay: true, keepAlive: true })
+    this.#socket = openSocket(options)
     const late = setTimeout(() => {
       this.destroy(this.#notConnected(`it did not answer within ${connectTimeoutMs} ms`))
     }, connectTimeoutMs)
@@ -86,7 +97,8 @@ export class RpcConnection {
       () => clearTimeout(late),
       () => clearTimeout(late),
     )
-    this.#socket.on('connect', () => this.#run({ kind: 'connected' }))
+    const connected = options.tls === undefined ? 'connect' : 'secureConnect'
+    this.#socket.on(connected, () => this.#run({ kind: 'connected' }))
     this.#socket.on('data', (chunk: Buffer) => this.#received(chunk))
     this.#socket.on('error', (cause: NodeJS.ErrnoException) => this.#broke(cause))
     this.#socket.on('close', () => this.#broke(undefined))
@@ -222,9 +234,11 @@ export class RpcConnection {
 
   #broke(cause: NodeJS.ErrnoException | undefined): void {
     if (this.#open === undefined) return this.destroy(this.#lost(cause))
-    const why =
-      cause === undefined ? 'it hung up before it answered' : (cause.code ?? cause.message)
-    this.destroy(this.#notConnected(why, cause))
+    const { tls } = this.#options
+    const hungUp = 'it hung up before it answered'
+    const why = tlsFailure(cause) ?? (cause === undefined ? hungUp : (cause.code ?? cause.message))
+    const plain = tls !== undefined && cause?.code === 'ECONNRESET' ? '; it may speak no TLS' : ''
+    this.destroy(this.#notConnected(`${why}${plain}`, cause))
   }
 
   #finish(cause: Error): void {

@@ -2,7 +2,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { type Address, formatAddress, type Unsubscribe } from '@kith/interface'
+import { type Address, describeProblems, formatAddress, type Unsubscribe } from '@kith/interface'
+import { type TlsServerOptions, tlsServerProblems } from '@kith/interface/node'
 import type { ConnectionOptions } from '../core/state.ts'
 import { RpcError } from '../errors.ts'
 import {
@@ -12,6 +13,7 @@ import {
 } from '../options.ts'
 import type { SerfHostEvent } from '../words.ts'
 import { createOpenQueries, type OpenQueries } from './open-queries.ts'
+import { createSecureServer, renewSecureServer, type SecureServer } from './secure.ts'
 import { Serving } from './serving.ts'
 
 export interface SerfRpcServerStats {
@@ -23,7 +25,7 @@ export interface SerfRpcServerStats {
    * What happened so far by name: `accepted`, `requests`; `refused` above `connectionsMax`;
    * `strangersEvicted` above `strangersMax`; `recordsDropped` for slow readers; why callers were sent away: `handshakeMissing`,
    * `handshakeLate`, `keysWrong`, `keysWrongTooOften`, `commandUnknown`, `undecodable`,
-   * `frameTooLarge`.
+   * `frameTooLarge`, `certificateRefused`, `handshakesFailed` of TLS.
    */
   readonly counters: Readonly<Record<string, number>>
 }
@@ -34,6 +36,12 @@ export interface SerfRpcServer extends AsyncDisposable {
   /** Rejects with `ERR_RPC_LISTEN` where an address is taken or not permitted. */
   start(): Promise<void>
   stats(): SerfRpcServerStats
+  /**
+   * Takes over another certificate, key and authority, and ends the connections that there are over
+   * TLS: whoever comes back is held to them. Throws `ERR_RPC_OPTIONS` for what `createSerfRpcServer`
+   * would not take, `ERR_RPC_STATE` where it began without `tls`.
+   */
+  renewTls(tls: TlsServerOptions): void
   /** Ends every connection, within about a second. Idempotent. */
   stop(): Promise<void>
 }
@@ -50,6 +58,8 @@ class RpcServer implements SerfRpcServer {
   readonly #servings = new Set<Serving>()
   readonly #counters = new Map<string, number>()
   readonly #servers: Server[] = []
+  #secure: SecureServer | undefined
+  #overTls = new Set<Serving>()
   readonly #unsubscribe: Unsubscribe[] = []
   #address: Address | undefined
   #phase: 'new' | 'started' | 'stopped' = 'new'
@@ -97,6 +107,21 @@ class RpcServer implements SerfRpcServer {
     }
   }
 
+  renewTls(tls: TlsServerOptions): void {
+    const before = this.#options.tls
+    if (before === undefined) throw stateError('a server without TLS has no certificate to renew')
+    const problems = tlsServerProblems(tls, 'tls')
+    if (problems.length === 0 && wantsClients(tls) !== wantsClients(before)) {
+      const want = 'what it was, as long as the server runs'
+      problems.push({ field: 'tls.clientCert', got: 'another', want })
+    }
+    if (problems.length > 0) {
+      throw new RpcError('ERR_RPC_OPTIONS', describeProblems(problems), { details: { problems } })
+    }
+    if (this.#secure !== undefined) renewSecureServer(this.#secure.server, tls)
+    for (const serving of [...this.#overTls]) serving.end()
+  }
+
   stop(): Promise<void> {
     this.#stopped ??= this.#stop()
     return this.#stopped
@@ -116,16 +141,16 @@ class RpcServer implements SerfRpcServer {
           else resolve()
         }),
     )
+    this.#secure?.end()
     const servings = [...this.#servings]
     for (const serving of servings) serving.end()
     await Promise.all([...closed, ...servings.map((serving) => serving.closed)])
   }
 
   async #listenTcp({ host, port }: Address): Promise<Address> {
-    const server = await this.#listen(
-      { host, port, exclusive: true },
-      formatAddress({ host, port }),
-    )
+    const name = formatAddress({ host, port })
+    const where = { host, port, exclusive: true }
+    const server = await this.#listen(this.#createTcp(), where, name)
     const bound = server.address()
     if (bound === null || typeof bound === 'string') return { host, port }
     return { host: bound.address, port: bound.port }
@@ -133,15 +158,31 @@ class RpcServer implements SerfRpcServer {
 
   async #listenPath(path: string): Promise<void> {
     await removeStale(path)
-    await this.#listen({ path }, path)
+    await this.#listen(this.#createPlain(), { path }, path)
     // Whoever may open it commands the cluster.
     await chmod(path, 0o600)
   }
 
-  async #listen(where: object, name: string): Promise<Server> {
+  #createPlain(): Server {
     const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true })
-    this.#servers.push(server)
     server.on('connection', (socket) => this.#accept(socket))
+    return server
+  }
+
+  #createTcp(): Server {
+    const { tls, limits, logger } = this.#options
+    if (tls === undefined) return this.#createPlain()
+    this.#secure = createSecureServer(tls, {
+      limits,
+      logger,
+      accept: (socket, problem) => this.#acceptSecure(socket, problem),
+      count: (what) => this.#count(what),
+    })
+    return this.#secure.server
+  }
+
+  async #listen(server: Server, where: object, name: string): Promise<Server> {
+    this.#servers.push(server)
     try {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject)
@@ -162,7 +203,15 @@ class RpcServer implements SerfRpcServer {
     return server
   }
 
-  #accept(socket: Socket): void {
+  #acceptSecure(socket: Socket, problem: string | undefined): void {
+    const refusal = problem === undefined ? {} : { refusal: `Certificate required: ${problem}` }
+    const serving = this.#accept(socket, { ...this.#connection, ...refusal })
+    if (serving === undefined) return
+    this.#overTls.add(serving)
+    void serving.closed.then(() => this.#overTls.delete(serving))
+  }
+
+  #accept(socket: Socket, connection = this.#connection): Serving | undefined {
     const { limits, host, clock, logger } = this.#options
     const strangers = [...this.#servings].filter(({ stranger }) => stranger)
     // Whoever means it is known within moments: the one that took longest makes room.
@@ -174,12 +223,12 @@ class RpcServer implements SerfRpcServer {
       this.#count('refused')
       socket.on('error', () => {})
       socket.destroy()
-      return
+      return undefined
     }
     this.#count('accepted')
     const serving = new Serving(socket, {
       host,
-      connection: this.#connection,
+      connection,
       clock,
       logger,
       openQueries: this.#openQueries,
@@ -187,6 +236,7 @@ class RpcServer implements SerfRpcServer {
       closed: (closed) => void this.#servings.delete(closed),
     })
     this.#servings.add(serving)
+    return serving
   }
 
   #tell(event: SerfHostEvent): void {
@@ -211,6 +261,10 @@ function sameAs(authKey: string): (key: string) => boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
   const wanted = digest(authKey)
   return (key) => timingSafeEqual(digest(key), wanted)
+}
+
+function wantsClients({ ca, clientCert = ca !== undefined }: TlsServerOptions): boolean {
+  return clientCert
 }
 
 function stateError(text: string): RpcError {
