@@ -19,6 +19,7 @@ interface Manifest {
   readonly name: string
   readonly exports: Readonly<Record<string, unknown>>
   readonly dependencies?: Readonly<Record<string, string>>
+  readonly optionalDependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>
   readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>
 }
@@ -39,6 +40,29 @@ function linkDependencies(name: string, into: string): void {
     mkdirSync(dirname(link), { recursive: true })
     symlinkSync(realpathSync(join(own, 'node_modules', dependency)), link)
   }
+}
+
+/** Packages that an install of `folder` brings and that hold, or build, a native module. */
+function nativeModules(folder: string, seen = new Set<string>()): readonly string[] {
+  if (seen.has(folder)) return []
+  seen.add(folder)
+  const { name, dependencies, optionalDependencies } = manifestOf(folder)
+  const isNative = existsSync(join(folder, 'binding.gyp'))
+  const needed = Object.keys({ ...dependencies, ...optionalDependencies })
+  const below = needed.flatMap((it) => {
+    const found = dependencyOf(folder, it)
+    return found === undefined ? [] : nativeModules(found, seen)
+  })
+  return isNative ? [name, ...below] : below
+}
+
+/** Where the package in `folder` finds that one; undefined where it was left out. */
+function dependencyOf(folder: string, name: string): string | undefined {
+  for (let at = folder; at !== dirname(at); at = dirname(at)) {
+    const found = join(at, 'node_modules', name)
+    if (existsSync(found)) return realpathSync(found)
+  }
+  return undefined
 }
 
 function run(folder: string, args: readonly string[]): string {
@@ -84,6 +108,16 @@ describe('the packed packages', () => {
     const counts = run(project, [script]).trim().split('\n')
     expect(counts).toHaveLength(entries.length)
     for (const count of counts) expect(Number(count)).toBeGreaterThan(0)
+  })
+
+  it('no package but those with a log brings a native module', () => {
+    const found = packages.map((name) => [name, nativeModules(join(root, 'packages', name))])
+    const withOne = found.filter(([, natives]) => (natives?.length ?? 0) > 0)
+    expect(Object.fromEntries(withOne)).toEqual({
+      agent: ['better-sqlite3'],
+      cli: ['better-sqlite3'],
+      log: ['better-sqlite3'],
+    })
   })
 
   it('the command answers', () => {
