@@ -26,6 +26,7 @@ const tasks = {
   prove: { run: ['tools/prove.ts'] },
   check: { run: ['tools/check.ts'], build: false },
   api: { run: ['tools/api.ts'] },
+  sbom: { run: ['tools/sbom.ts'] },
   bench: { run: ['tools/bench.ts'] },
   sim: { run: [source, 'tests/sim/main.ts'], build: false },
   // Young objects in 16 MiB: what an input costs is not to drown in what was not collected yet.
