@@ -1,3 +1,5 @@
+// An import would reach the declarations that users get, and meet the type of browsers there.
+// oxlint-disable-next-line typescript/triple-slash-reference
 /// <reference path="./buffer-source.ts" />
 /**
  * Messages of replication as bytes and back. Encoding trusts us; decoding trusts nothing: every
