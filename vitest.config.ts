@@ -15,7 +15,19 @@ const paired = [
 /** What only computes, while those wait: three files at a time, of both together. */
 const fuzzed = ['tests/fuzz/**/*.test.ts']
 
-/** Tests that start processes and wait on real timers: one file at a time, after all others. */
+/** Whole programs that mostly wait for each other: two files at a time. */
+const programs = [
+  'agent',
+  'access',
+  'by-name',
+  'client',
+  'consul-client',
+  'gossip',
+  'reload',
+  'services',
+].map((name) => `tests/e2e/${name}.test.ts`)
+
+/** Tests that start processes and judge real time or memory: one file at a time, at the end. */
 const processes = [
   'packages/*/test/process/**/*.test.ts',
   'apps/*/test/process/**/*.test.ts',
@@ -43,7 +55,7 @@ export default defineConfig({
             'tests/**/*.test.ts',
             'tools/**/*.test.ts',
           ],
-          exclude: [...notOurs, ...paired, ...fuzzed, ...processes],
+          exclude: [...notOurs, ...paired, ...fuzzed, ...programs, ...processes],
           // Vitest would leave one processor idle, which on two halves the speed.
           maxWorkers: '100%',
           sequence: { groupOrder: 1 },
@@ -73,11 +85,21 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'programs',
+          include: programs,
+          exclude: notOurs,
+          maxWorkers: 2,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'processes',
           include: processes,
-          exclude: notOurs,
+          exclude: [...notOurs, ...programs],
           maxWorkers: 1,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],

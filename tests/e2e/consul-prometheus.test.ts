@@ -1,23 +1,18 @@
 /**
- * Prometheus, as Debian 11 has it, finds the services of two members through Consul's API and
- * scrapes them: they appear, become unhealthy, and disappear.
+ * Prometheus finds the services of two members through Consul's API and scrapes them: they appear,
+ * become unhealthy, and disappear.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { isDeepStrictEqual } from 'node:util'
 import { type Agent, createAgent } from '@kith/agent'
 import { consulApiPlugin } from '@kith/consul-api'
 import { type Address, formatAddress } from '@kith/interface'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { needs } from '../support/requirements.ts'
-import { evidence, tier } from '../support/tier.ts'
+import { evidence } from '../support/tier.ts'
+import { type Json, need, Prometheus } from './prometheus.ts'
 
 /** A member with a service that can be scraped, and made sick. */
 interface Exporter {
@@ -27,17 +22,6 @@ interface Exporter {
   readonly port: number
   sick: boolean
   scrapes: number
-}
-
-/** Whatever an answer holds; what it must hold the tests say. */
-type Json = ReturnType<typeof JSON.parse>
-
-interface Target {
-  readonly job: string
-  readonly member: string
-  readonly instance: string
-  readonly consulHealth: string
-  readonly health: string
 }
 
 async function startExporter(name: string, seed: Agent | undefined): Promise<Exporter> {
@@ -82,7 +66,7 @@ async function startExporter(name: string, seed: Agent | undefined): Promise<Exp
 }
 
 /** Two jobs that ask one agent: everything, and only what passes; and one for its own metrics. */
-function configuration({ consul, agent }: Exporter): string {
+function configuration({ consul, agent }: Exporter): object {
   const job = (name: string, passingOnly: boolean): object => ({
     job_name: name,
     scrape_interval: '1s',
@@ -99,100 +83,14 @@ function configuration({ consul, agent }: Exporter): string {
         : []),
     ],
   })
-  // JSON is YAML.
   const own = {
     job_name: 'kith',
     scrape_interval: '1s',
     static_configs: [{ targets: [formatAddress(agent.httpAddress)] }],
   }
-  return JSON.stringify({ scrape_configs: [job('all', false), job('passing', true), own] })
+  return { scrape_configs: [job('all', false), job('passing', true), own] }
 }
 
-/** It cannot be asked for any free one, and says nothing of the one that it got. */
-async function freePort(): Promise<number> {
-  const holder = createServer().listen(0, '127.0.0.1')
-  await once(holder, 'listening')
-  const { port } = holder.address() as AddressInfo
-  holder.close()
-  await once(holder, 'close')
-  return port
-}
-
-class Prometheus {
-  url = ''
-  readonly #folder: string
-  readonly #child: ChildProcess
-
-  private constructor(folder: string, child: ChildProcess) {
-    this.#folder = folder
-    this.#child = child
-  }
-
-  static async start(asked: Exporter): Promise<Prometheus> {
-    const folder = await mkdtemp(join(tmpdir(), 'kith-prometheus-'))
-    const file = join(folder, 'prometheus.yml')
-    await writeFile(file, configuration(asked))
-    const port = await freePort()
-    const flags = [`--web.listen-address=127.0.0.1:${port}`, '--log.format=json']
-    const places = [`--config.file=${file}`, `--storage.tsdb.path=${join(folder, 'data')}`]
-    const child = spawn('prometheus', [...flags, ...places], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    const prometheus = new Prometheus(folder, child)
-    const lines: string[] = []
-    for await (const line of createInterface({ input: child.stderr as NodeJS.ReadableStream })) {
-      lines.push(line)
-      if (!line.includes('Server is ready to receive web requests.')) continue
-      prometheus.url = `http://127.0.0.1:${port}`
-      break
-    }
-    expect(prometheus.url, lines.join('\n')).not.toBe('')
-    child.stderr?.resume()
-    return prometheus
-  }
-
-  async get(path: string): Promise<Json> {
-    const response = await fetch(this.url + path)
-    return ((await response.json()) as { data: unknown }).data
-  }
-
-  async targets(): Promise<readonly Target[]> {
-    const { activeTargets } = await this.get('/api/v1/targets?state=active')
-    return (activeTargets as Json[])
-      .filter(({ labels }) => labels.job !== 'kith')
-      .map(({ labels, health }) => ({
-        job: labels.job,
-        member: labels.consul_node,
-        instance: labels.instance,
-        consulHealth: labels.consul_health,
-        health,
-      }))
-      .sort((a, b) => (`${a.job}/${a.member}` < `${b.job}/${b.member}` ? -1 : 1))
-  }
-
-  /** Its discovery gathers changes for five seconds, and tells nobody: it has to be asked. */
-  async settles(wanted: readonly string[]): Promise<void> {
-    const until = performance.now() + 60_000
-    for (;;) {
-      const shown = (await this.targets()).map(({ job, member, consulHealth, health }) =>
-        [job, member, consulHealth, health].join(' '),
-      )
-      if (performance.now() > until) expect(shown).toEqual(wanted)
-      if (isDeepStrictEqual(shown, wanted)) return
-      await delay(100)
-    }
-  }
-
-  async stop(): Promise<void> {
-    const gone = once(this.#child, 'exit')
-    this.#child.kill('SIGTERM')
-    await gone
-    await rm(this.#folder, { recursive: true, force: true })
-  }
-}
-
-// Tier 2: no package of a present Debian has the Prometheus that this takes (`.ci/prometheus`).
-const need = tier === 2 ? needs('prometheus') : { missing: true, reason: '(tier 2: npm run prove)' }
 describe.skipIf(need.missing)(`Prometheus ${need.reason}`, () => {
   let ada: Exporter
   let ben: Exporter
@@ -201,7 +99,7 @@ describe.skipIf(need.missing)(`Prometheus ${need.reason}`, () => {
   beforeAll(async () => {
     ada = await startExporter('ada', undefined)
     ben = await startExporter('ben', ada.agent)
-    prometheus = await Prometheus.start(ben)
+    prometheus = await Prometheus.start(configuration(ben))
   }, 60_000)
   afterAll(async () => {
     await prometheus?.stop()

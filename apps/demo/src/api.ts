@@ -62,6 +62,16 @@ export async function servicesOf(http: string): Promise<readonly ServiceView[]> 
   return ((await response.json()) as { services: ServiceView[] }).services
 }
 
+export async function register(
+  http: string,
+  service: string,
+  definition: { readonly port: number; readonly tags: readonly string[] },
+): Promise<void> {
+  const body = JSON.stringify({ service, ...definition })
+  const headers = { 'content-type': 'application/json' }
+  await ask(`http://${http}/v1/services/${service}`, { method: 'PUT', body, headers })
+}
+
 export async function resolve(http: string, service: string): Promise<readonly ServiceInstance[]> {
   const response = await ask(`http://${http}/v1/services/${encodeURIComponent(service)}`)
   return ((await response.json()) as { instances: ServiceInstance[] }).instances

@@ -5,6 +5,7 @@ import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { register } from './api.ts'
 import { type Desk, openDesk } from './desk.ts'
 import { type MemberProcess, startMember } from './process.ts'
 
@@ -62,6 +63,11 @@ export async function createCluster(): Promise<Cluster> {
       running.add(child)
       child.once('exit', () => running.delete(child))
     })
+    // What each counts of itself is a service too; its port was not known before.
+    await register(seat.process.http, 'kith', {
+      port: Number(seat.process.http.split(':').at(-1)),
+      tags: ['metrics'],
+    })
     return seat.process
   }
   function killAll(): void {
@@ -97,13 +103,15 @@ export async function createCluster(): Promise<Cluster> {
 
 function configOf(seat: Seat, seats: readonly Seat[], folder: string, port: number): object {
   // A failed member's name comes back from its own address only, so that a restart keeps its ports.
-  const { gossip = '127.0.0.1:0', http = '127.0.0.1:0' } = seat.process ?? {}
+  const free = '127.0.0.1:0'
+  const { gossip = free, http = free, consul = free } = seat.process ?? {}
   const others = seats.filter((other) => other !== seat && other.process?.running() === true)
   return {
     node: seat.name,
     bind: gossip,
     http,
-    rpc: '127.0.0.1:0',
+    rpc: free,
+    consulApi: consul,
     data: join(folder, seat.name, 'data'),
     // Not local: it repeats each piece of news only twice, and what is missed comes seconds later.
     profile: 'lan',

@@ -1,4 +1,7 @@
-/** What a member offers: a web server that says whose it is, and that can be made sick. */
+/**
+ * What a member offers: a web server that says whose it is, counts its visits for Prometheus, and
+ * can be made sick.
+ */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -13,14 +16,19 @@ export interface Desk {
 }
 
 export async function openDesk(name: string): Promise<Desk> {
+  let visits = 0
   const server = createServer((request, response) => {
     request.resume()
+    visits += 1
     const order = request.method === 'POST' ? request.url : undefined
     if (order === '/sick' || order === '/well') {
       desk.sick = order === '/sick'
       response.writeHead(204).end()
     } else if (desk.sick) response.writeHead(503).end(`${name} is sick\n`)
-    else response.end(`${name} is here\n`)
+    else if (request.url === '/metrics') {
+      response.setHeader('content-type', 'text/plain; version=0.0.4')
+      response.end(`# TYPE desk_visits_total counter\ndesk_visits_total ${visits}\n`)
+    } else response.end(`${name} is here\n`)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

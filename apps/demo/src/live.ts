@@ -89,12 +89,13 @@ function beginFeed(cluster: Cluster, corpus: Corpus, seat: Seat, signal: AbortSi
 function footer(cluster: Cluster, feeds: ReadonlyMap<string, Feed>, corpus: Corpus): string[] {
   const fed = [...feeds.values()].reduce((sum, each) => sum + each.acknowledged().length, 0)
   const first = cluster.seats[0]?.process
-  const address = first ? first.http : 'HOST:PORT'
+  const { http = 'HOST:PORT', consul = 'HOST:PORT' } = first ?? {}
   return [
     fed === corpus.lines.length
       ? `all ${fed} lines are stored; try "kill -9 PID" in another terminal, and watch`
       : `${fed} of ${corpus.lines.length} lines stored`,
-    `ask a member yourself: curl http://${address}/v1/members`,
+    `ask a member yourself: curl http://${http}/v1/members`,
+    `as a tool made for Consul does: curl http://${consul}/v1/catalog/services`,
     `sick or well: ${process.stdin.isTTY ? 'keys 1 to 5, or ' : ''}` +
       `curl -X POST http://${cluster.seats[0]?.desk?.address ?? 'DESK'}/sick (/well)`,
     'Ctrl-C: all members leave; twice: end at once',

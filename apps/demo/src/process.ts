@@ -15,6 +15,8 @@ export interface MemberProcess {
   /** Gossip and HTTP, `host:port`. */
   readonly gossip: string
   readonly http: string
+  /** Consul's API, `host:port`. */
+  readonly consul: string
   readonly pid: number
   /** Every event line printed so far. */
   readonly lines: readonly MemberLine[]
@@ -70,6 +72,7 @@ export async function startMember(
     name,
     gossip: String(first['gossip']),
     http: String(first['http']),
+    consul: String(first['consul']),
     pid: Number(first['pid']),
     lines,
     complaints: () => complaints,

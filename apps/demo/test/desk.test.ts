@@ -12,8 +12,11 @@ describe('a desk', () => {
     }
     try {
       expect(await ask()).toEqual([200, 'ada is here\n'])
+      const counted = '# TYPE desk_visits_total counter\ndesk_visits_total 2\n'
+      expect(await ask('/metrics')).toEqual([200, counted])
       desk.sick = true
       expect(await ask()).toEqual([503, 'ada is sick\n'])
+      expect(await ask('/metrics')).toEqual([503, 'ada is sick\n'])
       expect(await ask('/well', 'POST')).toEqual([204, ''])
       expect(desk.sick).toBe(false)
       expect(await ask('/sick')).toEqual([200, 'ada is here\n'])

@@ -1,7 +1,7 @@
 /** Bytes from anybody, and more of everything than there is room for. */
-import { createSocket } from 'node:dgram'
+import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { connect, createServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { createRandom, type Random, type ServiceInstance } from '@kith/interface'
 import { encode, type Packet, streamDecode, streamEncode } from 'dns-packet'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -9,6 +9,7 @@ import { answer } from '../src/answer.ts'
 import { createDnsServer, dnsPlugin, type DnsServerOptions } from '../src/index.ts'
 import { decodeQuery, encodeReply, type Reply } from '../src/message.ts'
 import { resolveOptions } from '../src/options.ts'
+import { evidence } from './support/evidence.ts'
 import { ada, instance, Zone } from './support/zone.ts'
 
 const zones: Zone[] = []
@@ -23,6 +24,25 @@ async function open(options: Partial<DnsServerOptions> = {}): Promise<Zone> {
   zones.push(zone)
   zone.services = { web: [instance('w1')] }
   return zone
+}
+
+/** A port that nobody has on TCP, and the socket that has it on UDP. */
+async function takenOnUdp(): Promise<{ readonly socket: UdpSocket; readonly port: number }> {
+  for (;;) {
+    const holder = createServer().listen({ host: '127.0.0.1', port: 0 })
+    await once(holder, 'listening')
+    const { port } = holder.address() as AddressInfo
+    const socket = createSocket('udp4')
+    socket.bind({ address: '127.0.0.1', port })
+    const bound = await once(socket, 'listening').then(
+      () => true,
+      () => false,
+    )
+    holder.close()
+    await once(holder, 'close')
+    if (bound) return { socket, port }
+    socket.close()
+  }
 }
 
 async function dial(zone: Zone): Promise<Socket> {
@@ -92,6 +112,8 @@ describe('hostile bytes', () => {
       }
       answered += 1
     }
+    evidence('DNS: hostile packets dropped', dropped)
+    evidence('DNS: hostile packets answered', answered)
     expect(dropped).toBeGreaterThan(packets / 10)
     expect(answered).toBeGreaterThan(packets / 10)
   }, 600_000)
@@ -233,12 +255,10 @@ describe('life', () => {
   })
 
   it('DNS-9: a port that is free on TCP and taken on UDP is taken', async () => {
-    const socket = createSocket('udp4')
-    socket.bind({ address: '127.0.0.1', port: 0 })
-    await once(socket, 'listening')
-    const { port } = socket.address()
+    const { socket, port } = await takenOnUdp()
     const server = createDnsServer({ registry: { resolve: () => [] }, port })
-    await expect(server.start()).rejects.toMatchObject({ code: 'ERR_DNS_LISTEN' })
+    const refusal = { code: 'ERR_DNS_LISTEN', message: expect.stringContaining('taken on UDP') }
+    await expect(server.start()).rejects.toMatchObject(refusal)
     socket.close()
     const tcp = createServer()
     tcp.listen({ host: '127.0.0.1', port })

@@ -2,13 +2,14 @@
 import { type ChildProcess, execFile, fork } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { encode } from 'dns-packet'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { evidence } from '../support/evidence.ts'
 import type { ServingReport } from './serving.ts'
 
 const proving = process.env['KITH_TIER'] === '2'
@@ -29,11 +30,6 @@ async function report(ask: boolean): Promise<ServingReport> {
   const told = once(child, 'message')
   if (ask) child.send('report')
   return ((await told) as [ServingReport])[0]
-}
-
-function evidence(name: string, figure: number): void {
-  const file = process.env['KITH_EVIDENCE']
-  if (file) appendFileSync(file, `${name}: ${figure.toFixed(0)}\n`)
 }
 
 /** Sends as many as wanted, the next one whenever one was answered. */
