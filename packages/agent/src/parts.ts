@@ -9,7 +9,7 @@ import { createRegistry, type Registry } from '@kith/registry'
 import { createReplicator, type Replicator } from '@kith/replicator'
 import { createReplicationHandler } from '@kith/replicator/http'
 import type { SerfRpcServer } from '@kith/serf-rpc'
-import { createServer, type Server, type ServerParts } from '@kith/server'
+import { createServer, roleReader, type Server, type ServerParts } from '@kith/server'
 import type { TlsServerOptions } from '@kith/interface/node'
 import { AgentError, invalidOptions } from './errors.ts'
 import { startEventHandlers } from './event-handlers.ts'
@@ -294,9 +294,10 @@ async function setUpPlugins(
   stops: Stop[],
 ): Promise<void> {
   const { gossip, log, registry, replicator } = parts
-  const { name, logger, data } = options
+  const { name, logger, data, httpTokens } = options
   const membership = gossip
-  const own = { log, registry, replicator, metrics, data }
+  const roleOf = httpTokens.length === 0 ? undefined : roleReader(httpTokens)
+  const own = { log, registry, replicator, metrics, data, roleOf }
   const shared = { name, membership, extensions: gossip, ...own, signal }
   for (const plugin of options.plugins) {
     const context: AgentContext = { ...shared, logger }

@@ -4,6 +4,7 @@ import type { Log } from '@kith/log'
 import type { MetricSources } from '@kith/metrics'
 import type { Registry } from '@kith/registry'
 import type { Replicator } from '@kith/replicator'
+import type { AccessRole } from '@kith/server'
 
 export interface AgentContext {
   readonly name: string
@@ -16,6 +17,11 @@ export interface AgentContext {
   /** What metrics are read from: `observeMetrics` of `@kith/metrics/opentelemetry` takes it. */
   readonly metrics: MetricSources
   readonly logger: Logger
+  /**
+   * What whoever shows this token may do, undefined where nothing: for plugins that answer others.
+   * Absent where the member takes no tokens.
+   */
+  readonly roleOf: ((token: string | undefined) => AccessRole | undefined) | undefined
   /** The directory in which the member keeps what outlives it; undefined where it keeps nothing. */
   readonly data: string | undefined
   /** Aborts when the agent begins to stop. */

@@ -11,7 +11,8 @@ export interface WithConsulApi {
 
 /**
  * Throws `ERR_CLI_CONFIG` for an address that others reach although nothing says that they may, and
- * beside tokens, which this API does not ask for: it would be a door without a lock.
+ * where others need a certificate but no token, which alone it asks for: it would be a door without
+ * a lock.
  */
 export async function withConsulApi(
   options: AgentOptions,
@@ -19,9 +20,10 @@ export async function withConsulApi(
 ): Promise<WithConsulApi> {
   const address = typeof given === 'string' ? parseAddress(given) : given
   if (address === undefined) return { options, place: () => undefined }
-  const { encrypt, keyring, insecurePlaintext, httpTokens } = options
-  if (httpTokens !== undefined) {
-    throw refusal(address, "absent beside httpTokens: Consul's API asks for no token")
+  const { encrypt, keyring, insecurePlaintext, httpTokens, tlsCert } = options
+  if (tlsCert !== undefined && httpTokens === undefined) {
+    const want = "absent beside tlsCert without httpTokens: Consul's API speaks no TLS"
+    throw refusal(address, want)
   }
   const open = encrypt !== undefined || keyring !== undefined || insecurePlaintext === true
   if (!open && !isLoopback(address.host)) {

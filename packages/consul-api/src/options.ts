@@ -12,7 +12,7 @@ import {
 } from '@kith/interface'
 import { systemClock, systemRandom } from '@kith/interface/node'
 import { ConsulApiError } from './errors.ts'
-import type { ConsulRegistry } from './ports.ts'
+import type { ConsulRegistry, ConsulRoleOf } from './ports.ts'
 
 export interface ConsulApiOptions {
   /** Whose services are told and changed: a `Registry` of `@kith/registry`. */
@@ -27,6 +27,11 @@ export interface ConsulApiOptions {
   readonly datacenter?: string
   /** What is registered stays over restarts; needs a registry with a directory. Default false. */
   readonly persist?: boolean
+  /**
+   * Who may do what, by the token shown as `X-Consul-Token` or `Authorization: Bearer`. Default:
+   * whoever reaches it may do everything.
+   */
+  readonly roleOf?: ConsulRoleOf
   /** Queries that wait for a change at a time; default 512. More are answered 429. */
   readonly parkedMax?: number
   /** Milliseconds that a query may wait at most; default 600 000, which is Consul's. */
@@ -42,7 +47,9 @@ export interface ConsulApiOptions {
   readonly logger?: Logger
 }
 
-export type ResolvedConsulApiOptions = Required<ConsulApiOptions>
+export interface ResolvedConsulApiOptions extends Required<Omit<ConsulApiOptions, 'roleOf'>> {
+  readonly roleOf: ConsulRoleOf | undefined
+}
 
 /** For each number its default and its bounds. */
 const numbers = {
@@ -60,6 +67,7 @@ const others = new Set([
   'host',
   'datacenter',
   'persist',
+  'roleOf',
   'clock',
   'random',
   'logger',
@@ -82,7 +90,7 @@ export function resolveOptions(options: ConsulApiOptions): ResolvedConsulApiOpti
   }
   const names = Object.keys(numbers) as NumberName[]
   const whole = Object.fromEntries(names.map((name) => [name, number(name)]))
-  const { registry, membership } = options
+  const { registry, membership, roleOf } = options
   const { host = '127.0.0.1', datacenter = 'dc1', persist = false } = options
   need(typeof registry?.resolve === 'function', 'registry', registry, 'a registry of a member')
   const viewed = typeof membership?.members === 'function'
@@ -91,11 +99,12 @@ export function resolveOptions(options: ConsulApiOptions): ResolvedConsulApiOpti
   const named = typeof datacenter === 'string' && /^[a-z0-9_-]{1,64}$/.test(datacenter)
   need(named, 'datacenter', datacenter, '1 to 64 of a-z 0-9 _ -')
   need(typeof persist === 'boolean', 'persist', persist, 'true or false')
+  need(['undefined', 'function'].includes(typeof roleOf), 'roleOf', roleOf, 'a function')
   if (problems.length > 0) {
     const text = describeProblems(problems)
     throw new ConsulApiError('ERR_CONSUL_OPTIONS', text, { details: { problems } })
   }
   const { clock = systemClock, random = systemRandom(), logger = silentLogger } = options
-  const rest = { registry, membership, host, datacenter, persist, clock, random, logger }
+  const rest = { registry, membership, host, datacenter, persist, roleOf, clock, random, logger }
   return Object.freeze({ ...(whole as Record<NumberName, number>), ...rest })
 }

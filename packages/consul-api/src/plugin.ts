@@ -13,7 +13,7 @@ import { createConsulApi } from './server.ts'
 
 export interface ConsulApiPluginOptions extends Omit<
   ConsulApiOptions,
-  'registry' | 'membership' | 'logger' | 'persist'
+  'registry' | 'membership' | 'logger' | 'persist' | 'roleOf'
 > {
   /** Told where it listens, once it does. */
   readonly onListening?: (address: Address) => unknown
@@ -21,8 +21,8 @@ export interface ConsulApiPluginOptions extends Omit<
 
 /**
  * `createAgent({ plugins: [consulApiPlugin()] })` answers Consul's clients on 127.0.0.1:8500. What
- * they register stays over restarts where the agent has a data directory. Throws
- * `ERR_CONSUL_OPTIONS` that names every field at fault.
+ * they register stays over restarts where the agent has a data directory. Where the agent takes
+ * tokens, so does it. Throws `ERR_CONSUL_OPTIONS` that names every field at fault.
  */
 export function consulApiPlugin({
   onListening,
@@ -42,9 +42,10 @@ export function consulApiPlugin({
   resolveOptions({ ...options, ...(ports as unknown as ConsulApiOptions) })
   return {
     name: 'consul-api',
-    async setup({ registry, membership, logger, data }) {
-      const persist = data !== undefined
-      const api = createConsulApi({ ...options, registry, membership, logger, persist })
+    async setup({ registry, membership, logger, data, roleOf }) {
+      const own = { registry, membership, logger, persist: data !== undefined }
+      const guarded = roleOf === undefined ? {} : { roleOf }
+      const api = createConsulApi({ ...options, ...own, ...guarded })
       const address = await api.start().catch(async (cause: unknown) => {
         await api.stop()
         throw cause

@@ -58,6 +58,12 @@ export interface ConsulRegistry {
   on(kind: 'change', listener: (event: { readonly service: string }) => void): Unsubscribe
 }
 
+/** As over the agent's HTTP interface: `read`; `write`, services and checks; `operator`, all. */
+export type ConsulRole = 'read' | 'write' | 'operator'
+
+/** What whoever shows this token may do; undefined where nothing. */
+export type ConsulRoleOf = (token: string | undefined) => ConsulRole | undefined
+
 /** What an agent gives to its plugins, as far as this one needs it. */
 export interface ConsulApiPluginContext {
   readonly registry: ConsulRegistry
@@ -65,6 +71,8 @@ export interface ConsulApiPluginContext {
   readonly logger: Logger
   /** Where the member keeps what outlives it; undefined where it keeps nothing. */
   readonly data?: string | undefined
+  /** Where the agent takes tokens. */
+  readonly roleOf?: ConsulRoleOf | undefined
 }
 
 /** Fits `AgentOptions.plugins`. */

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Address, formatAddress } from '@kith/interface'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { checkAccess } from './access.ts'
 import { type Api, type Counters, refusalOf } from './api.ts'
 import { Changes } from './changes.ts'
 import { ConsulApiError, refused } from './errors.ts'
@@ -129,9 +130,11 @@ function createApp(api: Api, open: Set<ServerResponse>): FastifyInstance {
     api.counters.requests += 1
     open.add(reply.raw)
     reply.raw.once('close', () => open.delete(reply.raw))
-    if (!api.stopping.aborted) return
-    reply.header('connection', 'close')
-    throw api.stopping.reason
+    if (api.stopping.aborted) {
+      reply.header('connection', 'close')
+      throw api.stopping.reason
+    }
+    checkAccess(request, api.options.roleOf)
   })
   app.setNotFoundHandler((request: FastifyRequest) => {
     const path = request.url.split('?')[0]?.slice(0, 200) ?? ''

@@ -150,6 +150,14 @@ export class Gate {
   }
 }
 
+/** What whoever shows this token may do; undefined where it is none of `tokens`. */
+export function roleReader(
+  tokens: readonly AccessToken[],
+): (token: string | undefined) => AccessRole | undefined {
+  const gate = new Gate(tokens)
+  return (token = '') => gate.callerOf(`Bearer ${token}`)?.role
+}
+
 function digestOf(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }

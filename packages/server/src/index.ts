@@ -3,7 +3,7 @@
  * @packageDocumentation
  */
 export type { AccessRole, AccessToken } from './access.ts'
-export { isToken, tokenForm, tokenProblems } from './access.ts'
+export { isToken, roleReader, tokenForm, tokenProblems } from './access.ts'
 export { ServerError } from './errors.ts'
 export type { ServerErrorCode, ServerErrorDetails } from './errors.ts'
 export { defaultServerLimits } from './options.ts'

@@ -380,6 +380,7 @@ const tables: readonly Table[] = [
       port,
       datacenter: ['', 'A', 'a.b', 'x'.repeat(65), 7],
       persist: ['yes', 1],
+      roleOf: ['x', 5, {}],
       ...numeric(['parkedMax', 'waitMsMax', 'bodyBytesMax', 'connectionsMax', 'requestTimeoutMs']),
     },
     ports: ['clock', 'random', 'logger'],
