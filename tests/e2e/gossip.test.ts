@@ -9,6 +9,7 @@ import type { MemberEventKind } from '@kith/interface'
 import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
 import { afterEach, describe, expect, it } from 'vitest'
+import { freePort } from '../serf-interop/support/process.ts'
 
 const open: Gossip[] = []
 
@@ -105,9 +106,10 @@ describe('over real sockets', () => {
   })
 
   it('GOS-33 a start that fails because a port is taken leaves nothing open', async () => {
+    // Any free one of UDP may be taken on TCP, where the second start needs it.
+    const port = await freePort()
     const taken = createSocket('udp4')
-    await new Promise<void>((resolve) => taken.bind(0, '127.0.0.1', resolve))
-    const { port } = taken.address()
+    await new Promise<void>((resolve) => taken.bind(port, '127.0.0.1', resolve))
     const fixed = (): GossipOptions => ({
       packets: udpTransport({ port }),
       streams: tcpTransport({ port }),
