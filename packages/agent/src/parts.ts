@@ -222,7 +222,7 @@ async function startLog(
     member: name,
     logger,
     gate: others ? 'wait' : 'open',
-    ...(data === undefined ? {} : { directory: join(data, 'log') }),
+    ...(data === undefined ? {} : { directory: join(data, 'log'), scrub: {} }),
     ...(retention === undefined ? {} : { retention }),
   })
   stops.push({ name: 'log', stop: () => log.stop() })

@@ -23,6 +23,7 @@ export type {
   ApplyReport,
   BatchRun,
   Chain,
+  CorruptRun,
   Durability,
   Hole,
   LogCommit,
@@ -32,6 +33,7 @@ export type {
   OriginState,
   OriginStatus,
   ReadFrom,
+  RepairOutcome,
   ReplicaLog,
 } from './log.ts'
 export type {

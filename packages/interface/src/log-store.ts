@@ -106,6 +106,11 @@ export interface StoreChanges {
   readonly dropBelow?: number
   readonly holesRemoved?: readonly Pick<StoredHole, 'origin' | 'from'>[]
   readonly batches?: readonly StoredBatch[]
+  /**
+   * Each takes the place of the damaged batch at its offset; `storedAt` is the least it may be.
+   * Throws `ERR_LOG_REPAIR`, and stores nothing, where that cannot be done without touching others.
+   */
+  readonly repairs?: readonly StoredBatch[]
   readonly origins?: readonly StoredOrigin[]
   readonly holes?: readonly StoredHole[]
   readonly cursors?: readonly StoredCursor[]
@@ -143,7 +148,13 @@ export interface StoreState {
 /** A row as read: the batch, or where it should be and why it cannot be served. */
 export type StoredBatchRead =
   | { readonly ok: true; readonly batch: StoredBatch }
-  | { readonly ok: false; readonly offset: number; readonly reason: string }
+  | {
+      readonly ok: false
+      readonly offset: number
+      readonly reason: string
+      /** The chains before and after it, as the damaged row has them: to be proven, not believed. */
+      readonly chains?: readonly [Chain, Chain]
+    }
 
 /**
  * Reads on the caller's thread. Each call is one short read transaction, so no reader ever holds up

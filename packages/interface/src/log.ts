@@ -146,6 +146,18 @@ export interface LogCommit {
   readonly local: boolean
 }
 
+/** Batches of one origin that are damaged here, one behind the other. */
+export interface CorruptRun {
+  readonly origin: OriginId
+  /** Sequence of the first record of the first of them. */
+  readonly from: number
+  /** One past the last record of the last of them. */
+  readonly to: number
+  /** Local offset of the first of them. */
+  readonly offset: number
+  readonly reason: string
+}
+
 /** The face of a log that replication needs (REP-1 to REP-22). All methods reject after `stop`. */
 export interface ReplicaLog {
   readonly logId: LogId
@@ -188,4 +200,16 @@ export interface ReplicaLog {
    */
   acknowledged(logId: LogId, vector: ReadonlyMap<OriginId, number>, member?: string): void
   onCommit(listener: (commit: LogCommit) => void): Unsubscribe
+  /** What is known to be damaged and may be repaired. Absent where nothing is repaired. */
+  corrupt?(): readonly CorruptRun[]
+  /** Called when `corrupt` has more to say. */
+  onCorrupt?(listener: (run: CorruptRun) => void): Unsubscribe
+  /**
+   * Puts whole batches in the place of a run, all of it or nothing; resolves after the flush.
+   * `refused`: they are not what was there, by the chain on both sides. `healed`: nothing is
+   * damaged there any more. Rejects where the store cannot write them in place.
+   */
+  repair?(run: CorruptRun, batches: readonly Uint8Array[]): Promise<RepairOutcome>
 }
+
+export type RepairOutcome = 'repaired' | 'refused' | 'healed'

@@ -20,6 +20,14 @@ export interface RetentionOptions extends RetentionPolicy {
   readonly checkMs?: number
 }
 
+/** How the log looks for damage by itself. */
+export interface ScrubOptions {
+  /** Bytes of batches read and checked a second, 1 024 to 1 GiB. Default 8 MiB. */
+  readonly bytesPerSecond?: number
+  /** Milliseconds between two passes, 1 000 to 604 800 000. Default 86 400 000: a day. */
+  readonly everyMs?: number
+}
+
 export interface LogOptions {
   /** Keeps the log in SQLite in this directory, made where missing. Absent: a memory store. */
   readonly directory?: string
@@ -28,7 +36,7 @@ export interface LogOptions {
   /**
    * Looks at the log in `directory` while another process, or another log of this one, writes it or
    * nobody does: reads, tails and verifies; what would change it is `ERR_LOG_READ_ONLY`. Excludes
-   * `store`, `writer`, `gate` and `retention`. Default false.
+   * `store`, `writer`, `gate`, `retention` and `scrub`. Default false.
    */
   readonly readOnly?: boolean
   /**
@@ -71,6 +79,8 @@ export interface LogOptions {
   readonly producersMax?: number
   /** What the log drops by itself. Default: nothing. */
   readonly retention?: RetentionOptions
+  /** Looks over all batches again and again; a pass goes on where the last run left it. */
+  readonly scrub?: ScrubOptions
   readonly clock?: Clock
   readonly random?: Random
   readonly logger?: Logger
@@ -95,6 +105,7 @@ export interface ResolvedOptions extends ResolvedLimits {
   readonly writer: 'worker' | 'inline'
   readonly gate: 'open' | 'wait'
   readonly retention: (RetentionPolicy & { readonly checkMs: number }) | undefined
+  readonly scrub: Required<ScrubOptions> | undefined
 }
 
 const mebibyte = 1024 * 1024
@@ -124,6 +135,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof LogOptions>([
   'cacheBytesMax',
   'producersMax',
   'retention',
+  'scrub',
   'clock',
   'random',
   'logger',
@@ -157,12 +169,13 @@ export function resolveOptions(options: LogOptions): ResolvedOptions {
   }
   if (gate !== 'open' && gate !== 'wait') problems.push(problem('gate', gate, "'open' or 'wait'"))
   const retention = resolveRetention(options.retention, problems)
+  const scrub = resolveScrub(options.scrub, problems)
   const readOnly = resolveReadOnly(options, problems)
   if (problems.length > 0) {
     throw new LogError('ERR_LOG_OPTIONS', describeProblems(problems), { details: problems })
   }
-  const places = { readOnly, directory, store, member, writer, gate, retention }
-  return Object.freeze({ ...limits, ...places })
+  const places = { readOnly, directory, store, member, writer, gate }
+  return Object.freeze({ ...limits, ...places, retention, scrub })
 }
 
 function resolveLimits(options: LogOptions, problems: OptionProblem[]): ResolvedLimits {
@@ -197,7 +210,7 @@ function resolveReadOnly(options: LogOptions, problems: OptionProblem[]): boolea
   if (options.directory === undefined) {
     problems.push({ field: 'directory', got: 'nothing', want: 'a path, with readOnly' })
   }
-  for (const field of ['store', 'writer', 'gate', 'retention'] as const) {
+  for (const field of ['store', 'writer', 'gate', 'retention', 'scrub'] as const) {
     if (options[field] === undefined) continue
     problems.push({ field, got: 'readOnly as well', want: 'left out with readOnly' })
   }
@@ -215,6 +228,33 @@ function resolveRetention(
     problems.push({ field: field === '' ? 'retention' : `retention.${field}`, ...rest })
   }
   return Object.freeze({ ...given, checkMs: given.checkMs ?? checkMsDefault })
+}
+
+/** What a scrub does where nothing else is said. */
+export const scrubDefaults: Required<ScrubOptions> = {
+  bytesPerSecond: 8 * mebibyte,
+  everyMs: 86_400_000,
+}
+
+const scrubRanges: Readonly<Record<keyof ScrubOptions, readonly [number, number]>> = {
+  bytesPerSecond: [1_024, 1024 * mebibyte],
+  everyMs: [1_000, 604_800_000],
+}
+
+function resolveScrub(
+  given: ScrubOptions | undefined,
+  problems: OptionProblem[],
+): Required<ScrubOptions> | undefined {
+  if (given === undefined) return undefined
+  for (const { field, ...rest } of scrubProblems(given)) {
+    problems.push({ field: field === '' ? 'scrub' : `scrub.${field}`, ...rest })
+  }
+  return Object.freeze({ ...scrubDefaults, ...given })
+}
+
+/** Everything wrong with how a log shall be scrubbed. */
+export function scrubProblems(options: ScrubOptions): readonly OptionProblem[] {
+  return fieldProblems(options, scrubRanges)
 }
 
 const policyRanges: Readonly<Record<keyof RetentionPolicy, readonly [number, number]>> = {
@@ -239,23 +279,32 @@ function boundProblems(
   policy: RetentionPolicy,
   ranges: Readonly<Record<string, readonly [number, number]>>,
 ): readonly OptionProblem[] {
-  const problems: OptionProblem[] = []
-  if (typeof policy !== 'object' || policy === null) {
-    return [problem('', policy, 'an object of bounds')]
-  }
-  for (const [field, value] of Object.entries(policy) as [string, unknown][]) {
-    const range = Object.hasOwn(ranges, field) ? ranges[field] : undefined
-    if (range === undefined) problems.push(problem(field, value, 'left out: it is not a bound'))
-    else if (value !== undefined && !isIntegerIn(value, ...range)) {
-      problems.push(problem(field, value, `an integer from ${range[0]} to ${range[1]}`))
-    }
-  }
+  const problems = fieldProblems(policy, ranges)
+  if (typeof policy !== 'object' || policy === null) return problems
   const { bytesMax, hardBytesMax, minReplicas = 0 } = policy
   if (hardBytesMax !== undefined && minReplicas === 0) {
     problems.push(problem('hardBytesMax', hardBytesMax, 'left out without minReplicas'))
   }
   if (hardBytesMax !== undefined && bytesMax !== undefined && hardBytesMax < bytesMax) {
     problems.push(problem('hardBytesMax', hardBytesMax, 'at least bytesMax'))
+  }
+  return problems
+}
+
+function fieldProblems(
+  given: object,
+  ranges: Readonly<Record<string, readonly [number, number]>>,
+): OptionProblem[] {
+  const problems: OptionProblem[] = []
+  if (typeof given !== 'object' || given === null) {
+    return [problem('', given, 'an object of bounds')]
+  }
+  for (const [field, value] of Object.entries(given) as [string, unknown][]) {
+    const range = Object.hasOwn(ranges, field) ? ranges[field] : undefined
+    if (range === undefined) problems.push(problem(field, value, 'left out: it is not a bound'))
+    else if (value !== undefined && !isIntegerIn(value, ...range)) {
+      problems.push(problem(field, value, `an integer from ${range[0]} to ${range[1]}`))
+    }
   }
   return problems
 }

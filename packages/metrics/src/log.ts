@@ -27,6 +27,12 @@ const forced = counter(
   'Of these, dropped without the copies that were wanted, for want of room.',
 )
 
+const corrupt = gauge('kith_log_corrupt_runs', 'Damaged places known and not repaired yet.')
+const repaired = counter('kith_log_repaired_batches_total', 'Damaged batches made whole again.')
+const scrubbed = counter('kith_log_scrubbed_bytes_total', 'Bytes that scrubs looked at.')
+const scrubOffset = gauge('kith_log_scrub_offset', 'Offset the scrub under way reached, or 0.')
+const scrubs = counter('kith_log_scrubs_total', 'Scrubs that went over everything held.')
+
 /** Metrics by the name that the log has for them. */
 const counted = [
   [queued, 'queuedBytes'],
@@ -41,6 +47,11 @@ const counted = [
   [droppedBytes, 'droppedBytes'],
   [droppedBatches, 'droppedBatches'],
   [forced, 'forcedBatches'],
+  [corrupt, 'corruptRuns'],
+  [repaired, 'repairedBatches'],
+  [scrubbed, 'scrubbedBytes'],
+  [scrubOffset, 'scrubOffset'],
+  [scrubs, 'scrubPasses'],
 ] as const
 const gates = ['open', 'waiting', 'refused', 'damaged', 'poisoned'] as const
 

@@ -1,4 +1,4 @@
-/** What every log store must do: LOG-20 to LOG-24 and LOG-45 of the log's `SPEC.md`. */
+/** What every log store must do: LOG-20 to LOG-24, LOG-45 and LOG-54 of the log's `SPEC.md`. */
 import { isKithError } from '@kith/interface'
 import type {
   LogStore,
@@ -441,6 +441,34 @@ const dropping: readonly ConformanceCase<LogStoreSubject>[] = [
   },
 ]
 
+const repairing: readonly ConformanceCase<LogStoreSubject>[] = [
+  {
+    id: 'LOG-54',
+    title: 'puts a batch in the place of the one at its offset, and leaves all others',
+    run(subject) {
+      const [, second] = history.batches ?? []
+      if (second === undefined) throw new Error('the history has more than one batch')
+      const bytes = Uint8Array.from(second.bytes)
+      bytes[70] = (bytes[70] ?? 0) ^ 1
+      const all = (reader: LogStoreReader): readonly StoredBatchRead[] =>
+        reader.fromOffset(0, 10_000)
+      withStore(subject, (store) => {
+        store.commit(history, true)
+        const before = withReader(store, all)
+        store.commit({ repairs: [{ ...second, bytes }] }, true)
+        const read = withReader(store, (reader) => reader.atOffset(second.offset))
+        expectThat(read?.ok === true, 'the batch is whole')
+        if (read?.ok === true) expectBytes(read.batch.bytes, bytes, 'the bytes given')
+        store.commit({ repairs: [second] }, true)
+        expectEqual(withReader(store, all), before, 'all as before')
+      })
+      withStore(subject, (store) => {
+        expectEqual(withReader(store, all).length, 4, 'no batch more or less')
+      })
+    },
+  },
+]
+
 /**
  * Run with `runConformance`; `statements` may be declared absent, and `own-bytes` by a store that
  * is not durable.
@@ -449,4 +477,5 @@ export const logStoreCases: readonly ConformanceCase<LogStoreSubject>[] = [
   ...life,
   ...reading,
   ...dropping,
+  ...repairing,
 ]

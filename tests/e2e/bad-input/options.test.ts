@@ -243,8 +243,16 @@ const tables: readonly Table[] = [
       ...numeric(['gateMs', 'recordBytesMax', 'appendBytesMax', 'queuedBytesMax', 'cacheBytesMax']),
       producersMax: numbers,
       retention: [5, { bytesMax: -1 }, { days: 7 }],
+      scrub: [5, { everyMs: 1 }, { days: 7 }],
     },
     ports: ['clock', 'random', 'logger', 'digests'],
+  },
+  {
+    file: 'packages/log/src/options.ts',
+    name: 'ScrubOptions',
+    create: (scrub) => createLog({ scrub }),
+    bad: numeric(['bytesPerSecond', 'everyMs']),
+    field: (option) => `scrub.${option}`,
   },
   {
     file: 'packages/log/src/options.ts',

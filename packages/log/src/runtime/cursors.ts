@@ -149,9 +149,11 @@ function ownedCopies(statements: readonly LogStatement[]): readonly LogStatement
 }
 
 export function checkName(name: string): void {
-  if (typeof name === 'string' && /^[\w.:/-]{1,128}$/.test(name)) return
+  const named = typeof name === 'string' && /^[\w.:/-]{1,128}$/.test(name)
+  if (named && !name.startsWith('kith:')) return
   throw new LogError(
     'ERR_LOG_OPTIONS',
-    `a cursor's name must be 1 to 128 of A-Z a-z 0-9 _ . : / -, got ${String(name).slice(0, 80)}`,
+    "a cursor's name must be 1 to 128 of A-Z a-z 0-9 _ . : / - and not begin with kith:, got " +
+      String(name).slice(0, 80),
   )
 }

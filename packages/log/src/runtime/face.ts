@@ -3,12 +3,15 @@ import type {
   AppendOptions,
   AppendRecord,
   AppendResult,
+  CorruptRun,
   EventSource,
   LogId,
   LogRecord,
   OriginId,
   OriginState,
+  RepairOutcome,
   ReplicaLog,
+  Unsubscribe,
 } from '@kith/interface'
 import type { RetentionPolicy } from '../core/retain.ts'
 import type { BackupManifest, BackupOptions } from './backup.ts'
@@ -16,6 +19,7 @@ import type { LogCursor } from './cursors.ts'
 import type { LogEvents } from './parts.ts'
 import type { ReadOptions, ReadResult, TailOptions } from './queries.ts'
 import type { RetainReport } from './retention.ts'
+import type { ScrubReport } from './scrub.ts'
 import type { VerifyOptions, VerifyReport } from './verify.ts'
 
 export interface LogStatus {
@@ -36,6 +40,12 @@ export interface LogStatus {
   readonly next: number
   readonly origins: readonly OriginState[]
   readonly metrics: Readonly<Record<string, number>>
+}
+
+export interface ScrubCall {
+  /** Bytes a second, 1 024 to 1 GiB. Default: as the log's option `scrub` says, else 8 MiB. */
+  readonly bytesPerSecond?: number
+  readonly signal?: AbortSignal
 }
 
 export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents> {
@@ -73,4 +83,13 @@ export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents>
   backup(path: string, options?: BackupOptions): Promise<BackupManifest>
   status(): LogStatus
   verify(options?: VerifyOptions): Promise<VerifyReport>
+  /**
+   * Looks over all batches at a bounded rate, beside everything else, from where the last pass was
+   * left; what is damaged is an event, and known to `corrupt()` until it is repaired. Who asks while
+   * a pass is under way gets that one. `signal` ends it, for all who asked.
+   */
+  scrub(options?: ScrubCall): Promise<ScrubReport>
+  corrupt(): readonly CorruptRun[]
+  onCorrupt(listener: (run: CorruptRun) => void): Unsubscribe
+  repair(run: CorruptRun, batches: readonly Uint8Array[]): Promise<RepairOutcome>
 }

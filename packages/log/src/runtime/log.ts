@@ -6,11 +6,13 @@ import type {
   AppendOptions,
   AppendRecord,
   AppendResult,
+  CorruptRun,
   LogCommit,
   LogId,
   LogRecord,
   OriginId,
   OriginState,
+  RepairOutcome,
 } from '@kith/interface'
 import { nodeDigests, systemClock } from '@kith/interface/node'
 import { stepGate } from '../core/gate.ts'
@@ -18,7 +20,7 @@ import type { GateInput } from '../core/gate.ts'
 import { vectorOf } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import type { RetentionPolicy } from '../core/retain.ts'
-import { policyProblems, resolveOptions } from '../options.ts'
+import { policyProblems, resolveOptions, scrubDefaults, scrubProblems } from '../options.ts'
 import type { LogOptions, ResolvedOptions } from '../options.ts'
 import { createAppender } from './appends.ts'
 import type { Appender } from './appends.ts'
@@ -30,11 +32,14 @@ import { mustRun, rotateOrigin } from './parts.ts'
 import type { LogEvents, LogParts } from './parts.ts'
 import { chainAt, fetchBatch, readBatches, readRecords, tailRecords } from './queries.ts'
 import type { ReadOptions, ReadResult, TailOptions } from './queries.ts'
-import type { Log, LogStatus } from './face.ts'
+import { Corruption } from './corruption.ts'
+import type { Log, LogStatus, ScrubCall } from './face.ts'
 import { ReadOnlyLog } from './read-only.ts'
 import { applyBatches, quarantine, recordGap, rotate } from './replication.ts'
 import { Retention } from './retention.ts'
 import type { RetainReport } from './retention.ts'
+import { Scrub } from './scrub.ts'
+import type { ScrubReport } from './scrub.ts'
 import { startParts } from './start.ts'
 import { verifyStore } from './verify.ts'
 import type { VerifyOptions, VerifyReport } from './verify.ts'
@@ -67,6 +72,8 @@ class RunningLog implements Log {
   private appender: Appender | undefined
   private cursors: CursorKeeper | undefined
   private retention: Retention | undefined
+  private corruption: Corruption | undefined
+  private scrubber: Scrub | undefined
   private stopping: Promise<void> | undefined
   private backups: Promise<unknown> = Promise.resolve()
   private replicaTimer: (() => void) | undefined
@@ -112,9 +119,12 @@ class RunningLog implements Log {
       this.appender = createAppender(parts)
       this.cursors = createCursorKeeper(parts)
       this.retention = new Retention(parts)
+      this.corruption = new Corruption(parts)
+      this.scrubber = new Scrub(parts, this.corruption)
       this.state = 'running'
       this.armGate(parts)
       this.retention.start()
+      this.scrubber.start()
       if (parts.damage.length > 0) this.events.emit('damage', { damage: parts.damage })
     } catch (cause) {
       this.state = 'stopped'
@@ -181,6 +191,7 @@ class RunningLog implements Log {
     this.replicaTimer?.()
     this.gateTimer?.()
     this.retention?.stop()
+    this.scrubber?.stop()
     parts.stopped = true
     this.writeReplicas(parts)
     await within(parts, stopMsMax, async () => {
@@ -336,16 +347,50 @@ class RunningLog implements Log {
       floor: flushed.meta.floor,
       next: flushed.nextOffset,
       origins: this.vector(),
-      metrics: { ...writer.counters, ...this.retention?.counters, queuedBytes: writer.queued },
+      metrics: {
+        ...{ ...writer.counters, ...this.retention?.counters, ...this.corruption?.counters },
+        ...{ ...this.scrubber?.counters, queuedBytes: writer.queued },
+      },
     }
   }
 
-  verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+  async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    const { parts } = this
+    mustRun(parts)
+    const { backend, writer, digests } = parts
+    const inspect = (): ReturnType<typeof backend.inspect> => backend.inspect()
+    const report = await verifyStore(backend.reader, writer, inspect, digests, options)
+    for (const { table, key, reason } of report.damage) {
+      if (table === 'batch') this.corruption?.suspect(Number(key), reason)
+    }
+    return report
+  }
+
+  scrub({ signal, ...options }: ScrubCall = {}): Promise<ScrubReport> {
     return this.later((parts) => {
       mustRun(parts)
-      const { backend, writer, digests } = parts
-      const inspect = (): ReturnType<typeof backend.inspect> => backend.inspect()
-      return verifyStore(backend.reader, writer, inspect, digests, options)
+      const problems = scrubProblems(options)
+      if (problems.length > 0 || this.scrubber === undefined) {
+        throw new LogError('ERR_LOG_OPTIONS', describeProblems(problems), { details: problems })
+      }
+      const { bytesPerSecond } = { ...scrubDefaults, ...parts.options.scrub, ...options }
+      return this.scrubber.pass(bytesPerSecond, signal)
+    })
+  }
+
+  corrupt(): readonly CorruptRun[] {
+    return this.corruption?.list() ?? []
+  }
+
+  onCorrupt(listener: (run: CorruptRun) => void): () => void {
+    return this.events.on('corrupt', listener)
+  }
+
+  repair(run: CorruptRun, batches: readonly Uint8Array[]): Promise<RepairOutcome> {
+    return this.later((parts) => {
+      mustRun(parts)
+      if (this.corruption === undefined) throw new LogError('ERR_LOG_CLOSED', 'the log is stopped')
+      return this.corruption.repair(run, batches)
     })
   }
 

@@ -1,6 +1,7 @@
 /** What the pieces of a running log share. */
 import type {
   Clock,
+  CorruptRun,
   Digests,
   Emitter,
   LogCommit,
@@ -53,6 +54,12 @@ export interface LogEvents {
     readonly minReplicas: number
   }
   readonly damage: { readonly damage: readonly StoreDamage[] }
+  /** Batches were found damaged, by a reader, `verify` or a scrub; a peer may have them. */
+  readonly corrupt: CorruptRun
+  /** They are whole again, in their place. */
+  readonly repaired: CorruptRun
+  /** A scrub went over everything that was held when it began. */
+  readonly scrubbed: { readonly batches: number; readonly bytes: number; readonly corrupt: number }
   readonly poisoned: { readonly error: LogError }
 }
 

@@ -234,6 +234,19 @@ export class ReadOnlyLog implements Log {
   append: Log['append'] = () => refuse('append')
   retain: Log['retain'] = () => refuse('retain')
   backup: Log['backup'] = () => refuse('backup')
+  /** Whoever writes the log scrubs it; here `verify` looks. */
+  scrub: Log['scrub'] = () => refuse('scrub')
+  repair: Log['repair'] = () => refuse('repair')
+
+  /** Kept by whoever writes the log and repairs it. */
+  corrupt(): readonly [] {
+    return []
+  }
+
+  onCorrupt(): () => void {
+    return () => {}
+  }
+
   applyBatches: Log['applyBatches'] = () => refuse('applyBatches')
   recordGap: Log['recordGap'] = () => refuse('recordGap')
   quarantine: Log['quarantine'] = () => refuse('quarantine')

@@ -64,6 +64,8 @@ export class BatchReads {
   /** By offset, least recently used first. */
   private readonly cache = new Map<number, CheckedRow>()
   private readonly offsets = new Map<string, number>()
+  /** Told of every damaged batch that somebody meets. */
+  onCorrupt: (offset: number, reason: string) => void = () => {}
   private cacheBytes = 0
   private unreadCommits = unreadCommitsMax
 
@@ -218,6 +220,7 @@ export class BatchReads {
   }
 
   private corrupt(offset: number, reason: string, cause?: unknown): LogError<CorruptDetails> {
+    if (offset >= 0) this.onCorrupt(offset, reason)
     const resume = this.resumeAfter(offset)
     const where = offset < 0 ? 'a batch' : `the batch at offset ${offset}`
     const onward = resume === undefined ? '' : `; reading can go on at offset ${resume}`

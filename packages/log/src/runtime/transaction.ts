@@ -8,6 +8,7 @@ import type {
   LogId,
   LogStatement,
   OriginId,
+  StoredBatch,
   StoredCursor,
   StoredHole,
   StoredOrigin,
@@ -62,6 +63,8 @@ export class OpenTransaction {
   readonly holesRemoved: Pick<StoredHole, 'origin' | 'from'>[] = []
   /** Retention: batches that begin below it go. */
   dropBelow = 0
+  /** Whole batches for damaged ones; always in a transaction of their own. */
+  readonly repairs: StoredBatch[] = []
   readonly cursors: StoredCursor[] = []
   readonly replicas: StoredReplica[] = []
   readonly replicasRemoved: LogId[] = []
@@ -150,6 +153,7 @@ export class OpenTransaction {
       statements: this.statements,
       ...producers,
       ...(this.meta ? { meta: head.meta } : {}),
+      ...(this.repairs.length > 0 ? { repairs: this.repairs } : {}),
       ...(this.dropBelow > 0 ? { dropBelow: this.dropBelow } : {}),
     }
     const moved = {
@@ -172,7 +176,7 @@ export class OpenTransaction {
       waiters: this.waiters,
       announcements: this.announcements,
       bytes: this.bytes,
-      exclusive: this.statements.length > 0,
+      exclusive: this.statements.length > 0 || this.repairs.length > 0,
     }
   }
 
@@ -247,7 +251,7 @@ export interface SealedTransaction {
   readonly waiters: readonly Waiter[]
   readonly announcements: readonly (() => void)[]
   readonly bytes: number
-  /** Runs the user's statements, whose failure concerns nobody else. */
+  /** Runs the user's statements, or repairs: its failure concerns nobody else. */
   readonly exclusive: boolean
 }
 

@@ -15,6 +15,9 @@ function answer(message: FromWriter, moved: readonly ArrayBuffer[] = []): void {
   port.postMessage(message, [...moved])
 }
 
+/** Errors after which the store goes on, and what follows does not build on what failed. */
+const alone: ReadonlySet<string> = new Set(['ERR_LOG_STATEMENT', 'ERR_LOG_REPAIR'])
+
 /** Transactions up to this epoch build on one that failed. */
 let failedEpoch = -1
 
@@ -41,7 +44,7 @@ function commit({ epoch, transaction, attentive }: Extract<ToWriter, { kind: 'co
   } catch (cause) {
     const error = plainError(cause)
     if (error.code === 'ERR_LOG_STORE_FULL') failedEpoch = epoch
-    else if (error.code !== 'ERR_LOG_STATEMENT') failedEpoch = Infinity
+    else if (!alone.has(error.code)) failedEpoch = Infinity
     answer({ kind: 'failed', epoch, error })
     return
   }

@@ -47,6 +47,11 @@ const attentiveBytes = 32 * 1024
 /** How long a commit without flush may stay unflushed. */
 const flushDelayMs = 5
 
+/** Nothing was stored, and the store goes on. */
+function failsAlone(code: string): boolean {
+  return code === 'ERR_LOG_STATEMENT' || code === 'ERR_LOG_REPAIR'
+}
+
 export class LogWriter {
   readonly head: LogState
   readonly committed: LogState
@@ -163,7 +168,8 @@ export class LogWriter {
   }
 
   /**
-   * Runs the user's statements in a transaction of their own, behind everything gathered so far.
+   * Runs the user's statements, or repairs, in a transaction of their own, behind everything
+   * gathered so far.
    */
   runExclusive(
     statements: readonly LogStatement[],
@@ -305,7 +311,7 @@ export class LogWriter {
     if (first === undefined) return
     this.counters.failures += 1
     const code = isKithError(cause) ? cause.code : ''
-    if (code === 'ERR_LOG_STATEMENT' && first.exclusive) this.failExclusive(first, cause)
+    if (first.exclusive && failsAlone(code)) this.failExclusive(first, cause)
     else if (code === 'ERR_LOG_STORE_FULL') this.giveUp(cause)
     else this.poison(cause)
     this.schedule()

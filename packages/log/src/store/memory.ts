@@ -95,6 +95,7 @@ function commit(medium: Medium, changes: StoreChanges): void {
     if (run === undefined) medium.byOrigin.set(batch.origin, [batch])
     else run.push(batch)
   }
+  for (const batch of changes.repairs ?? []) replaceBatch(medium, batch)
   for (const row of changes.origins ?? []) medium.origins.set(row.origin, row)
   medium.holes.push(...(changes.holes ?? []))
   for (const row of changes.cursors ?? []) medium.cursors.set(row.name, row)
@@ -103,6 +104,13 @@ function commit(medium: Medium, changes: StoreChanges): void {
   for (const row of changes.replicas ?? []) medium.replicas.set(row.logId, row)
   for (const logId of changes.replicasRemoved ?? []) medium.replicas.delete(logId)
   if (changes.meta !== undefined) medium.meta = changes.meta
+}
+
+function replaceBatch(medium: Medium, batch: StoredBatch): void {
+  for (const list of [medium.batches, medium.byOrigin.get(batch.origin) ?? []]) {
+    const at = list.findIndex(({ offset }) => offset === batch.offset)
+    if (at >= 0) list[at] = batch
+  }
 }
 
 function dropBelow(medium: Medium, offset: number): void {

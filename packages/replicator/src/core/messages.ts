@@ -2,12 +2,14 @@
 import type {
   ApplyReport,
   Chain,
+  CorruptRun,
   HelloMessage,
   LogId,
   OriginId,
   OriginState,
   PullRequest,
   PullResponse,
+  RepairOutcome,
 } from '@kith/interface'
 import type { ReplicatorErrorCode } from '../errors.ts'
 
@@ -51,12 +53,30 @@ export type Input =
   | { readonly kind: 'heard'; readonly hello: HelloMessage }
   | { readonly kind: 'acked'; readonly logId: LogId; readonly ack: ReadonlyMap<OriginId, number> }
   | { readonly kind: 'servedFork'; readonly origin: OriginId; readonly sequence: number }
+  /** The log found batches damaged that a member may have. */
+  | { readonly kind: 'corrupt'; readonly run: CorruptRun }
+  /** Empty where the member has them no more, or not as asked for. */
+  | ({ readonly kind: 'fetched'; readonly batches: readonly Uint8Array[] } & RepairCall)
+  | ({ readonly kind: 'fetchFailed' } & RepairCall & Failure)
+  /** `outcome` is undefined where the log could not write: `reason` says why. */
+  | {
+      readonly kind: 'repaired'
+      readonly repair: number
+      readonly outcome: RepairOutcome | undefined
+      readonly reason: string
+    }
   | { readonly kind: 'deadline' }
 
 /** Answers carry the session they belong to, so that those of a closed one are dropped. */
 export interface Call {
   readonly member: string
   readonly session: number
+}
+
+/** Belongs to one attempt at one run. */
+export interface RepairCall extends Call {
+  readonly repair: number
+  readonly run: CorruptRun
 }
 
 export interface Failure {
@@ -93,6 +113,15 @@ export type Output =
     }
   | { readonly kind: 'quarantine'; readonly origin: OriginId; readonly why: string }
   | { readonly kind: 'rotate'; readonly why: string }
+  /** All batches from the run's `from` to its `to`. */
+  | ({ readonly kind: 'fetch' } & RepairCall)
+  | {
+      readonly kind: 'repair'
+      readonly repair: number
+      readonly run: CorruptRun
+      readonly batches: readonly Uint8Array[]
+      readonly member: string
+    }
   | { readonly kind: 'openGate' }
   | { readonly kind: 'event'; readonly event: CoreEvent }
 
@@ -129,6 +158,27 @@ export interface ReplicatorEvents {
   unsupported: { readonly origin: OriginId; readonly member: string; readonly retryInMs: number }
   /** All that members were known to hold has been applied; never told because a holder was lost. */
   caughtUp: { readonly origins: number }
+  /** Batches that were damaged in this log are whole again, from a member's. */
+  repaired: {
+    readonly origin: OriginId
+    readonly from: number
+    readonly to: number
+    readonly member: string
+  }
+  /** No connected member had what was there; asked again. */
+  repairFailed: {
+    readonly origin: OriginId
+    readonly from: number
+    readonly to: number
+    readonly retryInMs: number
+  }
+  /** The log cannot write them in place: its file is damaged beyond the batch. */
+  repairRefused: {
+    readonly origin: OriginId
+    readonly from: number
+    readonly to: number
+    readonly reason: string
+  }
   /** The log took nothing, for example because its disk is full. Pulls pause. */
   applyFailed: { readonly reason: string; readonly retryInMs: number }
 }

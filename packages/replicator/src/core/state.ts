@@ -1,5 +1,13 @@
 /** Everything the core remembers. Positions are not here: they live in the log, with the data. */
-import type { Chain, HelloMessage, LogId, OriginId, OriginState, Random } from '@kith/interface'
+import type {
+  Chain,
+  CorruptRun,
+  HelloMessage,
+  LogId,
+  OriginId,
+  OriginState,
+  Random,
+} from '@kith/interface'
 import type { ReplicatorTuning } from '../options.ts'
 import type { Output } from './messages.ts'
 
@@ -111,6 +119,7 @@ export interface Counters {
   rotations: number
   dials: number
   refusals: number
+  repairs: number
 }
 
 export interface Comparison {
@@ -118,6 +127,16 @@ export interface Comparison {
   readonly sequence: number
   readonly member: string
   readonly own: boolean
+}
+
+/** Damaged batches of our log, and who was asked for them. */
+export interface Repair {
+  readonly run: CorruptRun
+  /** Members that were asked since the last pause. */
+  readonly tried: Set<string>
+  /** Nobody is asked before this: everybody was, or the log could not write. */
+  waitUntil: number | undefined
+  attempt: number
 }
 
 export interface State {
@@ -155,6 +174,16 @@ export interface State {
   rotateRefused: string | undefined
   rotateRetryAt: number | undefined
   wasOwed: boolean
+  /** Damaged batches of our log, by origin and sequence, and the one asked for now. */
+  readonly repairs: Map<string, Repair>
+  repairing:
+    | {
+        readonly id: number
+        readonly key: string
+        readonly member: string
+        readonly deadline: number
+      }
+    | undefined
   lastId: number
   readonly counters: Counters
 }
@@ -193,6 +222,8 @@ export function createState(options: CoreOptions): State {
     rotateRefused: undefined,
     rotateRetryAt: undefined,
     wasOwed: false,
+    repairs: new Map(),
+    repairing: undefined,
     lastId: 0,
     counters: {
       applied: 0,
@@ -209,6 +240,7 @@ export function createState(options: CoreOptions): State {
       rotations: 0,
       dials: 0,
       refusals: 0,
+      repairs: 0,
     },
   }
 }

@@ -21,6 +21,15 @@ import { gapDeadline, onGapRecorded } from './gap.ts'
 import type { Call, Input, Output } from './messages.ts'
 import { onPulled, settlePulls } from './pull.ts'
 import {
+  onCorrupt,
+  onFetched,
+  onFetchFailed,
+  onRepaired,
+  repairDeadline,
+  repairDeadlinePassed,
+  settleRepairs,
+} from './repair.ts'
+import {
   dial,
   helloProblem,
   lose,
@@ -66,6 +75,11 @@ function take(turn: Turn, input: Input): void {
     case 'gapRecorded':
     case 'quarantined':
       return onLogAnswer(turn, input)
+    case 'corrupt':
+    case 'fetched':
+    case 'fetchFailed':
+    case 'repaired':
+      return onRepair(turn, input)
     case 'heard':
     case 'acked':
     case 'servedFork':
@@ -73,8 +87,24 @@ function take(turn: Turn, input: Input): void {
   }
 }
 
+type RepairInput = Extract<Input, { kind: 'corrupt' | 'fetched' | 'fetchFailed' | 'repaired' }>
+
+/** One repair is under way at most: what belongs to another one is dropped. */
+function onRepair(turn: Turn, input: RepairInput): void {
+  switch (input.kind) {
+    case 'corrupt':
+      return onCorrupt(turn, input.run)
+    case 'fetched':
+      return onFetched(turn, input)
+    case 'fetchFailed':
+      return onFetchFailed(turn, input)
+    case 'repaired':
+      return onRepaired(turn, input.repair, input.outcome, input.reason)
+  }
+}
+
 /** What comes back from a member; anything of a session that ended is dropped. */
-type Answer = Extract<Input, Call>
+type Answer = Exclude<Extract<Input, Call>, RepairInput>
 
 function onAnswer(turn: Turn, input: Answer): void {
   const session = turn.state.sessions.get(input.member)
@@ -160,6 +190,7 @@ function onDeadline(turn: Turn): void {
   }
   repickStalled(turn)
   retryRotation(turn)
+  repairDeadlinePassed(turn)
   if (state.pausedUntil !== undefined && now >= state.pausedUntil) state.pausedUntil = undefined
 }
 
@@ -181,6 +212,7 @@ function settle(turn: Turn): void {
   settleChoices(turn)
   settleApply(turn)
   settlePulls(turn)
+  settleRepairs(turn)
 }
 
 /** When the shell must next pass a `deadline` input; undefined means never. */
@@ -202,5 +234,6 @@ export function nextDeadline(state: State): number | undefined {
   for (const until of state.waiting.values()) consider(until)
   consider(state.pausedUntil)
   consider(state.rotateRetryAt)
+  consider(repairDeadline(state))
   return earliest === Infinity ? undefined : earliest
 }

@@ -1,9 +1,18 @@
 /** Carries out what the core decides, and brings the results back as inputs. */
 import { isKithError } from '@kith/interface'
-import type { Emitter, Logger, Member, ReplicaLog, ReplicationSource } from '@kith/interface'
+import type {
+  CorruptRun,
+  Emitter,
+  Logger,
+  Member,
+  RepairOutcome,
+  ReplicaLog,
+  ReplicationSource,
+} from '@kith/interface'
 import type { Input, Output, ReplicatorEvents, Verdict } from '../core/messages.ts'
 import { isReplicatorCode, ReplicatorError } from '../errors.ts'
 import type { ReplicatorErrorCode } from '../errors.ts'
+import { readBatchHead } from '../wire/head.ts'
 
 export interface EffectsOptions {
   readonly log: ReplicaLog
@@ -67,6 +76,8 @@ function run(work: Work, output: Output): void {
       return dial(work, output)
     case 'pull':
       return pull(work, output)
+    case 'fetch':
+      return fetchRun(work, output)
     case 'close':
       if (work.connections.get(output.member)?.session === output.session) {
         disconnect(work, output.member)
@@ -81,6 +92,7 @@ function run(work: Work, output: Output): void {
     case 'recordGap':
     case 'quarantine':
     case 'rotate':
+    case 'repair':
       return track(work, askLog(work, output))
   }
 }
@@ -142,6 +154,49 @@ function pull(work: Work, output: Extract<Output, { kind: 'pull' }>): void {
   )
 }
 
+/** What a run may have in bytes: more is no run of ours. */
+const runBytesMax = 64 * 1024 * 1024
+
+function fetchRun(work: Work, output: Extract<Output, { kind: 'fetch' }>): void {
+  const { kind: _, ...call } = output
+  const connection = work.connections.get(call.member)
+  if (connection?.session !== call.session) {
+    const reason = 'the session was closed'
+    const failure = { code: 'ERR_REPLICATOR_STOPPED', reason } as const
+    // Never within the step that asked: its outputs are carried out one by one.
+    return track(
+      work,
+      Promise.resolve().then(() => answered(work, { kind: 'fetchFailed', ...call, ...failure })),
+    )
+  }
+  track(
+    work,
+    fetchAll(connection, call.run).then(
+      (batches) => answered(work, { kind: 'fetched', ...call, batches }),
+      (cause: unknown) => answered(work, { kind: 'fetchFailed', ...call, ...failureOf(cause) }),
+    ),
+  )
+}
+
+/** Batch by batch; nothing where one is not there, or does not follow the one before. */
+async function fetchAll(
+  { source, controller }: Connection,
+  { origin, from, to }: CorruptRun,
+): Promise<readonly Uint8Array[]> {
+  const batches: Uint8Array[] = []
+  let bytes = 0
+  for (let next = from; next < to;) {
+    const batch = await source.fetch(origin, next, controller.signal)
+    const head = batch === undefined ? undefined : readBatchHead(batch)
+    if (batch === undefined || head?.origin !== origin || head.next <= next) return []
+    bytes += batch.length
+    if (bytes > runBytesMax) return []
+    batches.push(batch)
+    next = head.next
+  }
+  return batches
+}
+
 function answered(work: Work, input: Input): void {
   if (!work.stopped) work.options.dispatch(input)
 }
@@ -157,7 +212,7 @@ function disconnect(work: Work, member: string): void {
 
 type LogOutput = Extract<
   Output,
-  { kind: 'apply' | 'compare' | 'recordGap' | 'quarantine' | 'rotate' }
+  { kind: 'apply' | 'compare' | 'recordGap' | 'quarantine' | 'rotate' | 'repair' }
 >
 
 async function askLog(work: Work, output: LogOutput): Promise<void> {
@@ -187,6 +242,12 @@ async function askLog(work: Work, output: LogOutput): Promise<void> {
       changed()
       return answered(work, { kind: 'quarantined', origin })
     }
+    case 'repair': {
+      const { repair, run, batches } = output
+      const result = await mend(log, run, batches)
+      changed()
+      return answered(work, { kind: 'repaired', repair, ...result })
+    }
     case 'rotate': {
       const result = await log.rotate(output.why).then(
         (to) => ({ to, reason: '' }),
@@ -195,6 +256,18 @@ async function askLog(work: Work, output: LogOutput): Promise<void> {
       changed()
       return answered(work, { kind: 'rotated', ...result })
     }
+  }
+}
+
+async function mend(
+  log: ReplicaLog,
+  run: CorruptRun,
+  batches: readonly Uint8Array[],
+): Promise<{ readonly outcome: RepairOutcome | undefined; readonly reason: string }> {
+  try {
+    return { outcome: await log.repair?.(run, batches), reason: 'this log repairs nothing' }
+  } catch (cause) {
+    return { outcome: undefined, reason: reasonOf(cause) }
   }
 }
 

@@ -223,10 +223,16 @@ function begin(running: Running, memberChanged: (event: MemberEvent) => void): (
   const early = running.inbox.splice(0)
   dispatch(running, { kind: 'start', logId, durable, expected: expectsMembers(running, early) })
   for (const input of early) dispatch(running, input)
+  const { log } = running.options
+  const deaf = log.onCorrupt?.((run) => dispatch(running, { kind: 'corrupt', run }))
+  for (const run of log.corrupt?.() ?? []) dispatch(running, { kind: 'corrupt', run })
   for (const member of membership?.members() ?? []) {
     onMemberEvent(running, { kind: 'join', member })
   }
-  return unsubscribe
+  return () => {
+    unsubscribe()
+    deaf?.()
+  }
 }
 
 function expectsMembers({ options }: Running, early: readonly Input[]): boolean {

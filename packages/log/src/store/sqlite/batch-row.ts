@@ -27,7 +27,8 @@ export function readBatchRow(
   const [offset, originId, first, count, storedAt, previous, chain, bytes] = row
   const at = Number(offset)
   if (!batchRowWhole(row, digests)) {
-    return { ok: false, offset: at, reason: 'the checksum of the row is wrong' }
+    const chains = chainsOf(previous, chain)
+    return { ok: false, offset: at, reason: 'the checksum of the row is wrong', ...chains }
   }
   const origin = originOf(Number(originId))
   if (origin === undefined) return { ok: false, offset: at, reason: 'its origin has no row' }
@@ -44,4 +45,9 @@ export function readBatchRow(
       bytes: plainBytes(bytes as Uint8Array),
     },
   }
+}
+
+function chainsOf(previous: unknown, chain: unknown): { chains?: readonly [string, string] } {
+  if (!(previous instanceof Uint8Array) || !(chain instanceof Uint8Array)) return {}
+  return { chains: [toHex(previous), toHex(chain)] }
 }

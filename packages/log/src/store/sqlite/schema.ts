@@ -50,6 +50,8 @@ export const metaColumns: readonly string[] = metaColumnNames.split(' ')
 export const batchColumns: readonly string[] =
   'offset origin first count stored_at previous chain bytes'.split(' ')
 
+export const sequenceIndex = 'CREATE UNIQUE INDEX kith_batch_sequence ON kith_batch(origin, first);'
+
 const ddl = `
 CREATE TABLE kith_meta(
   id INTEGER PRIMARY KEY,          -- 1 and 2: two copies of one row
@@ -69,7 +71,7 @@ CREATE TABLE kith_batch(
   origin INTEGER NOT NULL,         -- kith_origin.id
   first INTEGER NOT NULL, count INTEGER NOT NULL, stored_at INTEGER NOT NULL,
   previous BLOB NOT NULL, chain BLOB NOT NULL, crc INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT;
-CREATE UNIQUE INDEX kith_batch_sequence ON kith_batch(origin, first);
+${sequenceIndex}
 CREATE TABLE kith_hole(
   id INTEGER PRIMARY KEY, origin INTEGER NOT NULL, from_sequence INTEGER NOT NULL,
   to_sequence INTEGER NOT NULL, chain BLOB NOT NULL, why TEXT NOT NULL, at INTEGER NOT NULL,

@@ -27,6 +27,7 @@ import {
   takeLock,
 } from './open.ts'
 import { openSqliteReader } from './reader.ts'
+import { repairBatch } from './repair.ts'
 import {
   bytesOf,
   cursorValues,
@@ -221,6 +222,7 @@ class Session {
       this.putRow('origin', row.origin, (id) => originValues(id, row))
     }
     for (const batch of changes.batches ?? []) this.writeBatch(batch)
+    if (changes.repairs !== undefined) this.repair(changes.repairs)
     for (const row of changes.holes ?? []) {
       const origin = this.ids.origin.get(row.origin) ?? 0
       this.putRow('hole', this.holeKey(row.origin, row.from), (id) => holeValues(id, origin, row))
@@ -315,6 +317,13 @@ class Session {
     this.insertBatch.run(...values, batchCrc(values, batch.bytes, this.digests))
     // Its own pages, and those of the tree and of the index that it is entered in.
     this.walBytes += (Math.ceil(batch.bytes.length / PAGE_BYTES) + 2) * PAGE_BYTES
+  }
+
+  private repair(batches: readonly StoredBatch[]): void {
+    for (const batch of batches) {
+      repairBatch(this.db, batch, this.ids.origin.get(batch.origin) ?? 0, this.digests)
+      this.walBytes += (Math.ceil(batch.bytes.length / PAGE_BYTES) + 2) * PAGE_BYTES
+    }
   }
 
   private runStatement({ sql, params = [] }: LogStatement): void {
