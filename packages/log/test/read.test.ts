@@ -1,4 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { LogRecord } from '@kith/interface'
 import type { Log } from '../src/index.ts'
 import {
@@ -10,6 +12,7 @@ import {
   kinds,
   records,
   started,
+  temporaryDirectory,
   text,
 } from './support.ts'
 
@@ -168,4 +171,27 @@ it('LOG-31 a memory log says that it runs no statements', async () => {
   const log = await started()
   const commit = log.cursor('c').commit({ next: 0, statements: [{ sql: 'SELECT 1' }] })
   expect(await codeOf(commit)).toBe('ERR_LOG_STATEMENTS_UNSUPPORTED')
+})
+
+describe.each(['inline', 'worker'] as const)('a reader of a %s log', (writer) => {
+  it('REP-16 LOG-28 that stands still, or is in the middle of a scan, keeps nothing', async () => {
+    const directory = temporaryDirectory()
+    const log = await started({ directory, writer, cacheBytesMax: 0 })
+    for (let batch = 0; batch < 10; batch += 1) await log.append(records(200, batch * 200))
+    const tail = log.tail()[Symbol.asyncIterator]()
+    expect((await tail.next()).value).toMatchObject({ offset: 0 })
+    const scans = [log.verify(), log.scrub({ bytesPerSecond: 1_024 })]
+    const other = new Database(join(directory, 'log.db'))
+    onTestFinished(() => void other.close())
+    for (let round = 0; round < 3; round += 1) {
+      await log.append(records(1))
+      // Only a reader in a transaction would keep all of it from being copied and cut off.
+      const [row] = other.pragma('wal_checkpoint(TRUNCATE)') as { busy: number; log: number }[]
+      expect(row).toMatchObject({ busy: 0, log: 0 })
+    }
+    await scans[0]
+    const stopped = scans[1]?.catch(() => {})
+    await log.stop()
+    await stopped
+  })
 })

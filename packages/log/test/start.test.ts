@@ -206,7 +206,7 @@ async function failingLog(): Promise<{ log: Log; fail: (error: Error | undefined
   return { log, fail: (next) => (error = next) }
 }
 
-it('LOG-36 takes nothing more after a failed flush, and still serves what was durable', async () => {
+it('LOG-36 REP-20 takes nothing more after a failed flush, and still serves what was durable', async () => {
   const { log, fail } = await failingLog()
   await log.append(records(2))
   const poisoned: unknown[] = []
