@@ -152,7 +152,7 @@ export type StoredBatchRead =
       readonly ok: false
       readonly offset: number
       readonly reason: string
-      /** The chains before and after it, as the damaged row has them: to be proven, not believed. */
+      /** The chains before and after it, as the damaged row has them: not to be believed. */
       readonly chains?: readonly [Chain, Chain]
     }
 

@@ -126,7 +126,7 @@ export class Corruption {
     this.counters.corruptRuns = this.runs.size
   }
 
-  /** The batches at their places, where they are what was there: the chain on both sides says so. */
+  /** The batches at their places, where the chain on both sides says that they were there. */
   private batchesFor(
     { run, batches: places, before, after }: LocatedRun,
     given: readonly Uint8Array[],

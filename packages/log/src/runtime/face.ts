@@ -85,8 +85,8 @@ export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents>
   verify(options?: VerifyOptions): Promise<VerifyReport>
   /**
    * Looks over all batches at a bounded rate, beside everything else, from where the last pass was
-   * left; what is damaged is an event, and known to `corrupt()` until it is repaired. Who asks while
-   * a pass is under way gets that one. `signal` ends it, for all who asked.
+   * left; what is damaged is an event, and known to `corrupt()` until it is repaired. Who asks
+   * while a pass is under way gets that one. `signal` ends it, for all who asked.
    */
   scrub(options?: ScrubCall): Promise<ScrubReport>
   corrupt(): readonly CorruptRun[]

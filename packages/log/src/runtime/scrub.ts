@@ -1,6 +1,6 @@
 /**
- * A slow walk over every batch that looks for damage nobody asked for yet (LOG-53): a bounded number
- * of bytes a second, in pages of a few milliseconds, resumed where the last one was left.
+ * A slow walk over every batch that looks for damage nobody asked for yet (LOG-53): a bounded
+ * number of bytes a second, in pages of a few milliseconds, resumed where the last one was left.
  */
 import type { Chain, OriginId, StoredBatch, StoredBatchRead, StoredCursor } from '@kith/interface'
 import type { ScrubOptions } from '../options.ts'
@@ -69,7 +69,7 @@ export class Scrub {
     this.corruption = corruption
   }
 
-  /** Begins to scrub by itself, where the options say so; a pass that was cut off goes on at once. */
+  /** Begins to scrub by itself, where the options say so; what was cut off goes on at once. */
   start(): void {
     const { scrub } = this.parts.options
     if (scrub === undefined) return

@@ -1,7 +1,7 @@
 /**
- * A whole batch in the place of a damaged one (LOG-54). A row is written over only where what SQLite
- * reads there is that batch but for a few bytes next to each other: a damaged pointer leads to pages
- * of other batches, and writing there would spread the damage.
+ * A whole batch in the place of a damaged one (LOG-54). A row is written over only where what
+ * SQLite reads there is that batch but for a few bytes next to each other: a damaged pointer leads
+ * to pages of other batches, and writing there would spread the damage.
  */
 import type { Digests, StoredBatch } from '@kith/interface'
 import { LogError } from '../../errors.ts'
