@@ -255,8 +255,12 @@ export interface State {
   readonly members: Map<string, MemberRow>
   readonly failed: Set<string>
   readonly gone: Set<string>
+  /** The rows of `members` in order of name. */
+  readonly ordered: MemberRow[]
   /** `members()` until something changes. */
-  sorted: readonly Member[] | undefined
+  shown: readonly Member[] | undefined
+  /** How many members have an address, by its text. */
+  readonly addresses: Map<string, number>
   readonly clock: LamportClock
   readonly eventClock: LamportClock
   readonly queryClock: LamportClock
@@ -359,7 +363,9 @@ export function createState(options: CoreOptions, random: Random): State {
     members: new Map(),
     failed: new Set(),
     gone: new Set(),
-    sorted: undefined,
+    ordered: [],
+    shown: undefined,
+    addresses: new Map(),
     clock: createClock(restored?.clock),
     eventClock: createClock(restored?.eventClock),
     queryClock: createClock(restored?.queryClock),

@@ -5,17 +5,14 @@ import { decodeTags, tagsRecord, unpackBytes } from '../wire/codec.ts'
 import type { Versions } from '../wire/message.ts'
 import type { FailureReport } from './reports.ts'
 import { memberLost } from './lost.ts'
+import { addRow, moveAddress, removeRow } from './order.ts'
 import { emitEvent, ownVersions } from './state.ts'
 import type { Entry, MemberRow, State } from './state.ts'
 
 /** Everyone known, in order of name; the same array until something changes. */
 export function members(state: State): readonly Member[] {
-  state.sorted ??= Object.freeze(
-    [...state.members.values()]
-      .map((row) => row.snapshot)
-      .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)),
-  )
-  return state.sorted
+  state.shown ??= Object.freeze(state.ordered.map((row) => row.snapshot))
+  return state.shown
 }
 
 export function member(state: State, name: string): Member | undefined {
@@ -44,8 +41,7 @@ export function memberJoined(state: State, entry: Entry): void {
     failure: undefined,
     rtts: noRtts,
   }
-  state.members.set(entry.name, row)
-  state.sorted = undefined
+  addRow(state, row)
   report(state, 'join', row)
 }
 
@@ -94,7 +90,7 @@ export function memberLocated(state: State, name: string, coordinate: Coordinate
   const row = state.members.get(name)
   if (row === undefined) return
   row.snapshot = Object.freeze({ ...row.snapshot, coordinate })
-  state.sorted = undefined
+  state.shown = undefined
 }
 
 /** An intent moves a member between alive and leaving; Serf tells nobody. */
@@ -113,10 +109,9 @@ export function failedBecameLeft(state: State, row: MemberRow): void {
 /** Forgets a member. */
 export function reap(state: State, row: MemberRow): void {
   const { name } = row.snapshot
-  state.members.delete(name)
+  removeRow(state, row)
   state.failed.delete(name)
   state.gone.delete(name)
-  state.sorted = undefined
   report(state, 'reap', row)
 }
 
@@ -126,8 +121,9 @@ function setGone(state: State, row: MemberRow, status: 'left' | 'failed', entry:
 }
 
 function setMember(state: State, row: MemberRow, snapshot: Member): void {
+  moveAddress(state, row.snapshot.address, snapshot.address)
   row.snapshot = Object.freeze(snapshot)
-  state.sorted = undefined
+  state.shown = undefined
   if (snapshot.status === 'failed') state.failed.add(snapshot.name)
   else state.failed.delete(snapshot.name)
   if (snapshot.status === 'left') state.gone.add(snapshot.name)

@@ -12,6 +12,7 @@ import type {
 import {
   broadcastBytesMax,
   coreStats,
+  hasMemberAt,
   member,
   members,
   nearest,
@@ -121,7 +122,7 @@ class RunningGossip implements Gossip {
     this.#diagnosis = createDiagnosis({ clock, members: () => this.members() })
     this.#packets = createPackets({
       envelope: options.envelope,
-      members: () => this.members(),
+      isMember: (at) => this.#running !== undefined && hasMemberAt(this.#running.state, at),
       count: (kind, by) => this.#count(kind, by),
       refused: (from, problem) => this.#diagnosis.refused(from, problem),
     })
@@ -429,7 +430,6 @@ class RunningGossip implements Gossip {
         return this.#running?.engine.run({ kind: 'collected', id: output.id, states })
       }
       case 'event':
-        if ('member' in output.event) this.#packets.membersChanged()
         this.#lookout?.tell(output.event)
         this.#news.tell(output.event)
         if (output.event.kind === 'conflictLost') this.#nameLost()

@@ -1,6 +1,6 @@
 /** Packets on their way in and out: what is counted of them, and the envelope around them. */
-import { formatAddress, releaseBytes } from '@kith/interface'
-import type { Address, Member } from '@kith/interface'
+import { releaseBytes } from '@kith/interface'
+import type { Address } from '@kith/interface'
 import { openPacket, sealPacket } from '../wire/codec.ts'
 import type { Envelope } from '../wire/codec.ts'
 import type { CountOf } from './counters.ts'
@@ -10,26 +10,23 @@ export interface Packets {
   received(from: Address, bytes: Uint8Array): Uint8Array | undefined
   /** The datagram to send. */
   sealed(bytes: Uint8Array): Uint8Array
-  /** Some member has come, gone or changed: who is a stranger is asked anew. */
-  membersChanged(): void
 }
 
 export interface PacketsOptions {
   readonly envelope: Envelope
-  readonly members: () => readonly Member[]
+  /** Whether a member has that address. */
+  readonly isMember: (address: Address) => boolean
   readonly count: CountOf
   /** A packet could not be used, and why. */
   readonly refused: (from: Address, problem: string) => void
 }
 
-export function createPackets({ envelope, members, count, refused }: PacketsOptions): Packets {
-  let known: ReadonlySet<string> | undefined
+export function createPackets({ envelope, isMember, count, refused }: PacketsOptions): Packets {
   return {
     received(from, bytes) {
       count('packetsIn')
       count('bytesIn', bytes.length)
-      known ??= new Set(members().map(({ address }) => formatAddress(address)))
-      if (!known.has(formatAddress(from))) count('packetsFromStrangers')
+      if (!isMember(from)) count('packetsFromStrangers')
       const opened = openPacket(envelope, bytes)
       if (opened.problem !== undefined) {
         count(opened.problem)
@@ -43,9 +40,6 @@ export function createPackets({ envelope, members, count, refused }: PacketsOpti
       count('packetsOut')
       count('bytesOut', whole.length)
       return whole
-    },
-    membersChanged() {
-      known = undefined
     },
   }
 }
