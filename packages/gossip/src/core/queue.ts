@@ -163,33 +163,24 @@ export function takeBroadcasts(
  * and a packet a dozen.
  */
 function takeFitting(tier: Item[], budget: number, taken: Item[]): number {
-  const shortest = tier.at(-1)
-  if (shortest === undefined) return budget
-  const least = broadcastCost(shortest.bytes.length)
   let left = budget
-  let at = left < least ? tier.length : firstFitting(tier, left)
-  let kept = at
-  for (; at < tier.length && left >= least; at += 1) {
-    const item = tier[at]
-    if (item === undefined) continue
-    const cost = broadcastCost(item.bytes.length)
-    if (cost <= left) {
+  for (let at = firstFitting(tier, left, 0); at < tier.length; at = firstFitting(tier, left, at)) {
+    let end = at
+    for (let item = tier[end]; item !== undefined; item = tier[end]) {
+      const cost = broadcastCost(item.bytes.length)
+      if (cost > left) break
       left -= cost
       taken.push(item)
-    } else {
-      tier[kept] = item
-      kept += 1
+      end += 1
     }
+    tier.splice(at, end - at)
   }
-  if (kept === at) return left
-  tier.copyWithin(kept, at)
-  tier.length -= at - kept
   return left
 }
 
-/** The first index whose item fits the budget; longer ones come before it. */
-function firstFitting(tier: readonly Item[], budget: number): number {
-  let low = 0
+/** The first index from `from` on whose item fits the budget; longer ones come before it. */
+function firstFitting(tier: readonly Item[], budget: number, from: number): number {
+  let low = from
   let high = tier.length
   while (low < high) {
     const middle = (low + high) >> 1

@@ -93,6 +93,27 @@ describe('the broadcast queue', () => {
     expect(take(queue, 102)).toEqual(['1x100'])
   })
 
+  it('GOS-62 a packet is filled as if each in its turn had been asked whether it fits', () => {
+    const random = createRandom(3)
+    for (let round = 0; round < 200; round += 1) {
+      const queue = createQueue(64)
+      const lengths = Array.from({ length: 1 + random.below(40) }, () => 1 + random.below(30))
+      for (const [mark, length] of lengths.entries()) enqueue(queue, item(length, mark), 0)
+      let left = random.below(300)
+      const fitting: string[] = []
+      const turns = [...lengths.entries()].sort(([a, long], [b, short]) => short - long || b - a)
+      for (const [mark, length] of turns) {
+        if (length + 2 > left) continue
+        left -= length + 2
+        fitting.push(`${mark}x${length}`)
+      }
+      const budget = left + fitting.reduce((sum, text) => sum + Number(text.split('x')[1]) + 2, 0)
+      expect(take(queue, budget)).toEqual(fitting)
+      expect(queue.size).toBe(lengths.length)
+      expect(take(queue, 100_000)).toHaveLength(lengths.length)
+    }
+  })
+
   it('GOS-62 news about a member replaces what is queued about it; events never do', () => {
     const queue = createQueue(16)
     enqueue(queue, item(10, 1), 0, { about: 'm', ticket: 1 })
