@@ -9,7 +9,7 @@ import {
   type ExtensionHost,
   type GossipExtension,
 } from '@kith/interface'
-import { createRegistry, type Registry } from '@kith/registry'
+import { createRegistry, type Registry, type RegistrySettings } from '@kith/registry'
 import { createVirtualClock, SimNetwork, type VirtualClock } from '@kith/sim'
 
 export interface Party {
@@ -23,6 +23,8 @@ export interface WorldOptions {
    * of the network. With 1,000 members these are a million streams, which nobody measures.
    */
   readonly formsByHand?: boolean
+  /** Of the registries, where it is not what they take themselves. */
+  readonly settings?: Partial<RegistrySettings>
 }
 
 type Serve = (registry: Registry, index: number) => Promise<void>
@@ -35,10 +37,12 @@ export class World {
   readonly parties: readonly Party[]
   readonly random = createRandom(seed)
   readonly #answering = new Map<string, GossipExtension>()
+  readonly #settings: Partial<RegistrySettings>
   #byHand: boolean
 
-  constructor(members: number, { formsByHand = false }: WorldOptions = {}) {
+  constructor(members: number, { formsByHand = false, settings = {} }: WorldOptions = {}) {
     this.#byHand = formsByHand
+    this.#settings = settings
     const { clock } = this
     const faults = { latencyMs: 0.5, jitterMs: 2 }
     this.network = new SimNetwork({ seed, clock, faults, packetBytesMax: 1_500 })
@@ -56,6 +60,7 @@ export class World {
       context: { clock: this.network.clockAt(address), random: createRandom(seed + index) },
     })
     const registry = createRegistry({
+      settings: this.#settings,
       membership: gossip,
       extensions: this.#extensionsOf(name, gossip),
       clock: this.network.clockAt(address),
