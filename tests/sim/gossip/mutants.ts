@@ -129,7 +129,7 @@ function createKeepsOldTags(): Step {
       const old = tags.get(name) ?? row.snapshot.tags
       tags.set(name, old)
       row.snapshot = { ...row.snapshot, tags: old }
-      state.sorted = undefined
+      state.shown = undefined
     }
     return outputs
   }
