@@ -360,12 +360,7 @@ export function createState(options: CoreOptions, random: Random): State {
     events: createQueue(timings.queueDepthMax),
     gossipPhaseMs: 0,
     gossipTimer: undefined,
-    members: new Map(),
-    failed: new Set(),
-    gone: new Set(),
-    ordered: [],
-    shown: undefined,
-    addresses: new Map(),
+    ...noMembers(),
     clock: createClock(restored?.clock),
     eventClock: createClock(restored?.eventClock),
     queryClock: createClock(restored?.queryClock),
@@ -383,6 +378,20 @@ export function createState(options: CoreOptions, random: Random): State {
     counters: new Map(),
     talk: createTalk(restored),
     policy: options.policy ?? {},
+  }
+}
+
+function noMembers(): Pick<
+  State,
+  'members' | 'ordered' | 'shown' | 'addresses' | 'failed' | 'gone'
+> {
+  return {
+    members: new Map(),
+    ordered: [],
+    shown: undefined,
+    addresses: new Map(),
+    failed: new Set(),
+    gone: new Set(),
   }
 }
 

@@ -130,31 +130,54 @@ export interface PacketOptions {
 /** One datagram of 1 to 255 encoded messages: bare for one, a compound for several. */
 export function encodePacket(
   parts: readonly Uint8Array[],
-  options: PacketOptions = {},
+  { crc, compress }: PacketOptions = {},
 ): Uint8Array {
-  const plain = joinParts(parts)
-  const compressed = options.compress === true ? wrapCompress(plain) : plain
-  const packed = compressed.length < plain.length ? compressed : plain
-  return options.crc === undefined ? packed : addCrc(packed, options.crc)
+  if (compress !== true) return joinParts(parts, crc)
+  const plain = joinParts(parts, undefined)
+  const compressed = wrapCompress(plain)
+  return joinParts([compressed.length < plain.length ? compressed : plain], crc)
 }
 
-function joinParts(parts: readonly Uint8Array[]): Uint8Array {
+function joinParts(parts: readonly Uint8Array[], crc: Digests | undefined): Uint8Array {
   const [first] = parts
-  invariant(first !== undefined && parts.length <= partsPerCompoundMax, '1 to 255 parts a packet')
+  const count = parts.length
+  invariant(first !== undefined && count <= partsPerCompoundMax, '1 to 255 parts a packet')
+  let length = 0
   for (const part of parts) {
     invariant(part.length > 0, 'an empty part would crash old members')
     invariant(part.length <= 0xffff, 'a part fits its 16-bit length')
+    length += part.length
   }
-  if (parts.length === 1) return first
-  const lengths = parts.flatMap((part) => [part.length >> 8, part.length & 0xff])
-  return concatBytes([Uint8Array.of(messageType.compound, parts.length, ...lengths), ...parts])
+  if (count === 1 && crc === undefined) return first
+  const start = crc === undefined ? 0 : crcHeaderBytes
+  const body = start + (count === 1 ? 0 : 2 + 2 * count)
+  const packet = new Uint8Array(body + length)
+  if (count > 1) writeCompoundHeader(packet, start, parts)
+  let at = body
+  for (const part of parts) {
+    packet.set(part, at)
+    at += part.length
+  }
+  if (crc !== undefined) {
+    packet[0] = messageType.crc
+    writeUint32(packet, 1, crc.crc32(packet.subarray(start)))
+  }
+  return packet
 }
 
-function addCrc(packet: Uint8Array, digests: Digests): Uint8Array {
-  const header = new Uint8Array(crcHeaderBytes)
-  header[0] = messageType.crc
-  new DataView(header.buffer).setUint32(1, digests.crc32(packet))
-  return concatBytes([header, packet])
+function writeCompoundHeader(
+  packet: Uint8Array,
+  start: number,
+  parts: readonly Uint8Array[],
+): void {
+  packet[start] = messageType.compound
+  packet[start + 1] = parts.length
+  let at = start + 2
+  for (const { length } of parts) {
+    packet[at] = length >> 8
+    packet[at + 1] = length & 0xff
+    at += 2
+  }
 }
 
 /** Whether a member with this highest protocol version reads the checksum layer. */
@@ -187,6 +210,10 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
 
 function readUint16(bytes: Uint8Array, at: number): number {
   return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)
+}
+
+function writeUint32(bytes: Uint8Array, at: number, value: number): void {
+  for (let index = 0; index < 4; index += 1) bytes[at + index] = value >>> (24 - 8 * index)
 }
 
 function readUint32(bytes: Uint8Array, at: number): number {
