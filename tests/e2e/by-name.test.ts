@@ -3,7 +3,7 @@
  * hands out, and what requests and calls by name see of it, from no member.
  */
 import { once } from 'node:events'
-import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
+import { type ChannelOptions, Client, credentials, type ServiceError } from '@grpc/grpc-js'
 import { type GrpcResolver, registerGrpcResolver } from '@kith/grpc'
 import { createRegistryClient, type RegistryClient } from '@kith/registry'
 import { createDispatcher, type KithDispatcher } from '@kith/undici'
@@ -18,6 +18,21 @@ const services = ['web', 'rpc', ...Array.from({ length: 18 }, (_, at) => `s${at 
 /** Of each kind of end: in tier 2 several, one after the other. */
 const ends = atTier(1, 3)
 const workers = 8
+/** What a client says of methods that may run twice. */
+const retries = JSON.stringify({
+  methodConfig: [
+    {
+      name: [{ service: 'kith.test.Web' }],
+      retryPolicy: {
+        maxAttempts: 3,
+        initialBackoff: '0.05s',
+        maxBackoff: '1s',
+        backoffMultiplier: 2,
+        retryableStatusCodes: ['UNAVAILABLE'],
+      },
+    },
+  ],
+})
 /** A worker gives up then: what went so wrong needs no longer list. */
 const failuresMax = 100
 
@@ -25,16 +40,20 @@ let cluster: WebCluster
 let client: RegistryClient
 let dispatcher: KithDispatcher
 let resolver: GrpcResolver
-let caller: Client
+/** Repeats what failed, as its service configuration says that it may. */
+let retrying: Client
+/** One for each worker, with connections of its own, that repeats nothing. */
+let callers: readonly Client[]
 beforeAll(
   async () => {
     cluster = await startWebCluster(size, services)
     client = createRegistryClient({ urls: cluster.members.map(({ http }) => `http://${http}`) })
     dispatcher = createDispatcher({ registry: client })
     resolver = registerGrpcResolver({ registry: client })
-    caller = new Client('kith:///rpc', credentials.createInsecure(), {
-      'grpc.enable_http_proxy': 0,
-    })
+    retrying = newCaller({ 'grpc.service_config': retries })
+    callers = Array.from({ length: workers }, () =>
+      newCaller({ 'grpc.use_local_subchannel_pool': 1 }),
+    )
     await Promise.all(cluster.members.map((member) => cluster.hear(member, services, true)))
     await until(size)
   },
@@ -42,11 +61,16 @@ beforeAll(
 )
 afterAll(async () => {
   await dispatcher?.destroy()
-  caller?.close()
+  for (const one of [retrying, ...(callers ?? [])]) one?.close()
   resolver?.unregister()
   await client?.stop()
   await cluster?.stop()
 }, 60_000)
+
+function newCaller(options: ChannelOptions): Client {
+  const all = { 'grpc.enable_http_proxy': 0, ...options }
+  return new Client('kith:///rpc', credentials.createInsecure(), all)
+}
 
 /** Resolves once as many instances as wanted are handed out. */
 async function until(count: number): Promise<void> {
@@ -56,14 +80,14 @@ async function until(count: number): Promise<void> {
 }
 
 /** What a worker does, once: the name of who answered. */
-type Ask = () => Promise<string>
+type Ask = (worker: number) => Promise<string>
 
 const send = (method: 'GET' | 'POST'): Ask => {
   const body = method === 'POST' ? { body: 'x' } : {}
   const init = { method, dispatcher: dispatcher as never, ...body }
   return async () => (await fetch('http://web.kith/', init)).text()
 }
-const call: Ask = () => {
+const callBy = (caller: Client): Promise<string> => {
   const { path, requestSerialize, responseDeserialize } = whoMethod
   const deadline = { deadline: Date.now() + 30_000 }
   const [nothing, codec] = [Buffer.alloc(0), [requestSerialize, responseDeserialize] as const]
@@ -79,6 +103,9 @@ const call: Ask = () => {
   })
 }
 
+const call: Ask = () => callBy(retrying)
+const callOnce: Ask = (worker) => callBy(callers[worker] as Client)
+
 /** Workers that ask one thing after the other until told to stop. */
 class Load {
   readonly answers = new Map<string, number>()
@@ -89,11 +116,11 @@ class Load {
   readonly #work: Promise<unknown>
 
   constructor(ask: Ask) {
-    const run = async (): Promise<void> => {
+    const run = async (worker: number): Promise<void> => {
       let failed = 0
       while (!this.#stopping) {
         try {
-          const name = await ask()
+          const name = await ask(worker)
           this.answers.set(name, (this.answers.get(name) ?? 0) + 1)
         } catch (cause) {
           this.failures.push(String((cause as Error).cause ?? cause))
@@ -103,7 +130,7 @@ class Load {
         }
       }
     }
-    this.#work = Promise.all(Array.from({ length: workers }, run))
+    this.#work = Promise.all(Array.from({ length: workers }, (_, worker) => run(worker)))
   }
 
   get done(): number {
@@ -138,10 +165,11 @@ function followed(): WebMember {
   return found
 }
 
-type Loads = readonly [gets: Load, posts: Load, calls: Load]
+type Loads = readonly [gets: Load, posts: Load, calls: Load, once: Load]
 
 async function underLoad(run: (loads: Loads) => Promise<void>): Promise<void> {
-  const loads = [new Load(send('GET')), new Load(send('POST')), new Load(call)] as const
+  const asks = [send('GET'), send('POST'), call, callOnce] as const
+  const loads = asks.map((ask) => new Load(ask)) as unknown as Loads
   try {
     await Promise.all(loads.map((load) => load.further(200)))
     await run(loads)
@@ -179,11 +207,11 @@ describe('services of processes', () => {
         await Promise.all([exited, until(cluster.members.length)])
         await Promise.all(loads.map((load) => load.further(200)))
         const done = loads.map((load) => load.done).join(', ')
-        evidence('left under load: GET, POST, gRPC done', done)
-        expect(loads.map(({ failures }) => failures)).toEqual([[], [], []])
+        evidence('left under load: GET, POST, gRPC with retries and without done', done)
+        expect(loads.map(({ failures }) => failures)).toEqual([[], [], [], []])
         expect(left.child.exitCode).toBe(0)
         const answered = loads.map(({ answers }) => answers.size)
-        expect(answered).toEqual(Array(3).fill(cluster.members.length + 1))
+        expect(answered).toEqual(Array(loads.length).fill(cluster.members.length + 1))
       })
     }
   }, 180_000)
@@ -194,7 +222,7 @@ describe('services of processes', () => {
 })
 
 async function killed(loads: Loads): Promise<void> {
-  const [gets, posts, calls] = loads
+  const [gets, posts, calls, callsOnce] = loads
   const victim = followed()
   cluster.remove(victim)
   const heard = cluster.hear(victim, services, false)
@@ -203,8 +231,8 @@ async function killed(loads: Loads): Promise<void> {
   expect(victim.child.kill('SIGKILL')).toBe(true)
   await exited
   // Connections broke with the process: no further call may fail, though nobody knows it yet.
-  await calls.further(100)
-  const broken = calls.failures.length
+  await Promise.all([calls.further(100), callsOnce.further(100)])
+  const broken = callsOnce.failures.length
   const { lastAt, verdicts, afterVerdictMs, stalledMs } = await heard
   const after = `${Math.round(afterVerdictMs)} ms, stalled ${Math.round(stalledMs)} ms`
   evidence('killed under load, gone everywhere after', `${Math.round(lastAt - from)} ms`)
@@ -213,12 +241,14 @@ async function killed(loads: Loads): Promise<void> {
   expect(afterVerdictMs - stalledMs).toBeLessThanOrEqual(500)
   await until(cluster.members.length)
   await Promise.all(loads.map((load) => load.further(300)))
-  const figures = { GET: gets, POST: posts, gRPC: calls }
+  const figures = { GET: gets, POST: posts, 'gRPC with retries': calls, gRPC: callsOnce }
   for (const [name, { done, failures }] of Object.entries(figures)) {
     evidence(`killed under load: ${name} done, failed`, `${done}, ${failures.length}`)
   }
-  expect(broken).toBeLessThanOrEqual(workers)
-  expect(calls.failures.slice(broken)).toEqual([])
+  expect(callsOnce.failures.slice(broken)).toEqual([])
   expect(gets.failures).toEqual([])
+  // A call whose answer had begun is not repeated.
+  expect(calls.failuresOfOne).toBeLessThanOrEqual(1)
   expect(posts.failuresOfOne).toBeLessThanOrEqual(1)
+  expect(callsOnce.failuresOfOne).toBeLessThanOrEqual(1)
 }
