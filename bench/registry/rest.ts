@@ -10,8 +10,15 @@
  * Prints one line of JSON a figure and exits with 1 where the registry adds more than 1,024 bytes a
  * member and second. `KITH_BENCH_MEMBERS` makes it smaller.
  */
+import { setFlagsFromString } from 'node:v8'
 import { tell } from './support/figures.ts'
 import { World } from './support/world.ts'
+
+/**
+ * A thousand members hold millions of small buffers. Freed by another thread, as is usual, they make
+ * each allocation of a packet thirty times as dear.
+ */
+setFlagsFromString('--no-concurrent-array-buffer-sweeping')
 
 const members = Number(process.env['KITH_BENCH_MEMBERS'] ?? 1_000)
 const services = 5
