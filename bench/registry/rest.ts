@@ -15,8 +15,8 @@ import { tell } from './support/figures.ts'
 import { World } from './support/world.ts'
 
 /**
- * A thousand members hold millions of small buffers. Freed by another thread, as is usual, they make
- * each allocation of a packet thirty times as dear.
+ * A thousand members hold millions of small buffers. Freed by another thread, as is usual, they
+ * make each allocation of a packet thirty times as dear.
  */
 setFlagsFromString('--no-concurrent-array-buffer-sweeping')
 
