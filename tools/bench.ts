@@ -41,6 +41,9 @@ async function waitForQuiet(): Promise<number> {
 /** Run for half an hour and more, one of them as root: only where they are asked for. */
 const onRequest = ['bench/gossip/', 'bench/registry/rest.ts']
 
+/** Exit codes from here on stand for a signal. */
+const signalled = 128
+
 const asked = '--evidence='
 const name = process.argv.find((word) => word.startsWith(asked))?.slice(asked.length)
 const evidence = name === undefined ? undefined : beginEvidence(evidenceName(name, '--evidence'))
@@ -59,6 +62,8 @@ if (programs.length === 0) {
 }
 const missed: string[] = []
 const told: string[] = []
+/** Ended by a signal: what they measured so far says nothing about their bounds. */
+const ended: string[] = []
 let quiet = true
 for (const program of programs) {
   const load = await waitForQuiet()
@@ -70,13 +75,18 @@ for (const program of programs) {
   const { code, output } = await command(process.execPath, [program, ...flags], { inherit })
   process.stdout.write(output)
   told.push(`## ${program} (${mark})`, '', '```json', output.trim(), '```', '')
-  if (code !== 0) missed.push(program)
+  if (code >= signalled) ended.push(program)
+  else if (code !== 0) missed.push(program)
 }
 if (programs.length > 0) {
-  const verdict = missed.length > 0 ? `missed a bound: ${missed.join(', ')}` : 'every bound was met'
+  const held = ended.length > 0 ? 'not every program ran to its end' : 'every bound was met'
+  const verdict = missed.length > 0 ? `missed a bound: ${missed.join(', ')}` : held
   const result = `${verdict}${quiet ? '' : ' (on a loaded machine)'}`
   process.stdout.write(`\n${result}\n`)
-  const file = evidence?.write(result, told.slice(0, -1))
-  if (file !== undefined) process.stdout.write(`written to ${file}\n`)
-  if (missed.length > 0) process.exitCode = 1
+  if (ended.length > 0) process.stdout.write(`ended by a signal: ${ended.join(', ')}\n`)
+  else {
+    const file = evidence?.write(result, told.slice(0, -1))
+    if (file !== undefined) process.stdout.write(`written to ${file}\n`)
+  }
+  if (missed.length + ended.length > 0) process.exitCode = 1
 }
