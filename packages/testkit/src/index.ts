@@ -23,6 +23,13 @@ export {
 } from './expect.ts'
 export { logStoreCases } from './log-store.ts'
 export type { LogStoreSubject } from './log-store.ts'
+export {
+  logStoreFaultCases,
+  missingForLogStoreFaults,
+  runLogStoreFaults,
+} from './log-store-faults.ts'
+export type { LogStoreFaultOptions } from './faults/bench.ts'
+export type { LogStoreFaultSubject, OpenLogStore } from './faults/subject.ts'
 export { packetTransportCases } from './packet-transport.ts'
 export type { PacketTransportSubject } from './packet-transport.ts'
 export { replicationSourceCases } from './replication-source.ts'

@@ -1,0 +1,158 @@
+/**
+ * The program of a process that works on a store until its steps are done, a fault ends it, or
+ * somebody kills it. Its only argument is a plan.
+ */
+import { existsSync, rmSync, writeSync } from 'node:fs'
+import { isKithError } from '@kith/interface'
+import type { LogStore, StoreState } from '@kith/interface'
+import { createHistory } from './history.ts'
+import type { History } from './history.ts'
+import { openJournal } from './journal.ts'
+import type { Note } from './journal.ts'
+import { judge, stepsOf, textOf } from './judge.ts'
+import { loadStore } from './subject.ts'
+import type { OpenLogStore } from './subject.ts'
+
+export interface Plan {
+  readonly module: string
+  readonly export: string
+  readonly directory: string
+  /** Where it notes what it sees, outside of anything that fails. */
+  readonly journal: string
+  readonly seed: number
+  readonly valueBytesMax: number
+  /** Steps that are held for sure, and that may be. */
+  readonly atLeast: number
+  readonly atMost: number
+  /** It goes on until so many steps are held. */
+  readonly steps: number
+  /** Prints a character for each step. */
+  readonly progress: boolean
+  /** A file that takes away space: removed at the first failure. */
+  readonly filler?: string
+}
+
+/** Consecutive failures after which a fault is taken to be one that stays. */
+const failuresMax = 4
+
+class Life {
+  private held: number
+  private durable: number
+  private failures = 0
+  private store: LogStore | undefined
+  private readonly plan: Plan
+  private readonly open: OpenLogStore
+  private readonly history: History
+  private readonly note: Note
+
+  constructor(plan: Plan, open: OpenLogStore, note: Note) {
+    this.plan = plan
+    this.open = open
+    this.note = note
+    this.history = createHistory(plan.seed, plan.valueBytesMax)
+    this.durable = plan.atLeast
+    this.held = plan.atMost
+  }
+
+  run(): void {
+    while (this.failures < failuresMax) {
+      this.store ??= this.opened()
+      if (this.store === undefined) continue
+      if (this.held >= this.plan.steps) return this.end(this.store)
+      this.commit(this.store)
+    }
+    this.note({ kind: 'gave-up', why: `${failuresMax} failures in a row` })
+    this.close(this.store)
+  }
+
+  /** Undefined where it does not open; what it holds then is judged by whoever opens it next. */
+  private opened(): LogStore | undefined {
+    let state: StoreState
+    let store: LogStore | undefined
+    try {
+      store = this.open(this.plan.directory)
+      state = store.open()
+    } catch (cause) {
+      this.failed(cause)
+      this.close(store)
+      return undefined
+    }
+    const bounds = { atLeast: this.durable, atMost: this.held }
+    this.held = stepsOf(judge(store, state, this.history, bounds))
+    this.durable = this.held
+    this.note({ kind: 'opened', steps: this.held })
+    return store
+  }
+
+  private commit(store: LogStore): void {
+    const { changes, flush } = this.history.step(this.held)
+    try {
+      store.commit(changes, flush)
+    } catch (cause) {
+      this.failed(cause)
+      if (codeOf(cause) === 'ERR_LOG_STORE_FULL') this.nothingChanged(store)
+      else {
+        // Whether it is stored nobody knows: that is found out by opening the store again.
+        this.close(store)
+        this.held += 1
+      }
+      return
+    }
+    this.held += 1
+    if (flush) this.durable = this.held
+    this.failures = 0
+    this.note({ kind: 'done', steps: this.held, flush })
+    if (this.plan.progress) writeSync(1, '.')
+  }
+
+  private failed(cause: unknown): void {
+    this.failures += 1
+    const code = codeOf(cause)
+    this.note({ kind: 'failed', steps: this.held, code })
+    const { filler } = this.plan
+    if (filler !== undefined && existsSync(filler)) rmSync(filler)
+  }
+
+  /** The store goes on as it is, once there is room. */
+  private nothingChanged(store: LogStore): void {
+    const reader = store.reader()
+    try {
+      const bounds = { atLeast: this.held, atMost: this.held }
+      stepsOf(judge(store, reader.state(), this.history, bounds))
+    } finally {
+      reader.close()
+    }
+  }
+
+  private end(store: LogStore): void {
+    try {
+      store.close()
+      this.note({ kind: 'closed' })
+    } catch (cause) {
+      this.note({ kind: 'failed', steps: this.held, code: codeOf(cause) })
+    }
+  }
+
+  /** A store that failed may fail in closing as well. */
+  private close(store: LogStore | undefined): void {
+    try {
+      store?.close()
+    } catch {
+      // Whatever it is, the next opening has to cope with it.
+    }
+    this.store = undefined
+  }
+}
+
+function codeOf(cause: unknown): string {
+  return isKithError(cause) ? cause.code : `untyped: ${textOf(cause).slice(0, 200)}`
+}
+
+const plan = JSON.parse(process.argv[2] ?? '{}') as Plan
+const note = openJournal(plan.journal)
+try {
+  const open = await loadStore(plan)
+  new Life(plan, open, note).run()
+} catch (cause) {
+  note({ kind: 'wrong', why: textOf(cause) })
+}
