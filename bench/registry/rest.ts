@@ -1,87 +1,123 @@
 /**
  * What does the registry cost a cluster in which nothing happens? 1,000 whole members in one
- * process over a simulated network without faults, in virtual time: what they send is counted
- * first with a registry and five services at each, then with gossip alone, over a round of
- * anti-entropy each. Exchanges and announcements have their times spread over their whole period,
- * so that any stretch of time sees about as many as another; with 60 members one round said 594
- * bytes, two said 670. What all know at the beginning they do not learn over the network, which
- * would take hours.
+ * process over a simulated network without faults, in virtual time: what they send is counted over
+ * whole rounds of anti-entropy, with a registry and five services at each, and in a second cluster
+ * of the same seed and age with gossip alone. The difference is the registry's. (Gossip alone still
+ * carries what a member says of itself beside its first ping to each of the others. In both.)
+ *
+ * How many announcements fall into that time is chance: among a thousand each comes again after two
+ * hours. So there are two figures, the one measured, and the one in the long run: what an
+ * announcement cost, as often as the registries' own timers say that it comes, and the digests of
+ * the exchanges. The larger one is judged.
+ *
+ * A thousand members that tell each other of each other do so for longer than anybody waits. They
+ * are introduced instead (`World.introduce`), and with 60 members it is shown that this makes no
+ * difference at rest: the same is measured in clusters that formed by telling.
  *
  * Prints one line of JSON a figure and exits with 1 where the registry adds more than 1,024 bytes a
- * member and second. `KITH_BENCH_MEMBERS` makes it smaller.
+ * member and second, or where it matters how a cluster formed. `KITH_BENCH_MEMBERS` makes it
+ * smaller, `KITH_BENCH_ALIKE` is for the second part.
  */
-import { setFlagsFromString } from 'node:v8'
-import { tell } from './support/figures.ts'
-import { World } from './support/world.ts'
-
-/**
- * A thousand members hold millions of small buffers. Freed by another thread, as is usual, they
- * make each allocation of a packet thirty times as dear.
- */
-setFlagsFromString('--no-concurrent-array-buffer-sweeping')
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { type Figure, tell } from './support/figures.ts'
+import type { Rest, RestPlan } from './support/at-rest.ts'
 
 const members = Number(process.env['KITH_BENCH_MEMBERS'] ?? 1_000)
-const services = 5
+const alikeMembers = Number(process.env['KITH_BENCH_ALIKE'] ?? 60)
 const extraMax = 1_024
-/** memberlist's interval of push/pull in a cluster of this size. */
-const windowMs = 30_000 * (members <= 32 ? 1 : Math.ceil(Math.log2(members) - 5) + 1)
+/** Of the registry's cost in the long run, between clusters that formed differently. */
+const unlikeMax = 5
+const unit = 'bytes a member and second'
 
 /**
- * Those who joined are greeted by everybody, one after the other: four a second over all members as
- * registries come, and here twenty, so that a thousand need not be waited for. Nothing at rest
- * depends on it: announcements come again after the time in which all together cost each member 512
- * bytes a second, which is two hours among a thousand, and at least after four greetings.
+ * A thousand members hold five million instances and, as they meet, a million broadcasts: nearly
+ * all that is allocated then stays, so that looking for garbage is worth it now and then only.
+ * Their millions of small buffers, freed by another thread as is usual, would make each allocation
+ * of a packet thirty times as dear.
  */
-const announcePerMemberMs = 50
-const greetingMs = announcePerMemberMs * members
-/** What has waited for 30 s to be sent again is let go of. */
-const drainMs = 45_000
+const execArgv = [
+  '--max-old-space-size=14000',
+  '--min-semi-space-size=64',
+  '--max-semi-space-size=128',
+  '--heap-growing-percent=50',
+  '--external-memory-accounted-in-global-limit',
+  '--no-concurrent-array-buffer-sweeping',
+]
 
-const world = new World(members, { formsByHand: true, settings: { announcePerMemberMs } })
-await world.form(Math.max(3_000, members * 10), services, async (registry, index) => {
-  for (let at = 0; at < services; at += 1) {
-    const id = `service-${at}`
-    await registry.register({
-      service: `service-${(index + at) % 40}`,
-      id,
-      port: 8_000 + at,
-      tags: ['v1', 'eu'],
-      meta: { zone: `eu-${index % 3}` },
-      checks: [{ kind: 'ttl', intervalMs: 86_400_000 }],
-    })
-    registry.setCheck(`${id}/ttl`, 'passing')
-  }
-})
-tell([
-  { figure: 'members', value: members, unit: 'members' },
-  { figure: 'all services known everywhere after', value: world.clock.now(), unit: 'ms (virtual)' },
-  { figure: 'measured over', value: windowMs / 1_000, unit: 's (virtual)' },
-])
-// After the greetings nothing happens any more.
-await world.pass(greetingMs + drainMs)
-
-/** Bytes that a member sends in a second. */
-async function sent(): Promise<number> {
-  const before = world.network.stats.bytesSent
-  await world.pass(windowMs)
-  return (world.network.stats.bytesSent - before) / members / (windowMs / 1_000)
+interface Cost {
+  readonly whole: Rest
+  readonly plain: Rest
+  readonly added: number
+  readonly digests: number
+  /** Bytes of each member for one announcement of any. */
+  readonly announcement: number
+  /** Announcements of the window in the long run. */
+  readonly due: number
+  readonly addedInLongRun: number
 }
 
-const announced = (): number =>
-  world.parties.reduce((sum, { registry }) => sum + registry.stats().announcements, 0)
-const announcedBefore = announced()
-const whole = await sent()
-const unit = 'bytes a member and second'
-tell([
-  { figure: 'announcements meanwhile', value: announced() - announcedBefore, unit: 'messages' },
-  { figure: 'with the registry', value: whole, unit },
-])
-await world.stopRegistries()
-await world.pass(30_000)
-const plain = await sent()
+/** A process of its own for each cluster, so that memory is given back. */
+async function measure(plan: RestPlan): Promise<Rest> {
+  const file = fileURLToPath(new URL('support/at-rest-process.ts', import.meta.url))
+  const child = fork(file, { execArgv })
+  child.send(plan)
+  const ended = once(child, 'exit').then(([code, signal]) => {
+    throw new Error(`a cluster of ${plan.members} ended with ${code ?? signal}`)
+  })
+  const [rest] = await Promise.race([once(child, 'message'), ended])
+  ended.catch(() => {})
+  return rest
+}
 
-tell([
-  { figure: 'gossip alone', value: plain, unit },
-  { figure: 'the registry adds', value: whole - plain, unit, most: extraMax },
-])
-await world.stop()
+async function costOf(count: number, how: RestPlan['how']): Promise<Cost> {
+  const [whole, plain] = await Promise.all([
+    measure({ members: count, registries: true, how }),
+    measure({ members: count, registries: false, how }),
+  ])
+  if (whole.periodS === undefined) throw new Error(`nobody announced within ${whole.windowS} s`)
+  const [packets, digests] = [whole.packets - plain.packets, whole.streams - plain.streams]
+  const due = (count * whole.windowS) / whole.periodS
+  return {
+    whole,
+    plain,
+    added: packets + digests,
+    digests,
+    announcement: (packets * whole.windowS) / whole.announcements,
+    due,
+    addedInLongRun: digests + (packets * due) / whole.announcements,
+  }
+}
+
+function figuresOf(cost: Cost): Figure[] {
+  const { whole, plain } = cost
+  return [
+    { figure: 'measured over', value: whole.windowS, unit: 's (virtual)' },
+    { figure: 'with the registry', value: whole.packets + whole.streams, unit },
+    { figure: 'gossip alone', value: plain.packets + plain.streams, unit },
+    { figure: 'the registry adds: measured', value: cost.added, unit },
+    { figure: 'of it digests', value: cost.digests, unit },
+    { figure: 'announcements meanwhile', value: whole.announcements, unit: 'messages' },
+    { figure: 'announcements in the long run', value: cost.due, unit: 'messages' },
+    { figure: 'a member announces every', value: whole.periodS ?? 0, unit: 's (virtual)' },
+    { figure: 'one announcement', value: cost.announcement, unit: 'bytes a member' },
+    { figure: 'the registry adds: in the long run', value: cost.addedInLongRun, unit },
+    { figure: 'processor time', value: whole.cpuS + plain.cpuS, unit: 's' },
+  ]
+}
+
+async function part(count: number, how: RestPlan['how']): Promise<Cost> {
+  tell([{ figure: `members, ${how}`, value: count, unit: 'members' }])
+  const cost = await costOf(count, how)
+  tell(figuresOf(cost))
+  return cost
+}
+
+const told = await part(alikeMembers, 'told')
+const introduced = await part(alikeMembers, 'introduced')
+const unlike = Math.abs(introduced.addedInLongRun / told.addedInLongRun - 1) * 100
+tell([{ figure: 'told and introduced differ by', value: unlike, unit: '%', most: unlikeMax }])
+const { added, addedInLongRun } = await part(members, 'introduced')
+const judged = Math.max(added, addedInLongRun)
+tell([{ figure: 'the registry adds: at most', value: judged, unit, most: extraMax }])
