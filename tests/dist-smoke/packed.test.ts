@@ -3,7 +3,8 @@
  * dependencies, and imported without the sources' condition.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { existsSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -138,5 +139,16 @@ describe('the packed packages', () => {
       console.log(first)`,
     )
     expect(run(project, [script]).trim()).toBe('1')
+  })
+
+  it('a store written outside fits the declarations and passes the suite of stores', () => {
+    const store = join(project, 'store')
+    cpSync(join(root, 'examples/log-store-node-sqlite'), store, { recursive: true })
+    const types = join(modules, '@types')
+    mkdirSync(types, { recursive: true })
+    symlinkSync(join(root, 'packages/testkit/node_modules/@types/node'), join(types, 'node'))
+    execFileSync(join(root, 'node_modules/.bin/tsc'), ['--noEmit'], { cwd: store })
+    const suites = ['conformance', 'log'].map((name) => `test/${name}.test.ts`)
+    expect(run(store, ['--test', '--test-reporter=tap', ...suites])).toMatch(/^# pass 1[0-9]$/m)
   })
 })

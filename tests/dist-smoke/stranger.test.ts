@@ -2,12 +2,13 @@
  * Tier 2: what would be published, installed by npm in an empty folder, on every line of Node.js
  * that is maintained: the example of the README and the first of each guide.
  */
-import { writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, writeFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { guides, readExamples } from '../../tools/examples.ts'
 import type { Example } from '../../tools/examples.ts'
+import { root } from '../../tools/support/command.ts'
 import { publishedPackages } from '../../tools/support/packages.ts'
 import { strangersProject } from '../../tools/support/stranger.ts'
 import type { Project } from '../../tools/support/stranger.ts'
@@ -54,6 +55,31 @@ describe.skipIf(tier === 1)('a project of a stranger (tier 2: npm run prove)', (
       },
     )
   }
+
+  describe('a store written from the guides alone', () => {
+    const suites = ['conformance', 'faults', 'log'].map((name) => `dist/test/${name}.test.js`)
+    let store: string
+
+    beforeAll(async () => {
+      store = join(project.folder, 'store')
+      cpSync(join(root, 'examples/log-store-node-sqlite'), store, { recursive: true })
+      const packed = join(project.folder, 'packed')
+      const needed = /^kith-(interface|log|testkit)-/
+      const tarballs = readdirSync(packed).filter((file) => needed.test(file))
+      const paths = tarballs.map((file) => join(packed, file))
+      await project.npm('--prefix', store, 'install', '--no-audit', '--no-fund', ...paths)
+      await project.npm('--prefix', store, 'run', 'build')
+    }, installMs)
+
+    it.each(lines)('passes both suites on Node.js %s', { timeout: installMs }, async (version) => {
+      const args = ['--test', '--test-reporter=tap', ...suites.map((it) => join(store, it))]
+      const { code, output } = await project.run(binaries.get(version) ?? '', args)
+      expect(output).toMatch(/^# fail 0$/m)
+      expect(code).toBe(0)
+      const [passed] = /^# pass \d+$/m.exec(output) ?? []
+      evidence('store of a stranger', `Node.js ${version} ${passed}`)
+    })
+  })
 
   it('is told of every part by a list of materials', async () => {
     const text = await project.npm('sbom', '--sbom-format', 'cyclonedx', '--omit', 'dev')

@@ -1,7 +1,8 @@
 /**
  * Where a log keeps its rows. A store is plain: it persists what it is told, all of one change set
  * or nothing, and gives it back or says that it is damaged. Every decision is made above it. Two
- * implementations: SQLite and memory (`@kith/log`). The clauses are LOG-20 to LOG-29.
+ * implementations: SQLite and memory (`@kith/log`). The clauses are LOG-20 to LOG-29, LOG-45 and
+ * LOG-54, and for durable stores LOG-55 to LOG-59.
  */
 import type { Chain, LogId, OriginId, OriginStatus } from './log.ts'
 
@@ -186,15 +187,18 @@ export interface LogStore {
   readonly statements: boolean
   /**
    * Takes the writer lock and recovers. Throws `ERR_LOG_LOCKED` where another writer, in this
-   * process or another, has the store open. Everything committed before is durable once this
-   * returned.
+   * process or another, has the store open, and `ERR_LOG_DIRECTORY`, `ERR_LOG_FORMAT` or
+   * `ERR_LOG_CORRUPT` where it cannot be opened; each a `KithError`. Everything committed before is
+   * durable once this returned, with the names of its files and directories.
    */
   open(): StoreState
   /**
    * All or nothing; with `flush` on the medium when it returns, and with it everything committed
-   * before. Throws `ERR_LOG_STORE_FULL` or `ERR_LOG_STATEMENT` when nothing was stored and the
-   * store stays usable. After any other error the store must be opened again before it can be
-   * trusted. Keeps no reference to the bytes after it returned, unless the store is not durable.
+   * before, also where there are no changes. Throws a `KithError` with `ERR_LOG_STORE_FULL`,
+   * `ERR_LOG_STATEMENT` or `ERR_LOG_REPAIR` when nothing was stored and the store stays usable, and
+   * with `ERR_LOG_CLOSED` where it is not open. After any other error the store must be opened
+   * again before it can be trusted. Keeps no reference to the bytes after it returned, unless the
+   * store is not durable.
    */
   commit(changes: StoreChanges, flush: boolean): void
   /** A reader of what is committed; valid until closed or the store is. */

@@ -14,18 +14,30 @@ export function expectThat(condition: unknown, message: string): asserts conditi
   if (!condition) throw new ConformanceFailure(message)
 }
 
-/** Compares values that JSON can write, and byte arrays by content. */
+/** Compares values that JSON can write, with fields in any order, and byte arrays by content. */
 export function expectEqual(actual: unknown, expected: unknown, what: string): void {
-  const [got, want] = [show(actual), show(expected)]
-  expectThat(got === want, `${what}: expected ${want}, got ${got}`)
+  const [got, want] = [written(actual), written(expected)]
+  expectThat(got === want, `${what}: expected ${shortened(want)}, got ${shortened(got)}`)
 }
 
-function show(value: unknown): string {
+const byName = ([one]: readonly [string, unknown], [two]: readonly [string, unknown]): number =>
+  one < two ? -1 : 1
+
+/** The same text for values that `expectEqual` takes for the same. */
+export function written(value: unknown): string {
   const text = JSON.stringify(value, (_, inner: unknown) => {
     if (inner instanceof Uint8Array) return `bytes:${Array.from(inner).join(',')}`
-    return typeof inner === 'bigint' ? `${inner}n` : inner
+    if (typeof inner === 'bigint') return `${inner}n`
+    const plain = typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+    return plain ? Object.fromEntries(Object.entries(inner).toSorted(byName)) : inner
   })
-  return text === undefined ? 'undefined' : text.length > 400 ? `${text.slice(0, 400)}...` : text
+  return text ?? 'undefined'
+}
+
+const shownMax = 400
+
+function shortened(text: string): string {
+  return text.length > shownMax ? `${text.slice(0, shownMax)}...` : text
 }
 
 /** Same length and content; says where they first differ. */

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { failingCases, runCase, runConformance } from '../src/index.ts'
+import { expectEqual, failingCases, runCase, runConformance } from '../src/index.ts'
 import type { ConformanceCase, TestRunner } from '../src/index.ts'
 
 interface Subject {
@@ -78,5 +78,19 @@ describe('runConformance', () => {
     expect(stdout).toMatch(/# SKIP/)
     expect(stdout).toMatch(/# fail 0/)
     expect(stdout).toMatch(/# pass 1[0-9]/)
+  })
+})
+
+describe('expectEqual', () => {
+  it('compares all of what it shows a part of', () => {
+    const long = Array.from({ length: 1_000 }, (_, index) => index)
+    expectEqual(long, [...long], 'the same')
+    const other = [...long.slice(0, -1), 0]
+    expect(() => expectEqual(other, long, 'all')).toThrow(/^all: expected \[0,1,.{380,400}\.\.\./)
+  })
+
+  it('takes fields in any order, and bytes by content', () => {
+    expectEqual({ a: 1, b: Uint8Array.of(1) }, { b: Uint8Array.of(1), a: 1 }, 'rows')
+    expect(() => expectEqual({ a: [1, 2] }, { a: [2, 1] }, 'lists')).toThrow('lists: expected')
   })
 })

@@ -1,6 +1,6 @@
 /** One bit of one byte of a store is another: it is noticed, or nothing that is read changes. */
 import type { LogStore, LogStoreReader, StoredBatchRead } from '@kith/interface'
-import { ConformanceFailure, expectEqual, expectThat } from '../expect.ts'
+import { ConformanceFailure, expectEqual, expectThat, written } from '../expect.ts'
 import type { Bench } from './bench.ts'
 import { tally } from './bench.ts'
 import { bytesPass, stepCursor } from './history.ts'
@@ -172,26 +172,20 @@ function expectTrueRows(
   rows: StoredRows,
   said: boolean,
 ): void {
-  const meta = JSON.stringify(state.meta) === JSON.stringify(rows.meta)
+  const meta = written(state.meta) === written(rows.meta)
   expectThat(meta || (said && state.meta === undefined), 'the meta row is another, or gone')
   const next = state.nextOffset === rows.nextOffset
   // Past the last batch that is there: what is said to be missing is known from the origins.
   expectThat(next || state.nextOffset < rows.nextOffset, `the next offset is ${state.nextOffset}`)
   const wanted = new Map(modelRows(rows))
   for (const [table, got] of smallRowsOf(state)) {
-    const want = new Set((wanted.get(table) ?? []).map(textOfRow))
+    const want = new Set((wanted.get(table) ?? []).map(written))
     for (const row of got) {
-      expectThat(want.has(textOfRow(row)), `a row of ${table} is ${textOfRow(row)}`)
+      expectThat(want.has(written(row)), `a row of ${table} is ${written(row)}`)
     }
     const complete = got.length === want.size
     expectThat(complete || said, `${want.size - got.length} rows of ${table} are gone, unsaid`)
   }
-}
-
-function textOfRow(row: unknown): string {
-  return JSON.stringify(row, (_, value: unknown) =>
-    value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value,
-  )
 }
 
 /** What a caller would notice of all batches; throws where it would take a wrong one for right. */
@@ -218,7 +212,7 @@ function readDoubts(read: StoredBatchRead, rows: StoredRows): readonly string[] 
   if (origin !== own.origin || first !== own.first || count !== own.count) {
     return ['a row does not fit its batch']
   }
-  expectEqual(textOfRow(batch), textOfRow(own), `the batch at ${own.offset}`)
+  expectEqual(batch, own, `the batch at ${own.offset}`)
   return []
 }
 
