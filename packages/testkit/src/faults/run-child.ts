@@ -1,5 +1,6 @@
 /** Starting the process that works on a store, with whatever shall happen to it. */
 import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +15,7 @@ import type { Bounds } from './judge.ts'
 import type { LogStoreFaultSubject } from './subject.ts'
 
 /** A process that takes longer than this hangs. */
-const lifeMsMax = 120_000
+const lifeMsMax = 600_000
 
 export type ChildPlan = Omit<Plan, 'module' | 'export' | 'journal' | 'progress'>
 
@@ -84,24 +85,40 @@ async function perform(
   // Most of such a life would be spent on compiling the same modules.
   const env = { ...process.env }
   env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'node-compile-cache')
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
+  // A group of its own, so that what runs under strace ends with it.
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env, detached: true })
   let trouble = ''
   if (until === undefined) child.stdout.resume()
   child.stderr.on('data', (chunk: Buffer) => (trouble += chunk.toString()))
   const exited = once(child, 'close') as Promise<[number | null, string | null]>
-  const watch = setTimeout(() => child.kill('SIGKILL'), lifeMsMax)
+  let hangs = false
+  const watch = setTimeout(() => {
+    hangs = true
+    kill(child)
+  }, lifeMsMax)
   let counts: bigint | void
   try {
     counts = await until?.({ committed: progressOf(child.stdout, exited), exited })
   } finally {
-    if (until !== undefined) child.kill('SIGKILL')
+    if (until !== undefined) kill(child)
     await exited
     clearTimeout(watch)
   }
+  if (hangs) throw new ConformanceFailure(`a process did not end within ${lifeMsMax} ms`)
   const [code, signal] = await exited
   // strace ends as its child did, and a shell would say 128 and the signal.
   const ended = signal ?? (code === 137 ? 'SIGKILL' : null)
   return { signal: ended, trouble: `${code} ${trouble}`, counts }
+}
+
+/** With all that it started. */
+function kill({ pid }: ChildProcess): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It is gone already.
+  }
 }
 
 /** Counts the characters that the process prints, one for each step. */
