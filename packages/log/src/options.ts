@@ -28,9 +28,19 @@ export interface ScrubOptions {
   readonly everyMs?: number
 }
 
+/** What a log in a directory is kept in. */
+export type LogStorage = 'sqlite' | 'segment'
+
 export interface LogOptions {
-  /** Keeps the log in SQLite in this directory, made where missing. Absent: a memory store. */
+  /** Keeps the log in this directory, made where missing. Absent: a memory store. */
   readonly directory?: string
+  /**
+   * How a new log is kept in `directory`: `sqlite`, in one SQLite file; or `segment`, in files of
+   * batches with an index, which takes more appends a second and keeps no more than whole files
+   * apart when retention drops (DESIGN 4). A log that is there stays as it is; asked for by the
+   * other name it is `ERR_LOG_FORMAT`. Default: as the log there, `sqlite` where there is none.
+   */
+  readonly storage?: LogStorage
   /** A store of your own; excludes `directory` and runs with the `inline` writer. */
   readonly store?: LogStoreFactory
   /**
@@ -100,6 +110,7 @@ export interface ResolvedLimits {
 export interface ResolvedOptions extends ResolvedLimits {
   readonly readOnly: boolean
   readonly directory: string | undefined
+  readonly storage: LogStorage | undefined
   readonly store: LogStoreFactory | undefined
   readonly member: string
   readonly writer: 'worker' | 'inline'
@@ -122,6 +133,7 @@ const ranges: Readonly<Record<keyof ResolvedLimits, readonly [number, number, nu
 
 const optionNames: ReadonlySet<string> = new Set<keyof LogOptions>([
   'directory',
+  'storage',
   'store',
   'readOnly',
   'pollMs',
@@ -148,7 +160,7 @@ export function resolveOptions(options: LogOptions): ResolvedOptions {
     .filter(([field]) => !optionNames.has(field))
     .map(([field, value]) => problem(field, value, 'left out: it is not an option'))
   const limits = resolveLimits(options, problems)
-  const { directory, store, member = '', gate = 'open' } = options
+  const { directory, storage, store, member = '', gate = 'open' } = options
   const writer = options.writer ?? (directory === undefined ? 'inline' : 'worker')
   if (directory !== undefined && (typeof directory !== 'string' || directory === '')) {
     problems.push(problem('directory', directory, 'a path'))
@@ -158,6 +170,11 @@ export function resolveOptions(options: LogOptions): ResolvedOptions {
   }
   if (directory !== undefined && store !== undefined) {
     problems.push({ field: 'store', got: 'a directory as well', want: 'given without a directory' })
+  }
+  if (storage !== undefined && storage !== 'sqlite' && storage !== 'segment') {
+    problems.push(problem('storage', storage, "'sqlite' or 'segment'"))
+  } else if (storage !== undefined && directory === undefined) {
+    problems.push(problem('storage', storage, 'left out where no directory is given'))
   }
   if (typeof member !== 'string' || member.length > 128) {
     problems.push(problem('member', member, 'a string of at most 128 characters'))
@@ -174,7 +191,7 @@ export function resolveOptions(options: LogOptions): ResolvedOptions {
   if (problems.length > 0) {
     throw new LogError('ERR_LOG_OPTIONS', describeProblems(problems), { details: problems })
   }
-  const places = { readOnly, directory, store, member, writer, gate }
+  const places = { readOnly, directory, storage, store, member, writer, gate }
   return Object.freeze({ ...limits, ...places, retention, scrub })
 }
 

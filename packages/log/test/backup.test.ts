@@ -8,10 +8,10 @@ import type { BackupManifest, Log } from '../src/index.ts'
 import {
   allValues,
   codeOf,
-  durableKinds,
   home,
   makeBatch,
   records,
+  sqliteKinds,
   started,
   temporaryDirectory,
 } from './support.ts'
@@ -34,7 +34,7 @@ async function lived(kind: string): Promise<Log> {
   return log
 }
 
-describe.each(durableKinds)('a backup of a %s log', (kind) => {
+describe.each(sqliteKinds)('a backup of a %s log', (kind) => {
   it('LOG-49 LOG-50 comes back as another log with all it held, under a new origin', async () => {
     const log = await lived(kind)
     const [from, to] = [join(temporaryDirectory(), 'backup'), join(temporaryDirectory(), 'log')]

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { logStoreCases, runConformance } from '@kith/testkit'
 import { describe, it } from 'vitest'
-import { memoryStore, sqliteStore } from '../src/index.ts'
+import { memoryStore, segmentStore, sqliteStore } from '../src/index.ts'
 
 runConformance('memory store', logStoreCases, { describe, it }, () => ({ store: memoryStore() }), {
   absent: {
@@ -16,6 +16,14 @@ runConformance('sqlite store', logStoreCases, { describe, it }, () => {
   const directory = mkdtempSync(join(tmpdir(), 'kith-log-'))
   return {
     store: sqliteStore({ directory }),
+    [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true }),
+  }
+})
+
+runConformance('segment store', logStoreCases, { describe, it }, () => {
+  const directory = mkdtempSync(join(tmpdir(), 'kith-log-'))
+  return {
+    store: segmentStore({ directory }),
     [Symbol.asyncDispose]: async () => rmSync(directory, { recursive: true }),
   }
 })

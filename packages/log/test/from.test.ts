@@ -1,5 +1,4 @@
 /** Where reading begins: at an end, or at a time. */
-import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { array, assert as assertProperty, asyncProperty, integer } from 'fast-check'
 import type { ReadFrom } from '@kith/interface'
@@ -7,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import type { Log } from '../src/index.ts'
 import {
   codeOf,
+  databaseIn,
   durableKinds,
   home,
   kinds,
@@ -112,7 +112,7 @@ it.each(durableKinds)(
       clock.advance(10)
     }
     await log.stop()
-    const db = new Database(join(options.directory ?? '', 'log.db'))
+    const db = new Database(databaseIn(options))
     db.exec('UPDATE kith_batch SET crc = crc + 1 WHERE offset IN (4, 5, 8)')
     db.close()
     const again = await started({ ...options, clock })

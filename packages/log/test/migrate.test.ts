@@ -9,7 +9,7 @@ import type { Digests } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { sqliteStore } from '../src/index.ts'
-import { durableKinds, records, started } from './support.ts'
+import { sqliteKinds, records, started } from './support.ts'
 
 const fixtures = new URL('./fixtures/', import.meta.url)
 const firstFormat = gunzipSync(readFileSync(new URL('format-1.db.gz', fixtures)))
@@ -92,7 +92,7 @@ describe('a log of format 1', () => {
     expect(said(directory)).toEqual(expected)
   })
 
-  it.each(durableKinds)('LOG-40 goes on in a %s log, which verifies', async (kind) => {
+  it.each(sqliteKinds)('LOG-40 goes on in a %s log, which verifies', async (kind) => {
     const log = await started({ directory: directoryOf(firstFormat), writer: kind as 'inline' })
     expect(await log.verify()).toMatchObject({ ok: true, records: 14 })
     const own = log.vector().find((state) => state.own)

@@ -41,10 +41,14 @@ async function take(tail: AsyncIterable<LogRecord>, count: number): Promise<read
   return values
 }
 
-describe.each(['inline', 'worker'] as const)('a reader beside a %s writer', (writer) => {
+describe.each([
+  ['inline', 'sqlite'],
+  ['worker', 'sqlite'],
+  ['worker', 'segment'],
+] as const)('a reader beside a %s writer, storage %s', (writer, storage) => {
   it('LOG-52 sees everything committed, at once, and as the writer does', async () => {
     const directory = temporaryDirectory()
-    const log = await started({ directory, writer })
+    const log = await started({ directory, writer, storage })
     await log.append(records(3))
     const reader = await reading(directory)
     expect(await allValues(reader)).toEqual(await allValues(log))
@@ -67,13 +71,13 @@ describe.each(['inline', 'worker'] as const)('a reader beside a %s writer', (wri
 
   it('LOG-52 tails what is there and what comes, over the end of its writer and the next', async () => {
     const directory = temporaryDirectory()
-    const first = await started({ directory, writer })
+    const first = await started({ directory, writer, storage })
     await first.append(records(2))
     const reader = await reading(directory)
     const taken = take(reader.tail(), 8)
     await first.append(records(3, 2))
     await first.stop()
-    const second = await started({ directory, writer })
+    const second = await started({ directory, writer, storage })
     await second.append(records(3, 5))
     expect(await taken).toEqual(records(8).map(({ value }) => text(value)))
     // It ends as other tails do.
@@ -84,20 +88,20 @@ describe.each(['inline', 'worker'] as const)('a reader beside a %s writer', (wri
 
   it('LOG-52 LOG-28 outlives its writer and costs it nothing', async () => {
     const directory = temporaryDirectory()
-    const log = await started({ directory, writer })
+    const log = await started({ directory, writer, storage })
     await log.append(records(4))
     const reader = await reading(directory)
     await log.stop()
     expect((await allValues(reader)).length).toBe(4)
     await reader.stop()
-    const again = await started({ directory, writer })
+    const again = await started({ directory, writer, storage })
     expect(await allValues(again)).toEqual(records(4).map(({ value }) => text(value)))
     expect(await again.verify()).toMatchObject({ ok: true })
   })
 
   it('LOG-52 LOG-44 hears that retention dropped what it was about to read', async () => {
     const directory = temporaryDirectory()
-    const log = await started({ directory, writer })
+    const log = await started({ directory, writer, storage })
     for (let batch = 0; batch < 20; batch += 1) await log.append(records(100, batch * 100))
     const reader = await reading(directory)
     const tail = reader.tail()[Symbol.asyncIterator]()

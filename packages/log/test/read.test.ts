@@ -7,6 +7,7 @@ import {
   allValues,
   bytes,
   codeOf,
+  databaseIn,
   durableKinds,
   home,
   kinds,
@@ -160,7 +161,7 @@ describe.each(durableKinds)('statements with a cursor of a %s log', (kind) => {
     expect(await log.verify()).toMatchObject({ ok: true })
     await log.stop()
     const { default: Database } = await import('better-sqlite3')
-    const db = new Database(`${options.directory}/log.db`, { readonly: true })
+    const db = new Database(databaseIn(options), { readonly: true })
     expect(db.prepare('SELECT id FROM seen ORDER BY id').pluck().all()).toEqual([1, 2, 3])
     expect(db.prepare("SELECT next FROM kith_cursor WHERE name = 'c'").pluck().get()).toBe(3)
     db.close()

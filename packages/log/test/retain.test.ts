@@ -319,7 +319,7 @@ describe.each(kinds)('retention of a %s log', (kind) => {
 })
 
 describe.each(durableKinds)('retention of a %s log in a directory', (kind) => {
-  it('LOG-42 uses the space of what it dropped again', async () => {
+  it.skipIf(kind === 'segment')('LOG-42 uses the space of what it dropped again', async () => {
     const options = home(kind)
     const log = await started(options)
     const value = new Uint8Array(60_000).fill(9)

@@ -12,9 +12,11 @@ import {
   codeOf,
   durableKinds,
   home,
+  inDirectory,
   kinds,
   manualClock,
   records,
+  sqliteKinds,
   started,
   temporaryDirectory,
 } from './support.ts'
@@ -87,8 +89,11 @@ describe.each(durableKinds)('a %s log in a directory', (kind) => {
         '--conditions=@kith/source',
         new URL('./process/append-child.ts', import.meta.url).pathname,
         directory,
-        kind,
+        kind === 'worker' ? kind : 'inline',
         '1',
+        '6',
+        '0',
+        kind === 'segment' ? kind : 'sqlite',
       ],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     )
@@ -96,7 +101,7 @@ describe.each(durableKinds)('a %s log in a directory', (kind) => {
     child.kill('SIGKILL')
     await once(child, 'exit')
     const clock = manualClock()
-    const log = await started({ directory, writer: kind as 'inline', gate: 'wait', clock })
+    const log = await started({ ...inDirectory(kind, directory), gate: 'wait', clock })
     const past = log.origin
     const known = log.status().records
     expect(known).toBeGreaterThan(0)
@@ -119,19 +124,29 @@ describe.each(durableKinds)('a %s log in a directory', (kind) => {
         directory,
         'inline',
         '1',
+        '6',
+        '0',
+        kind === 'segment' ? kind : 'sqlite',
       ],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     )
     await once(child.stdout, 'data')
-    const log = createLog({ directory, writer: kind as 'inline' })
+    const log = createLog(inDirectory(kind, directory))
     expect(await codeOf(log.start())).toBe('ERR_LOG_LOCKED')
     child.kill('SIGKILL')
     await once(child, 'exit')
-    expect(
-      (await started({ directory, writer: kind as 'inline' })).status().records,
-    ).toBeGreaterThan(0)
+    expect((await started(inDirectory(kind, directory))).status().records).toBeGreaterThan(0)
   })
 
+  it('makes missing directories', async () => {
+    const directory = join(temporaryDirectory(), 'a', 'b')
+    const log = await started(inDirectory(kind, directory))
+    expect((await log.append(records(1))).first).toBe(1)
+    mkdirSync(directory, { recursive: true })
+  })
+})
+
+describe.each(sqliteKinds)('a %s log in one SQLite file', (kind) => {
   it('LOG-26 refuses a newer format, a file that is not a log, and a directory that cannot be', async () => {
     const options = home(kind)
     const log = await started(options)
@@ -157,13 +172,6 @@ describe.each(durableKinds)('a %s log in a directory', (kind) => {
     const garbage = home(kind)
     writeFileSync(join(garbage.directory ?? '', 'log.db'), 'x'.repeat(50_000))
     expect(await codeOf(createLog(garbage).start())).toBe('ERR_LOG_CORRUPT')
-  })
-
-  it('makes missing directories', async () => {
-    const directory = join(temporaryDirectory(), 'a', 'b')
-    const log = await started({ directory, writer: kind as 'inline' })
-    expect((await log.append(records(1))).first).toBe(1)
-    mkdirSync(directory, { recursive: true })
   })
 
   it('LOG-28 bounds the write-ahead log while it appends', async () => {

@@ -29,14 +29,26 @@ export async function started(options: LogOptions = {}): Promise<Log> {
   return log
 }
 
-export type Kind = 'memory' | 'inline' | 'worker'
-export const kinds: readonly Kind[] = ['memory', 'inline', 'worker']
-export const durableKinds: readonly Kind[] = ['inline', 'worker']
+/** `inline` and `worker` keep their log in one SQLite file, `segment` in segments. */
+export type Kind = 'memory' | 'inline' | 'worker' | 'segment'
+export const kinds: readonly Kind[] = ['memory', 'inline', 'worker', 'segment']
+export const durableKinds: readonly Kind[] = ['inline', 'worker', 'segment']
+export const sqliteKinds = ['inline', 'worker'] as const
 
 /** Options that open the same log each time. */
 export function home(kind: Kind): LogOptions {
   if (kind === 'memory') return { store: memoryStore() }
-  return { directory: temporaryDirectory(), writer: kind }
+  return inDirectory(kind, temporaryDirectory())
+}
+
+export function inDirectory(kind: Kind, directory: string): LogOptions {
+  if (kind === 'segment') return { directory, writer: 'inline', storage: kind }
+  return { directory, writer: kind === 'worker' ? kind : 'inline' }
+}
+
+/** The SQLite database of a log, which is an index where it keeps segments. */
+export function databaseIn({ directory = '', storage }: LogOptions): string {
+  return storage === 'segment' ? join(directory, 'index', 'log.db') : join(directory, 'log.db')
 }
 
 export async function allValues(log: Log): Promise<readonly string[]> {

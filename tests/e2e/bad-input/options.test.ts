@@ -234,6 +234,7 @@ const tables: readonly Table[] = [
     create: (options) => createLog(options),
     bad: {
       directory: ['', 7],
+      storage: ['files', 7],
       store: ['x', {}],
       member: ['x'.repeat(129), 7],
       writer: ['thread', 1],

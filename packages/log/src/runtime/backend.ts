@@ -83,12 +83,16 @@ export interface Beside {
   backup(path: string, signal: AbortSignal): Promise<void>
 }
 
+export function backupUnsupported(): LogError {
+  return new LogError(
+    'ERR_LOG_BACKUP_UNSUPPORTED',
+    "only a log in a directory, with storage 'sqlite', can be backed up",
+  )
+}
+
 const nothingBeside: Beside = {
   afterCommit(): void {},
-  backup: () =>
-    Promise.reject(
-      new LogError('ERR_LOG_BACKUP_UNSUPPORTED', 'only a log in a directory can be backed up'),
-    ),
+  backup: () => Promise.reject(backupUnsupported()),
   beforeClose: (): Promise<void> => Promise.resolve(),
 }
 

@@ -59,7 +59,10 @@ class BackgroundCheckpoints implements Checkpoints {
   }
 
   #startThread(): Worker {
-    const thread = startThread('checkpoint-thread', this.#directory)
+    const thread = startThread('checkpoint-thread', {
+      directory: this.#directory,
+      storage: 'sqlite',
+    })
     thread.on('message', ({ kind }: FromCheckpointer) => {
       if (kind !== 'ran' || this.#closed) return
       if (this.#passesLeft > 1) return this.#run(this.#passesLeft - 1)
@@ -87,9 +90,8 @@ class BackgroundCheckpoints implements Checkpoints {
   }
 }
 
-export function startThread(name: string, directory: string): Worker {
+export function startThread(name: string, workerData: ThreadData): Worker {
   const { url, execArgv } = threadEntry(name)
-  const workerData: ThreadData = { directory }
   return new Worker(url, { execArgv, workerData, name: `kith-log ${name}` })
 }
 

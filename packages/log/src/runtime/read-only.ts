@@ -18,8 +18,9 @@ import { nodeDigests, systemClock } from '@kith/interface/node'
 import { copyState, vectorOf } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import type { LogOptions, ResolvedOptions } from '../options.ts'
+import { openSegmentView } from '../store/segment/view.ts'
 import { openSqliteView, notBegun } from '../store/sqlite/view.ts'
-import type { SqliteView } from '../store/sqlite/view.ts'
+import type { StoreView } from '../store/view.ts'
 import { checkName, readCursor } from './cursors.ts'
 import type { LogCursor } from './cursors.ts'
 import type { Log, LogStatus } from './face.ts'
@@ -29,11 +30,12 @@ import { chainAt, fetchBatch, readBatches, readRecords, tailPages } from './quer
 import type { ReadOptions, ReadResult, TailOptions } from './queries.ts'
 import { BatchReads } from './reads.ts'
 import { checkEnds, stateFrom, unknownToItself } from './start.ts'
+import { resolveStorage } from './storage.ts'
 import { verifyStore } from './verify.ts'
 import type { VerifyOptions, VerifyReport } from './verify.ts'
 
 interface OpenLog extends ReadingParts {
-  readonly view: SqliteView
+  readonly view: StoreView
   /** As it is now: rows that went bad since the start are here too. */
   damage: readonly StoreDamage[]
   readonly atStart: readonly StoreDamage[]
@@ -70,7 +72,9 @@ export class ReadOnlyLog implements Log {
     }
     signal?.throwIfAborted()
     this.phase = 'stopped'
-    const view = openSqliteView(this.directory, this.digests)
+    const storage = resolveStorage(this.directory, this.options.storage)
+    const open = storage === 'segment' ? openSegmentView : openSqliteView
+    const view = open(this.directory, this.digests)
     try {
       this.opened = openLog(view, this.digests, this.options.cacheBytesMax)
     } catch (cause) {
@@ -271,7 +275,7 @@ function refuse(what: string): Promise<never> {
   return Promise.reject(readOnly(what))
 }
 
-function openLog(view: SqliteView, digests: Digests, cacheBytesMax: number): OpenLog {
+function openLog(view: StoreView, digests: Digests, cacheBytesMax: number): OpenLog {
   const reads = new BatchReads(view.reader, digests, cacheBytesMax)
   let stored: StoreState | undefined
   return view.atOnce(

@@ -25,6 +25,7 @@ import type { LogState } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { memoryStore } from '../store/memory.ts'
+import { createSegmentStore } from '../store/segment/store.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
 import { openInline } from './backend.ts'
 import type { BackendHandlers, OpenBackend } from './backend.ts'
@@ -32,6 +33,7 @@ import { createCheckpoints } from './checkpoints.ts'
 import { setOrigin } from './parts.ts'
 import type { LogEvents, LogParts } from './parts.ts'
 import { BatchReads } from './reads.ts'
+import { resolveStorage } from './storage.ts'
 import { openWorker } from './worker-backend.ts'
 import { LogWriter } from './writer.ts'
 
@@ -98,7 +100,9 @@ async function openBackend(
 ): Promise<OpenBackend> {
   const { directory, store = memoryStore(), writer } = options
   if (directory === undefined) return openInline(store(), handlers)
-  if (writer === 'worker') return await openWorker(directory, digests, handlers)
+  const storage = resolveStorage(directory, options.storage)
+  if (writer === 'worker') return await openWorker({ directory, storage }, digests, handlers)
+  if (storage === 'segment') return openInline(createSegmentStore({ directory, digests }), handlers)
   return openInlineSqlite(directory, digests, handlers)
 }
 

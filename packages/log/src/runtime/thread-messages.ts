@@ -3,10 +3,12 @@ import type { StoreDamage, StoreState } from '@kith/interface'
 import { isKithError } from '@kith/interface'
 import { LogError } from '../errors.ts'
 import type { LogErrorCode } from '../errors.ts'
+import type { LogStorage } from '../options.ts'
 import type { BackendTransaction } from './backend.ts'
 
 export interface ThreadData {
   readonly directory: string
+  readonly storage: LogStorage
 }
 
 export type ToWriter =

@@ -2,6 +2,8 @@
 import type { Worker } from 'node:worker_threads'
 import type { Digests, LogStoreReader, StoreDamage, StoreState } from '@kith/interface'
 import { LogError } from '../errors.ts'
+import { indexPath } from '../store/segment/place.ts'
+import { openSegmentReader } from '../store/segment/reader.ts'
 import { openSqliteReader } from '../store/sqlite/reader.ts'
 import { databasePath } from '../store/sqlite/open.ts'
 import { fastCommitMs } from './backend.ts'
@@ -9,18 +11,22 @@ import type { Backend, BackendHandlers, BackendTransaction, OpenBackend } from '
 import { createCheckpoints, endThread, exited, startThread } from './checkpoints.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import { revivedError } from './thread-messages.ts'
-import type { FromWriter, ToWriter } from './thread-messages.ts'
+import type { FromWriter, ThreadData, ToWriter } from './thread-messages.ts'
 
 export async function openWorker(
-  directory: string,
+  place: ThreadData,
   digests: Digests,
   handlers: BackendHandlers,
 ): Promise<OpenBackend> {
-  const writer = startThread('writer-thread', directory)
+  const { directory, storage } = place
+  const writer = startThread('writer-thread', place)
   const state = await opened(writer)
   let reader: LogStoreReader
   try {
-    reader = openSqliteReader(databasePath(directory), digests)
+    reader =
+      storage === 'segment'
+        ? openSegmentReader(directory, indexPath(directory), digests)
+        : openSqliteReader(databasePath(directory), digests)
   } catch (cause) {
     writer.postMessage({ kind: 'close' } satisfies ToWriter)
     await exited(writer)

@@ -1,15 +1,19 @@
-/** The thread that owns the SQLite store: carries out one transaction after another. */
+/** The thread that owns the store: carries out one transaction after another. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { invariant } from '@kith/interface'
+import type { LogStore } from '@kith/interface'
+import { createSegmentStore } from '../store/segment/store.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
-import { placeBatches } from './backend.ts'
+import { backupUnsupported, placeBatches } from './backend.ts'
 import { plainError } from './thread-messages.ts'
 import type { FromWriter, ThreadData, ToWriter } from './thread-messages.ts'
 
 invariant(parentPort, 'this file is the entry of a worker thread')
 const port = parentPort
-const { directory } = workerData as ThreadData
-const store = createSqliteStore({ directory, checkpoints: 'managed' })
+const { directory, storage } = workerData as ThreadData
+const sqlite =
+  storage === 'sqlite' ? createSqliteStore({ directory, checkpoints: 'managed' }) : undefined
+const store: LogStore = sqlite ?? createSegmentStore({ directory })
 
 function answer(message: FromWriter, moved: readonly ArrayBuffer[] = []): void {
   port.postMessage(message, [...moved])
@@ -48,7 +52,7 @@ function commit({ epoch, transaction, attentive }: Extract<ToWriter, { kind: 'co
     answer({ kind: 'failed', epoch, error })
     return
   }
-  answer({ kind: 'done', epoch, buffers, walBytes: store.walBytes }, buffers)
+  answer({ kind: 'done', epoch, buffers, walBytes: sqlite?.walBytes ?? 0 }, buffers)
   if (!attentive) return
   awakeUntil = performance.now() + awakeMs
   if (!awake) stayAwake()
@@ -56,7 +60,7 @@ function commit({ epoch, transaction, attentive }: Extract<ToWriter, { kind: 'co
 
 function restartWal(): void {
   try {
-    store.restartWal()
+    sqlite?.restartWal()
   } catch {
     // Everything committed stays in the write-ahead log; the next commit meets what is wrong.
   }
@@ -69,7 +73,8 @@ let cancelled = 0
 async function backup(path: string): Promise<void> {
   const before = cancelled
   try {
-    await store.backup(path, () => cancelled > before)
+    if (sqlite === undefined) throw backupUnsupported()
+    await sqlite.backup(path, () => cancelled > before)
     answer({ kind: 'backedUp' })
   } catch (cause) {
     answer({ kind: 'backedUp', error: plainError(cause) })

@@ -1,19 +1,23 @@
 /**
  * Appends until it is killed, and writes one line for each acknowledgement:
- * `<first> <count> <producer sequence>`. Usage: directory, writer, seed, callers, and how many
- * records it keeps (0: all).
+ * `<first> <count> <producer sequence>`. Usage: directory, writer, seed, callers, how many records
+ * it keeps (0: all), and in which storage.
  */
 import { writeSync } from 'node:fs'
 import { createRandom } from '@kith/interface'
 import { createLog } from '../../src/index.ts'
 
-const [directory = '', writer = 'worker', seed = '1', callers = '6', kept = '0'] =
+const [directory = '', writer = 'worker', seed = '1', callers = '6', kept = '0', storage] =
   process.argv.slice(2)
 const random = createRandom(Number(seed))
 /** Nobody waits so long; whoever started it may be gone without a word. */
 const lifeMsMax = 120_000
 setTimeout(() => process.exit(3), lifeMsMax).unref()
-const log = createLog({ directory, writer: writer as 'worker' })
+const log = createLog({
+  directory,
+  writer: writer as 'worker',
+  storage: (storage ?? 'sqlite') as 'sqlite',
+})
 await log.start()
 
 /**

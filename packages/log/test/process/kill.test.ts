@@ -28,12 +28,15 @@ async function runAndKill(
   directory: string,
   round: number,
   lives: number,
-  kept = 0,
+  { kept = 0, storage = 'sqlite' } = {},
 ): Promise<void> {
   const writer = round % 4 === 3 ? 'inline' : 'worker'
   const child = spawn(
     process.execPath,
-    ['--conditions=@kith/source', childPath, directory, writer, `${round}`, '6', `${kept}`],
+    ['--conditions=@kith/source', childPath, directory, writer, `${round}`, '6'].concat([
+      `${kept}`,
+      storage,
+    ]),
     { stdio: ['ignore', 'pipe', 'pipe'] },
   )
   const exited = once(child, 'exit')
@@ -110,16 +113,22 @@ function check(journal: Journal, { floor, records: found }: Found): void {
   }
 }
 
-it(
-  `LOG-34 no acknowledged record is lost to ${rounds} kills, and none appears that was not sent`,
-  async () => {
+it.each([
+  ['sqlite', rounds],
+  // In segments: as many in the long run, a few in the short one.
+  ['segment', rounds > 20 ? rounds : 6],
+] as const)(
+  'LOG-34 no acknowledged record of a log in storage %s is lost to %i kills, and none appears ' +
+    'that was not sent',
+  async (storage, rounds) => {
     const random = createRandom(seed)
     const directory = temporaryDirectory()
     const journal: Journal = { sent: new Map(), acked: new Map() }
     for (let round = 0; round < rounds; round += 1) {
-      await runAndKill(journal, directory, round, random.below(120))
+      await runAndKill(journal, directory, round, random.below(120), { storage })
       // Looked at after every kill in the long run, now and then in the short one.
-      if (rounds > 20 || round % 5 === 4) check(journal, await recordsOf(directory))
+      if (rounds > 20 || round % 5 === 4 || round === rounds - 1)
+        check(journal, await recordsOf(directory))
     }
     expect(journal.acked.size).toBeGreaterThan(rounds)
     expect(journal.sent.size, 'some appends were interrupted').toBeGreaterThan(journal.acked.size)
@@ -137,7 +146,7 @@ it(
     const journal: Journal = { sent: new Map(), acked: new Map() }
     let floor = 1
     for (let round = 0; round < retained; round += 1) {
-      await runAndKill(journal, directory, round, 20 + random.below(120), 100)
+      await runAndKill(journal, directory, round, 20 + random.below(120), { kept: 100 })
       const found = await recordsOf(directory)
       check(journal, found)
       expect(found.floor).toBeGreaterThanOrEqual(floor)

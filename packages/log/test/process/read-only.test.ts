@@ -48,11 +48,12 @@ async function killed(child: Child): Promise<void> {
   await exited
 }
 
-it(
-  `LOG-52 LOG-34 a reader goes on over ${rounds} kills of the writer, and has what it acknowledged`,
-  async () => {
+it.each(['sqlite', 'segment'] as const)(
+  `LOG-52 LOG-34 a reader of a log in storage %s goes on over ${rounds} kills of the writer, and ` +
+    'has what it acknowledged',
+  async (storage) => {
     const directory = temporaryDirectory()
-    const first = await started({ directory })
+    const first = await started({ directory, storage })
     await first.stop()
     const reader = run('read-child', directory)
     const acked: number[] = []
@@ -62,6 +63,9 @@ it(
         directory,
         round % 2 === 0 ? 'worker' : 'inline',
         `${round}`,
+        '6',
+        '0',
+        storage,
       )
       const read = reader.lines.length
       await writer.until(() => writer.lines.length >= 20)

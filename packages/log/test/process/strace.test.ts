@@ -15,10 +15,15 @@ const onCi = process.env['CI'] !== undefined
 const childPath = new URL('./append-child.ts', import.meta.url).pathname
 
 /** Runs the appending child under strace until it acknowledged `acks` times; returns the trace. */
-async function trace(writer: string, callers: string, acks: number): Promise<readonly string[]> {
+async function trace(
+  writer: string,
+  callers: string,
+  storage: string,
+  acks: number,
+): Promise<readonly string[]> {
   const directory = temporaryDirectory()
   const output = join(directory, 'trace')
-  const calls = 'trace=pwrite64,write,fdatasync,fsync,openat'
+  const calls = 'trace=pwrite64,pwritev,write,fdatasync,fsync,openat'
   const child = spawn(
     'strace',
     ['-f', '-y', '-ttt', '-s', '64', '-e', calls, '-o', output, process.execPath].concat([
@@ -28,6 +33,8 @@ async function trace(writer: string, callers: string, acks: number): Promise<rea
       writer,
       '1',
       callers,
+      '0',
+      storage,
     ]),
     { stdio: ['ignore', 'pipe', 'ignore'], detached: true },
   )
@@ -46,11 +53,14 @@ async function trace(writer: string, callers: string, acks: number): Promise<rea
 }
 
 /**
- * Walks the trace in order and counts writes to the write-ahead log. The frames of an append are
+ * Walks the trace in order and counts writes to the write-ahead log, or the segment. The frames of an append are
  * written after it was sent, so its acknowledgement is right only where a finished sync covers
  * writes later than its sending. A sync covers what was written before it began.
  */
-function firstViolation(lines: readonly string[]): { problem: string | undefined; acks: number } {
+function firstViolation(
+  lines: readonly string[],
+  file = 'log.db-wal>',
+): { problem: string | undefined; acks: number } {
   /** How much was written when each append was sent. */
   const sentAt = new Map<string, number>()
   let written = 0
@@ -59,8 +69,8 @@ function firstViolation(lines: readonly string[]): { problem: string | undefined
   const begun = new Map<string, number>()
   for (const line of lines) {
     const thread = line.slice(0, line.indexOf(' '))
-    const wal = line.includes('log.db-wal>')
-    if (wal && line.includes('pwrite64(')) written += 1
+    const wal = line.includes(file)
+    if (wal && /pwrite(64|v)\(/.test(line)) written += 1
     if (/f(data)?sync\(/.test(line) && wal) {
       if (line.includes('<unfinished')) begun.set(thread, written)
       else durable = written
@@ -84,15 +94,17 @@ function firstViolation(lines: readonly string[]): { problem: string | undefined
 
 // With one caller no other group is under way, so every write after a sending is that append's own.
 it.skipIf(!strace && !onCi).each([
-  ['worker', '1'],
-  ['worker', '6'],
-  ['inline', '1'],
-  ['inline', '6'],
+  ['worker', '1', 'sqlite'],
+  ['worker', '6', 'sqlite'],
+  ['inline', '1', 'sqlite'],
+  ['inline', '6', 'sqlite'],
+  ['worker', '6', 'segment'],
+  ['inline', '1', 'segment'],
 ])(
-  'LOG-35 no acknowledgement precedes the sync of its group (%s, %s callers; needs strace)',
-  async (writer, callers) => {
-    const lines = await trace(writer, callers, 120)
-    const { problem, acks } = firstViolation(lines)
+  'LOG-35 no acknowledgement precedes the sync of its group (%s, %s callers, %s; needs strace)',
+  async (writer, callers, storage) => {
+    const lines = await trace(writer, callers, storage, 120)
+    const { problem, acks } = firstViolation(lines, storage === 'segment' ? '0.seg>' : undefined)
     expect(problem).toBe(undefined)
     expect(acks).toBeGreaterThan(50)
   },

@@ -12,7 +12,7 @@ import { bytesOf } from './rows.ts'
 import { batchColumns, sequenceIndex } from './schema.ts'
 
 /** A disk loses sectors of at most so many bytes. */
-const damageBytesMax = 4_096
+export const damageBytesMax = 4_096
 /** The index is made anew where the row disagrees with it; beyond this that would take too long. */
 const reindexRowsMax = 100_000
 
@@ -62,12 +62,18 @@ function rowProblem({ bytes }: FoundRow, batch: StoredBatch): string | undefined
   if (!(bytes instanceof Uint8Array) || bytes.length !== batch.bytes.length) {
     return 'what is there has another length'
   }
+  const differing = differingBytes(bytes, batch.bytes)
+  if (differing <= damageBytesMax) return undefined
+  return `what is there differs over ${differing} bytes, so that a page of it may be another's`
+}
+
+/** From the first byte that differs to the last, of two that are equally long. */
+export function differingBytes(one: Uint8Array, other: Uint8Array): number {
   let first = 0
-  while (first < bytes.length && bytes[first] === batch.bytes[first]) first += 1
-  let end = bytes.length
-  while (end > first && bytes[end - 1] === batch.bytes[end - 1]) end -= 1
-  if (end - first <= damageBytesMax) return undefined
-  return `what is there differs over ${end - first} bytes, so that a page of it may be another's`
+  while (first < one.length && one[first] === other[first]) first += 1
+  let end = one.length
+  while (end > first && one[end - 1] === other[end - 1]) end -= 1
+  return end - first
 }
 
 /** Times of storing never run backwards along offsets (LOG-48); a damaged one may. */

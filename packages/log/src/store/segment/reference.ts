@@ -1,0 +1,31 @@
+/**
+ * Where a batch lies. The index keeps a row for each batch, with this in the place of its bytes, so
+ * that the row's checksum covers it.
+ */
+import { HEADER_BYTES } from '../../wire/batch.ts'
+import { readU32, readU48, writeU32, writeU48 } from '../../wire/bytes.ts'
+
+export interface BatchPlace {
+  /** Names the segment: the number of its first frame. */
+  readonly segment: number
+  readonly position: number
+  readonly length: number
+}
+
+/** As long as what a row's checksum covers of the bytes. */
+const REFERENCE_BYTES = HEADER_BYTES
+const magic = 0x4645_524b
+
+export function encodeReference({ segment, position, length }: BatchPlace): Uint8Array {
+  const bytes = new Uint8Array(REFERENCE_BYTES)
+  writeU32(bytes, 0, magic)
+  writeU48(bytes, 4, segment)
+  writeU48(bytes, 10, position)
+  writeU32(bytes, 16, length)
+  return bytes
+}
+
+export function readReference(bytes: Uint8Array): BatchPlace | undefined {
+  if (bytes.length !== REFERENCE_BYTES || readU32(bytes, 0) !== magic) return undefined
+  return { segment: readU48(bytes, 4), position: readU48(bytes, 10), length: readU32(bytes, 16) }
+}
