@@ -53,9 +53,9 @@ async function trace(
 }
 
 /**
- * Walks the trace in order and counts writes to the write-ahead log, or the segment. The frames of an append are
- * written after it was sent, so its acknowledgement is right only where a finished sync covers
- * writes later than its sending. A sync covers what was written before it began.
+ * Walks the trace in order and counts writes to the write-ahead log, or to the segment. The frames
+ * of an append are written after it was sent, so its acknowledgement is right only where a finished
+ * sync covers writes later than its sending. A sync covers what was written before it began.
  */
 function firstViolation(
   lines: readonly string[],

@@ -1,6 +1,6 @@
 /**
  * The files of the segments: their names, their first page, and plain reads and writes at a
- * position. A segment is filled with zeros ahead of what is written, so that a flush need not have
+ * place. A segment is filled with zeros ahead of what is written, so that a flush need not have
  * the file system note a new length.
  */
 import {
@@ -172,8 +172,8 @@ export class WritableSegment {
     }
   }
 
-  write(parts: readonly Uint8Array[], position: number): void {
-    writeAll(this.descriptor, parts, position)
+  write(parts: readonly Uint8Array[], byteAt: number): void {
+    writeAll(this.descriptor, parts, byteAt)
   }
 
   sync(): void {
@@ -192,15 +192,15 @@ export class WritableSegment {
   }
 }
 
-function writeAll(descriptor: number, parts: readonly Uint8Array[], position: number): void {
+function writeAll(descriptor: number, parts: readonly Uint8Array[], byteAt: number): void {
   const length = parts.reduce((sum, part) => sum + part.length, 0)
   // The system takes at most 1024 parts at a time.
   const whole = parts.length > 1024 ? [Buffer.concat(parts, length)] : parts
-  let written = writevSync(descriptor, whole, position)
+  let written = writevSync(descriptor, whole, byteAt)
   if (written === length) return
   const rest = Buffer.concat(whole, length)
   while (written < length) {
-    const more = writeSync(descriptor, rest, written, length - written, position + written)
+    const more = writeSync(descriptor, rest, written, length - written, byteAt + written)
     if (more === 0) throw new Error(`nothing of ${length - written} bytes could be written`)
     written += more
   }
@@ -263,13 +263,13 @@ export class SegmentFiles {
   }
 
   /** What is there, which is less where the file ends; undefined where there is no file. */
-  read(segment: number, position: number, length: number): Uint8Array | undefined {
+  read(segment: number, byteAt: number, length: number): Uint8Array | undefined {
     const descriptor = this.descriptorOf(segment)
     if (descriptor === undefined) return undefined
     const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
     let got = 0
     while (got < length) {
-      const more = readSync(descriptor, bytes, got, length - got, position + got)
+      const more = readSync(descriptor, bytes, got, length - got, byteAt + got)
       if (more === 0) break
       got += more
     }

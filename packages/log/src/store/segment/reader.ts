@@ -265,10 +265,10 @@ class Reader implements SegmentReader {
         at += 1
         continue
       }
-      const length = last.position + last.length - first.position
-      const bytes = this.files.read(first.segment, first.position, length)
+      const length = last.byteAt + last.length - first.byteAt
+      const bytes = this.files.read(first.segment, first.byteAt, length)
       if (bytes === undefined) this.missed = true
-      for (; at < end; at += 1) resolved.push(cut(reads[at], places[at], first.position, bytes))
+      for (; at < end; at += 1) resolved.push(cut(reads[at], places[at], first.byteAt, bytes))
     }
     return resolved
   }
@@ -337,15 +337,15 @@ function offsetOf(read: StoredBatchRead): number {
 function spanEnd(places: readonly (BatchPlace | undefined)[], start: number): number {
   const first = places[start]
   if (first === undefined) return start + 1
-  let end = first.position + first.length
+  let end = first.byteAt + first.length
   let at = start + 1
   for (; at < places.length; at += 1) {
     const place = places[at]
     if (place?.segment !== first.segment) break
-    const gap = place.position - end
+    const gap = place.byteAt - end
     if (gap < 0 || gap > spanGapMax) break
-    if (place.position + place.length - first.position > spanBytesMax) break
-    end = place.position + place.length
+    if (place.byteAt + place.length - first.byteAt > spanBytesMax) break
+    end = place.byteAt + place.length
   }
   return at
 }
@@ -365,7 +365,7 @@ function cut(
 ): StoredBatchRead {
   if (read?.ok !== true || place === undefined) throw new Error('a span has only whole rows')
   if (span === undefined) return damaged(read.batch, 'the segment that holds it is missing')
-  const from = place.position - start
+  const from = place.byteAt - start
   const bytes = span.subarray(from, from + place.length)
   if (bytes.length < place.length) return damaged(read.batch, 'its segment ends before it does')
   return { ok: true, batch: { ...read.batch, bytes } }

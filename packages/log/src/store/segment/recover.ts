@@ -37,7 +37,7 @@ export function readTail(files: SegmentFiles, stamp: Stamp, digests: Digests): R
   }
   const flushed = flushedBehind(files, end, salt, digests)
   if (flushed <= end.number) return { frames, end, damage: [] }
-  const reason = `the frame ${end.number} at ${end.position} was written and is broken`
+  const reason = `the frame ${end.number} at ${end.byteAt} was written and is broken`
   const key = segmentPath('', end.segment)
   return { frames, end, damage: [{ table: 'file', key, reason }] }
 }
@@ -53,11 +53,11 @@ export function settleTail(files: SegmentFiles, { frames, end }: Recovered): Wri
   }
   try {
     for (const { place, header } of frames) {
-      const bytes = files.read(place.segment, place.position, frameLength(header))
-      if (bytes !== undefined) open(place.segment).write([bytes], place.position)
+      const bytes = files.read(place.segment, place.byteAt, frameLength(header))
+      if (bytes !== undefined) open(place.segment).write([bytes], place.byteAt)
     }
     const last = open(end.segment)
-    if (!onlyZeros(files, end)) last.cut(end.position)
+    if (!onlyZeros(files, end)) last.cut(end.byteAt)
     for (const segment of touched.values()) segment.sync()
     const behind = listSegments(directory).filter(
       (segment) => segment >= end.number && segment !== end.segment,
@@ -77,24 +77,24 @@ export function settleTail(files: SegmentFiles, { frames, end }: Recovered): Wri
 const chunkBytes = 1024 * 1024
 const zeros = new Uint8Array(chunkBytes + FRAME_HEADER_BYTES)
 
-/** Runs over what a segment has from a position on. */
+/** Runs over what a segment has from a place on. */
 function* chunks(
   files: SegmentFiles,
   segment: number,
   from: number,
-): Generator<{ readonly position: number; readonly bytes: Uint8Array }> {
+): Generator<{ readonly byteAt: number; readonly bytes: Uint8Array }> {
   const size = files.size(segment)
-  for (let position = from; position < size; position += chunkBytes) {
+  for (let byteAt = from; byteAt < size; byteAt += chunkBytes) {
     // A little of the next one, so that a header on the border is seen whole.
-    const length = Math.min(chunkBytes + FRAME_HEADER_BYTES, size - position)
-    const bytes = files.read(segment, position, length)
+    const length = Math.min(chunkBytes + FRAME_HEADER_BYTES, size - byteAt)
+    const bytes = files.read(segment, byteAt, length)
     if (bytes === undefined || bytes.length === 0) return
-    yield { position, bytes }
+    yield { byteAt, bytes }
   }
 }
 
-function onlyZeros(files: SegmentFiles, { segment, position }: FramePlace): boolean {
-  for (const { bytes } of chunks(files, segment, position)) {
+function onlyZeros(files: SegmentFiles, { segment, byteAt }: FramePlace): boolean {
+  for (const { bytes } of chunks(files, segment, byteAt)) {
     if (Buffer.compare(bytes, zeros.subarray(0, bytes.length)) !== 0) return false
   }
   return true
@@ -109,19 +109,19 @@ function flushedBehind(
 ): number {
   const behind = listSegments(files.directory).filter((segment) => segment >= end.number)
   const places = [
-    { segment: end.segment, from: end.position },
+    { segment: end.segment, from: end.byteAt },
     ...behind.filter((segment) => segment !== end.segment).map((segment) => ({ segment, from: 0 })),
   ]
   let flushed = 0
   for (const { segment, from } of places) {
-    for (const { position, bytes } of chunks(files, segment, from)) {
+    for (const { byteAt, bytes } of chunks(files, segment, from)) {
       for (const at of candidates(bytes)) {
         const head = bytes.subarray(at)
         const header = readFrameHeader(head, salt)
         if (header === undefined || header.number < end.number) continue
         const length = FRAME_HEADER_BYTES + header.tableLength
-        if (position + at + length > files.size(segment)) continue
-        const whole = files.read(segment, position + at, length)
+        if (byteAt + at + length > files.size(segment)) continue
+        const whole = files.read(segment, byteAt + at, length)
         if (whole === undefined || readFrameTable(whole, header, digests) === undefined) continue
         flushed = Math.max(flushed, header.flushed)
       }

@@ -8,7 +8,7 @@ import { readU32, readU48, writeU32, writeU48 } from '../../wire/bytes.ts'
 export interface BatchPlace {
   /** Names the segment: the number of its first frame. */
   readonly segment: number
-  readonly position: number
+  readonly byteAt: number
   readonly length: number
 }
 
@@ -16,16 +16,16 @@ export interface BatchPlace {
 const REFERENCE_BYTES = HEADER_BYTES
 const magic = 0x4645_524b
 
-export function encodeReference({ segment, position, length }: BatchPlace): Uint8Array {
+export function encodeReference({ segment, byteAt, length }: BatchPlace): Uint8Array {
   const bytes = new Uint8Array(REFERENCE_BYTES)
   writeU32(bytes, 0, magic)
   writeU48(bytes, 4, segment)
-  writeU48(bytes, 10, position)
+  writeU48(bytes, 10, byteAt)
   writeU32(bytes, 16, length)
   return bytes
 }
 
 export function readReference(bytes: Uint8Array): BatchPlace | undefined {
   if (bytes.length !== REFERENCE_BYTES || readU32(bytes, 0) !== magic) return undefined
-  return { segment: readU48(bytes, 4), position: readU48(bytes, 10), length: readU32(bytes, 16) }
+  return { segment: readU48(bytes, 4), byteAt: readU48(bytes, 10), length: readU32(bytes, 16) }
 }

@@ -27,7 +27,7 @@ export function prepareRepairs(
     if (place === undefined) throw refused(batch, 'no frame says where it lies')
     if (place.length !== batch.bytes.length)
       throw refused(batch, 'what is there has another length')
-    const found = reader.files.read(place.segment, place.position, place.length)
+    const found = reader.files.read(place.segment, place.byteAt, place.length)
     if (found?.length !== place.length) throw refused(batch, 'its segment is gone or cut short')
     const differing = differingBytes(found, batch.bytes)
     if (differing > damageBytesMax) {
@@ -69,21 +69,20 @@ function findInSegment(
   salt: number,
   digests: Digests,
 ): BatchPlace | undefined {
-  let position = SEGMENT_HEADER_BYTES
+  let byteAt = SEGMENT_HEADER_BYTES
   for (;;) {
-    const head = files.read(segment, position, FRAME_HEADER_BYTES)
+    const head = files.read(segment, byteAt, FRAME_HEADER_BYTES)
     const header = head === undefined ? undefined : readFrameHeader(head, salt)
-    if (header === undefined || position + frameLength(header) > files.size(segment))
-      return undefined
+    if (header === undefined || byteAt + frameLength(header) > files.size(segment)) return undefined
     const body = FRAME_HEADER_BYTES + header.tableLength
-    const bytes = files.read(segment, position, body)
+    const bytes = files.read(segment, byteAt, body)
     const table = bytes === undefined ? undefined : readFrameTable(bytes, header, digests)
     if (table === undefined) return undefined
     const found = table.batches.find(({ offset }) => offset === batch.offset)
     if (found !== undefined) {
-      return { segment, position: position + body + found.start, length: found.length }
+      return { segment, byteAt: byteAt + body + found.start, length: found.length }
     }
-    position += frameLength(header)
+    byteAt += frameLength(header)
   }
 }
 

@@ -45,7 +45,7 @@ export function readFrame(
   if (read.kind === 'frame' || place.number === place.segment) return read
   // A segment bears the number of its first frame.
   if (!files.has(place.number)) return read
-  const onward = { ...place, segment: place.number, position: SEGMENT_HEADER_BYTES }
+  const onward = { ...place, segment: place.number, byteAt: SEGMENT_HEADER_BYTES }
   const next = readFrameHere(files, onward, salt, digests)
   return next.kind === 'end' ? read : next
 }
@@ -56,26 +56,26 @@ function readFrameHere(
   salt: number,
   digests: Digests,
 ): FrameRead {
-  const { segment, position, number } = place
-  const head = files.read(segment, position, FRAME_HEADER_BYTES)
+  const { segment, byteAt, number } = place
+  const head = files.read(segment, byteAt, FRAME_HEADER_BYTES)
   if (head === undefined || head.every((byte) => byte === 0)) return { kind: 'end' }
   const header = readFrameHeader(head, salt)
   if (header?.number !== number) return { kind: 'broken' }
   const length = frameLength(header)
-  if (position + length > files.size(segment)) return { kind: 'broken' }
-  const bytes = files.read(segment, position, length)
+  if (byteAt + length > files.size(segment)) return { kind: 'broken' }
+  const bytes = files.read(segment, byteAt, length)
   if (bytes?.length !== length) return { kind: 'broken' }
   const table = readFrameTable(bytes, header, digests)
   if (table === undefined || !frameBodyWhole(bytes, header, digests)) return { kind: 'broken' }
-  const next = { segment, position: position + length, number: number + 1 }
+  const next = { segment, byteAt: byteAt + length, number: number + 1 }
   return { kind: 'frame', frame: { header, table, place, next }, bytes }
 }
 
 /** Batches of a frame as rows of the index: a reference in the place of the bytes. */
 export function indexRows({ table, header, place }: Omit<Frame, 'next'>): readonly StoredBatch[] {
-  const body = place.position + FRAME_HEADER_BYTES + header.tableLength
+  const body = place.byteAt + FRAME_HEADER_BYTES + header.tableLength
   return table.batches.map(({ start, length, ...row }) => ({
     ...row,
-    bytes: encodeReference({ segment: place.segment, position: body + start, length }),
+    bytes: encodeReference({ segment: place.segment, byteAt: body + start, length }),
   }))
 }

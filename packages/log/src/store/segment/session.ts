@@ -131,11 +131,11 @@ export class SegmentSession {
     const current = this.room(frame)
     const place = this.end
     try {
-      current.write(frame.parts, place.position)
+      current.write(frame.parts, place.byteAt)
     } catch (cause) {
       throw isFull(cause) ? fullError(cause) : cause
     }
-    this.end = { ...place, position: place.position + frame.length, number: number + 1 }
+    this.end = { ...place, byteAt: place.byteAt + frame.length, number: number + 1 }
     const batches: readonly StoredBatch[] = indexRows({
       header: { ...mark, tableLength: frame.body - FRAME_HEADER_BYTES, bodyLength: 0 },
       table: { batches: frame.batches, changes: {} },
@@ -158,17 +158,17 @@ export class SegmentSession {
     let current = this.current
     if (current === undefined) throw new LogError('ERR_LOG_CLOSED', 'the store is closed')
     try {
-      const { position, number } = this.end
-      if (position > SEGMENT_HEADER_BYTES && position + length > segmentBytesMax) {
+      const { byteAt, number } = this.end
+      if (byteAt > SEGMENT_HEADER_BYTES && byteAt + length > segmentBytesMax) {
         this.sync()
         const spare = this.spare.take()
         const next = WritableSegment.create(directory, number, this.storeId, this.digests, spare)
         current.close()
         current = next
         this.current = next
-        this.end = { segment: number, position: SEGMENT_HEADER_BYTES, number }
+        this.end = { segment: number, byteAt: SEGMENT_HEADER_BYTES, number }
       }
-      const end = this.end.position + length
+      const end = this.end.byteAt + length
       current.reserve(end, segmentBytesMax)
       if (end > segmentBytesMax / 4) this.spare.begin()
       return current
@@ -278,7 +278,7 @@ export class SegmentSession {
     for (const { place, bytes } of prepared) {
       const segment = WritableSegment.open(directory, place.segment)
       try {
-        segment.write([bytes], place.position)
+        segment.write([bytes], place.byteAt)
         segment.sync()
       } finally {
         segment.close()

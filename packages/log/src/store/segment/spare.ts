@@ -1,7 +1,7 @@
 /**
- * The next segment, filled with zeros beside what goes on: a flush of a file whose length and blocks
- * stay as they are is the cheapest there is. A file of its own, because a flush pays for everything
- * that was done to its file.
+ * The next segment, filled with zeros beside what goes on: a flush of a file whose length and
+ * blocks stay as they are is the cheapest there is. A file of its own, because a flush pays for
+ * everything that was done to its file.
  */
 import { closeSync, fdatasync, openSync, unlinkSync, write } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * How far the index goes: the place of the first frame that is not in it. Written in the transaction
- * that brings the index there, in two copies.
+ * How far the index goes: the place of the first frame that is not in it. Written in the
+ * transaction that brings the index there, in two copies.
  */
 import type { Digests, LogStatement } from '@kith/interface'
 import type { Database, Statement } from '../sqlite/driver.ts'
@@ -10,7 +10,7 @@ import { SEGMENT_FORMAT } from './files.ts'
 
 export interface FramePlace {
   readonly segment: number
-  readonly position: number
+  readonly byteAt: number
   /** Number of the frame. */
   readonly number: number
 }
@@ -22,19 +22,19 @@ export interface Stamp {
 }
 
 const table = 'kith_segment'
-const columns = 'id format store_id segment position number'.split(' ')
+const columns = 'id format store_id segment byte_at number'.split(' ')
 
 export const createStamp: LogStatement = {
   sql:
     `CREATE TABLE ${table}(id INTEGER PRIMARY KEY, format INTEGER NOT NULL,` +
-    ' store_id BLOB NOT NULL, segment INTEGER NOT NULL, position INTEGER NOT NULL,' +
+    ' store_id BLOB NOT NULL, segment INTEGER NOT NULL, byte_at INTEGER NOT NULL,' +
     ' number INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT',
 }
 
 export function putStamp({ storeId, place }: Stamp, digests: Digests): LogStatement {
   const rows = [1, 2].map((id) => {
-    const { segment, position, number } = place
-    const values = [id, SEGMENT_FORMAT, storeId, segment, position, number]
+    const { segment, byteAt, number } = place
+    const values = [id, SEGMENT_FORMAT, storeId, segment, byteAt, number]
     return [...values, rowCrc(table, values, digests)]
   })
   const marks = `(${[...columns, 'crc'].map(() => '?').join(', ')})`
@@ -67,11 +67,11 @@ export function readStamp(select: Statement | undefined, digests: Digests): Stam
   }
   const whole = rows.find((row) => rowCrc(table, row.slice(0, -1), digests) === row.at(-1))
   if (whole === undefined) return rows.length === 0 ? { kind: 'none' } : { kind: 'damaged' }
-  const [, format, storeId, segment, position, number] = whole
+  const [, format, storeId, segment, byteAt, number] = whole
   if (format !== SEGMENT_FORMAT) return { kind: 'newer', format: Number(format) }
   const place = {
     segment: Number(segment),
-    position: Number(position),
+    byteAt: Number(byteAt),
     number: Number(number),
   }
   return { kind: 'stamp', stamp: { storeId: Uint8Array.from(storeId as Uint8Array), place } }

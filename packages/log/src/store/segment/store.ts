@@ -1,7 +1,7 @@
 /**
- * The segment store (LOG-60 to LOG-63): each commit is one write and one flush of a frame at the end
- * of a file. A SQLite database beside the files, the index, follows in large steps; what it does not
- * have yet is read from the frames.
+ * The segment store (LOG-60 to LOG-63): each commit is one write and one flush of a frame at the
+ * end of a file. A SQLite database beside the files, the index, follows in large steps; what it does
+ * not have yet is read from the frames.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -143,7 +143,7 @@ function beginNew(ports: SegmentPorts, indexed: StoreState): Opened {
   for (const segment of listSegments(directory)) removeSegment(directory, segment)
   const storeId = Uint8Array.from(randomBytes(16))
   const current = WritableSegment.create(directory, 0, storeId, digests)
-  const place = { segment: 0, position: SEGMENT_HEADER_BYTES, number: 0 }
+  const place = { segment: 0, byteAt: SEGMENT_HEADER_BYTES, number: 0 }
   try {
     index.commit({ statements: [createStamp, putStamp({ storeId, place }, digests)] }, true)
   } catch (cause) {
