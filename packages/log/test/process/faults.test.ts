@@ -27,3 +27,9 @@ describe.skipIf(process.env['CI'] === undefined)('on a machine that has everythi
 
 const module = new URL('./fault-store.ts', import.meta.url)
 runLogStoreFaults('sqlite store under faults', { module }, { describe, it }, options)
+runLogStoreFaults(
+  'segment store under faults',
+  { module, export: 'openSegments' },
+  { describe, it },
+  options,
+)

@@ -17,6 +17,7 @@
  */
 import type { Digests, StoreChanges } from '@kith/interface'
 import { readU32, readU48, writeU32, writeU48 } from '../../wire/bytes.ts'
+import { headCrcOf } from './reference.ts'
 import { decodeTable, encodeTable } from './table.ts'
 import type { FrameBatch, FrameTable } from './table.ts'
 
@@ -60,7 +61,7 @@ export function encodeFrame(
     const start = bodyLength
     bodyLength += bytes.length
     bodyCrc = digests.crc32(bytes, bodyCrc)
-    return { ...row, start, length: bytes.length }
+    return { ...row, start, length: bytes.length, headCrc: headCrcOf(bytes, digests) }
   })
   const table = encodeTable(hidden ? { batches: [], changes: {} } : { batches: placed, changes })
   const head = new Uint8Array(FRAME_HEADER_BYTES + table.length)

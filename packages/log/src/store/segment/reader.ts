@@ -16,7 +16,7 @@ import type { Database, Statement } from '../sqlite/driver.ts'
 import { createReader } from '../sqlite/reader.ts'
 import { SegmentFiles } from './files.ts'
 import { FoldedChanges } from './fold.ts'
-import { readReference } from './reference.ts'
+import { headCrcOf, readReference } from './reference.ts'
 import type { BatchPlace } from './reference.ts'
 import { indexRows, readFrame, saltOf } from './scan.ts'
 import type { Frame } from './scan.ts'
@@ -268,7 +268,9 @@ class Reader implements SegmentReader {
       const length = last.byteAt + last.length - first.byteAt
       const bytes = this.files.read(first.segment, first.byteAt, length)
       if (bytes === undefined) this.missed = true
-      for (; at < end; at += 1) resolved.push(cut(reads[at], places[at], first.byteAt, bytes))
+      for (; at < end; at += 1) {
+        resolved.push(cut(reads[at], places[at], first.byteAt, bytes, this.digests))
+      }
     }
     return resolved
   }
@@ -362,12 +364,16 @@ function cut(
   place: BatchPlace | undefined,
   start: number,
   span: Uint8Array | undefined,
+  digests: Digests,
 ): StoredBatchRead {
   if (read?.ok !== true || place === undefined) throw new Error('a span has only whole rows')
   if (span === undefined) return damaged(read.batch, 'the segment that holds it is missing')
   const from = place.byteAt - start
   const bytes = span.subarray(from, from + place.length)
   if (bytes.length < place.length) return damaged(read.batch, 'its segment ends before it does')
+  if (headCrcOf(bytes, digests) !== place.headCrc) {
+    return damaged(read.batch, 'what is there does not begin as it does')
+  }
   return { ok: true, batch: { ...read.batch, bytes } }
 }
 

@@ -29,6 +29,11 @@ export function readTail(files: SegmentFiles, stamp: Stamp, digests: Digests): R
   const salt = saltOf(stamp)
   const frames: Frame[] = []
   let end = stamp.place
+  const size = files.size(end.segment)
+  if (size < end.byteAt) {
+    const reason = `it has ${size} bytes, the index knows of ${end.byteAt}`
+    return { frames, end, damage: [fileDamage(end, reason)] }
+  }
   for (;;) {
     const read = readFrame(files, end, salt, digests)
     if (read.kind !== 'frame') break
@@ -38,8 +43,11 @@ export function readTail(files: SegmentFiles, stamp: Stamp, digests: Digests): R
   const flushed = flushedBehind(files, end, salt, digests)
   if (flushed <= end.number) return { frames, end, damage: [] }
   const reason = `the frame ${end.number} at ${end.byteAt} was written and is broken`
-  const key = segmentPath('', end.segment)
-  return { frames, end, damage: [{ table: 'file', key, reason }] }
+  return { frames, end, damage: [fileDamage(end, reason)] }
+}
+
+function fileDamage({ segment }: FramePlace, reason: string): StoreDamage {
+  return { table: 'file', key: segmentPath('', segment), reason }
 }
 
 /** Makes sure of what is there, and takes away what is behind it. */

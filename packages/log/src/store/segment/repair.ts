@@ -5,7 +5,7 @@ import { differingBytes, damageBytesMax } from '../sqlite/repair.ts'
 import { listSegments, SEGMENT_HEADER_BYTES } from './files.ts'
 import { FRAME_HEADER_BYTES, frameLength, readFrameHeader, readFrameTable } from './frame.ts'
 import type { SegmentReader } from './reader.ts'
-import { encodeReference, readReference } from './reference.ts'
+import { encodeReference, headCrcOf, readReference } from './reference.ts'
 import type { BatchPlace } from './reference.ts'
 
 export interface PreparedRepair {
@@ -33,7 +33,8 @@ export function prepareRepairs(
     if (differing > damageBytesMax) {
       throw refused(batch, `what is there differs over ${differing} bytes`)
     }
-    const row = { ...batch, bytes: encodeReference(place) }
+    const headCrc = headCrcOf(batch.bytes, digests)
+    const row = { ...batch, bytes: encodeReference({ ...place, headCrc }) }
     return { row, place, bytes: batch.bytes }
   })
 }
@@ -80,7 +81,8 @@ function findInSegment(
     if (table === undefined) return undefined
     const found = table.batches.find(({ offset }) => offset === batch.offset)
     if (found !== undefined) {
-      return { segment, byteAt: byteAt + body + found.start, length: found.length }
+      const { start, length, headCrc } = found
+      return { segment, byteAt: byteAt + body + start, length, headCrc }
     }
     byteAt += frameLength(header)
   }

@@ -74,8 +74,9 @@ function readFrameHere(
 /** Batches of a frame as rows of the index: a reference in the place of the bytes. */
 export function indexRows({ table, header, place }: Omit<Frame, 'next'>): readonly StoredBatch[] {
   const body = place.byteAt + FRAME_HEADER_BYTES + header.tableLength
-  return table.batches.map(({ start, length, ...row }) => ({
+  const { segment } = place
+  return table.batches.map(({ start, length, headCrc, ...row }) => ({
     ...row,
-    bytes: encodeReference({ segment: place.segment, byteAt: body + start, length }),
+    bytes: encodeReference({ segment, byteAt: body + start, length, headCrc }),
   }))
 }

@@ -5,6 +5,7 @@ import type { StoreChanges, StoredBatch, StoredProducer, StoredReplica } from '@
 export interface FrameBatch extends Omit<StoredBatch, 'bytes'> {
   readonly start: number
   readonly length: number
+  readonly headCrc: number
 }
 
 export interface FrameTable {
