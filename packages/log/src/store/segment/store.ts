@@ -1,7 +1,7 @@
 /**
  * The segment store (LOG-60 to LOG-63): each commit is one write and one flush of a frame at the
- * end of a file. A SQLite database beside the files, the index, follows in large steps; what it does
- * not have yet is read from the frames.
+ * end of a file. A SQLite database beside the files, the index, follows in large steps; what it
+ * does not have yet is read from the frames.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
