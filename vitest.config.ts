@@ -103,7 +103,12 @@ export default defineConfig({
         },
       },
     ],
-    execArgv: ['--conditions=@kith/source'],
+    execArgv: [
+      '--conditions=@kith/source',
+      // Threads that load TypeScript share a WebAssembly module, and V8 13.6 frees code of it that
+      // another one still counts when it replaces a wrapper: a process in about fifty crashed.
+      '--wasm-wrapper-tiering-budget=1000000000',
+    ],
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

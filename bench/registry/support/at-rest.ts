@@ -8,7 +8,7 @@ export interface RestPlan {
   readonly registries: boolean
   /**
    * `told`: they form as a cluster does, by telling each other; `introduced`: see
-   * `World.introduce`. At rest there is no difference.
+   * `World.introduce`, after which a little more is sent for some minutes.
    */
   readonly how: 'told' | 'introduced'
 }
