@@ -4,7 +4,8 @@
  */
 import { existsSync, rmSync, writeSync } from 'node:fs'
 import { isKithError } from '@kith/interface'
-import type { LogStore, StoreState } from '@kith/interface'
+import type { LogStore } from '@kith/interface'
+import { ConformanceFailure } from '../expect.ts'
 import { createHistory } from './history.ts'
 import type { History } from './history.ts'
 import { openJournal } from './journal.ts'
@@ -67,18 +68,19 @@ class Life {
 
   /** Undefined where it does not open; what it holds then is judged by whoever opens it next. */
   private opened(): LogStore | undefined {
-    let state: StoreState
     let store: LogStore | undefined
     try {
       store = this.open(this.plan.directory)
-      state = store.open()
+      const state = store.open()
+      const bounds = { atLeast: this.durable, atMost: this.held }
+      this.held = stepsOf(judge(store, state, this.history, bounds))
     } catch (cause) {
+      // A fault may hit its readers as well; a broken promise is something else.
+      if (cause instanceof ConformanceFailure) throw cause
       this.failed(cause)
       this.close(store)
       return undefined
     }
-    const bounds = { atLeast: this.durable, atMost: this.held }
-    this.held = stepsOf(judge(store, state, this.history, bounds))
     this.durable = this.held
     this.note({ kind: 'opened', steps: this.held })
     return store
@@ -115,12 +117,15 @@ class Life {
 
   /** The store goes on as it is, once there is room. */
   private nothingChanged(store: LogStore): void {
-    const reader = store.reader()
     try {
+      const reader = store.reader()
       const bounds = { atLeast: this.held, atMost: this.held }
       stepsOf(judge(store, reader.state(), this.history, bounds))
-    } finally {
       reader.close()
+    } catch (cause) {
+      if (cause instanceof ConformanceFailure) throw cause
+      this.failed(cause)
+      this.close(store)
     }
   }
 
