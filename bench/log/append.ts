@@ -1,12 +1,12 @@
 /**
- * How fast is a durable append? The SQLite log, with its writer thread and on the caller's own,
- * against R, the least that any durable log must do: the same closed loop with one write and one
- * fdatasync a group on the caller's thread. Slices of all take turns in one run, so that what else
- * the machine does hits all.
+ * How fast is a durable append? Logs in both storages, each with its writer thread and on the
+ * caller's own, against R, the least that any durable log must do: the same closed loop with one
+ * write and one fdatasync a group on the caller's thread. Slices of all take turns in one run, so
+ * that what else the machine does hits all.
  *
- * Prints one line of JSON a figure and exits with 1 where a bound is missed:
- * ratio to R at least 0.6 (median) for both, event-loop delay p99 of the writer thread's caller
- * under full load at most 20 ms.
+ * Prints one line of JSON a figure and exits with 1 where a bound is missed: ratio to R at least
+ * 0.6 (median) for each, event-loop delay p99 of the writer thread's caller under full load at most
+ * 20 ms.
  */
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { loadavg, tmpdir } from 'node:os'
@@ -111,10 +111,15 @@ const round3 = (value: number): number => Math.round(value * 1000) / 1000
 
 const directory = mkdtempSync(join(process.env['KITH_BENCH_DIR'] ?? tmpdir(), 'kith-bench-'))
 const raw = new RawLog(join(directory, 'raw.log'))
-const writers = ['worker', 'inline'] as const
-const logs = writers.map((writer) => ({
-  writer,
-  log: createLog({ directory: join(directory, writer), writer }),
+const kinds = ['worker', 'inline', 'segment-worker', 'segment-inline'] as const
+type Kind = (typeof kinds)[number]
+const logs = kinds.map((kind) => ({
+  kind,
+  log: createLog({
+    directory: join(directory, kind),
+    writer: kind.endsWith('worker') ? 'worker' : 'inline',
+    storage: kind.startsWith('segment') ? 'segment' : 'sqlite',
+  }),
 }))
 const appendRaw: Append = (value) => raw.append(value)
 const appendTo =
@@ -122,21 +127,17 @@ const appendTo =
   (value) =>
     log.append({ value })
 
-interface Round {
-  readonly raw: Slice
-  readonly worker: Slice
-  readonly inline: Slice
-}
+type Round = Readonly<Record<'raw' | Kind, Slice>>
 
 async function round(): Promise<Round> {
   const slices = { raw: await closedLoop(appendRaw, sliceMs) }
   const others: Record<string, Slice> = {}
-  for (const { writer, log } of logs) others[writer] = await closedLoop(appendTo(log), sliceMs)
+  for (const { kind, log } of logs) others[kind] = await closedLoop(appendTo(log), sliceMs)
   return { ...slices, ...others } as Round
 }
 
-/** Prints what one writer reached; false where it missed the bound. */
-function report(writer: (typeof writers)[number], done: readonly Round[]): boolean {
+/** Prints what one log reached; false where it missed the bound. */
+function report(kind: Kind, done: readonly Round[]): boolean {
   const latencies = (name: keyof Round): number[] => done.flatMap((one) => one[name].latencies)
   const rate = (name: keyof Round): number =>
     Math.round(
@@ -149,18 +150,18 @@ function report(writer: (typeof writers)[number], done: readonly Round[]): boole
     p50: round3(quantile(latencies(name), 0.5)),
     p99: round3(quantile(latencies(name), 0.99)),
   })
-  const ratios = done.map((one) => one[writer].rate / one.raw.rate)
+  const ratios = done.map((one) => one[kind].rate / one.raw.rate)
   const ratio = quantile(ratios, 0.5)
   print({
-    figure: `append-ratio-${writer}`,
+    figure: `append-ratio-${kind}`,
     median: round3(ratio),
     low: round3(quantile(ratios, 0.2)),
     high: round3(quantile(ratios, 0.8)),
     bound: ratioMin,
     rawRate: rate('raw'),
-    logRate: rate(writer),
+    logRate: rate(kind),
     rawLatencyMs: percentiles('raw'),
-    logLatencyMs: percentiles(writer),
+    logLatencyMs: percentiles(kind),
     load: loadavg().map(round3),
   })
   return ratio >= ratioMin
@@ -172,7 +173,7 @@ try {
   await round()
   const done: Round[] = []
   for (let index = 0; index < rounds; index += 1) done.push(await round())
-  for (const { writer } of logs) held = report(writer, done) && held
+  for (const { kind } of logs) held = report(kind, done) && held
   const idle = await delayDuring(() => new Promise((resolve) => setTimeout(resolve, 1000)))
   const [{ log }] = logs as [(typeof logs)[number]]
   const busy = await delayDuring(() => closedLoop(appendTo(log), 8 * sliceMs))

@@ -99,7 +99,6 @@ it.skipIf(!strace && !onCi).each([
   ['inline', '1', 'sqlite'],
   ['inline', '6', 'sqlite'],
   ['worker', '6', 'segment'],
-  ['inline', '1', 'segment'],
 ])(
   'LOG-35 no acknowledgement precedes the sync of its group (%s, %s callers, %s; needs strace)',
   async (writer, callers, storage) => {
