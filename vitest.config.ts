@@ -106,7 +106,7 @@ export default defineConfig({
     execArgv: [
       '--conditions=@kith/source',
       // Threads that load TypeScript share a WebAssembly module, and V8 13.6 frees code of it that
-      // another one still counts when it replaces a wrapper: a process in about fifty crashed.
+      // another one still counts when it replaces a wrapper: under load a process crashed at times.
       '--wasm-wrapper-tiering-budget=1000000000',
     ],
     testTimeout: 30_000,

@@ -36,8 +36,8 @@ export interface LogOptions {
   readonly directory?: string
   /**
    * How a new log is kept in `directory`: `sqlite`, in one SQLite file; or `segment`, in files of
-   * batches with an index, which takes more appends a second and keeps no more than whole files
-   * apart when retention drops (DESIGN 4). A log that is there stays as it is; asked for by the
+   * batches with a SQLite index, which takes more appends a second, frees whole files when
+   * retention drops, and makes no backups. A log that is there stays as it is; asked for by the
    * other name it is `ERR_LOG_FORMAT`. Default: as the log there, `sqlite` where there is none.
    */
   readonly storage?: LogStorage

@@ -7,6 +7,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   truncateSync,
@@ -28,7 +29,7 @@ import type {
 import { createRandom } from '@kith/interface'
 import type { Random } from '@kith/interface'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { createLog, memoryStore, segmentStore } from '../src/index.ts'
+import { createLog, memoryStore, restoreLog, segmentStore, sqliteStore } from '../src/index.ts'
 import { createSegmentStore } from '../src/store/segment/store.ts'
 import { allValues, codeOf, pulled, records, started, temporaryDirectory } from './support.ts'
 
@@ -371,6 +372,19 @@ function codeOfThrown(run: () => unknown): unknown {
   }
 }
 
+/** Files of a directory that are gone by name and that this process still keeps. */
+function removedButOpen(directory: string): readonly string[] {
+  return readdirSync('/proc/self/fd')
+    .map((descriptor) => {
+      try {
+        return readlinkSync(join('/proc/self/fd', descriptor))
+      } catch {
+        return ''
+      }
+    })
+    .filter((target) => target.startsWith(directory) && target.endsWith('.seg (deleted)'))
+}
+
 describe('segments and their index', () => {
   it('LOG-62 the statements of a cursor hold with everything before and after them', async () => {
     const directory = temporaryDirectory()
@@ -413,6 +427,7 @@ describe('segments and their index', () => {
       expect(left.map((read) => read.ok)).toEqual(Array.from({ length: 10 }, () => true))
       expect(left[0]).toMatchObject({ batch: { offset: floor } })
     }
+    if (process.platform === 'linux') expect(removedButOpen(directory)).toEqual([])
     // Some 700 KiB went through, of which ten batches of at most 1.5 KiB are held.
     const bytes = segmentsIn(directory).reduce(
       (sum, name) => sum + statSync(join(directory, name)).size,
@@ -473,6 +488,14 @@ describe('the storage of a log', () => {
     }
     expect(existsSync(join(one, 'log.db'))).toBe(false)
     expect(codeOfThrown(() => segmentStore({ directory: other })().open())).toBe('ERR_LOG_FORMAT')
+    expect(codeOfThrown(() => sqliteStore({ directory: one })().open())).toBe('ERR_LOG_FORMAT')
+    // Neither a backup nor what is restored from one may come beside it.
+    const log = await started({ directory: other, writer: 'inline' })
+    const backup = join(temporaryDirectory(), 'backup')
+    await log.backup(backup)
+    expect(await codeOf(log.backup(one))).toBe('ERR_LOG_BACKUP')
+    expect(await codeOf(restoreLog(backup, one))).toBe('ERR_LOG_BACKUP')
+    expect(existsSync(join(one, 'log.db'))).toBe(false)
     const bounds = { directory: one, segmentBytesMax: 5 }
     expect(codeOfThrown(() => segmentStore(bounds))).toBe('ERR_LOG_OPTIONS')
   })

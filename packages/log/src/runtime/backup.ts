@@ -15,6 +15,7 @@ import { FORMAT } from '../store/sqlite/schema.ts'
 import { databasePath } from '../store/sqlite/open.ts'
 import { mustRun } from './parts.ts'
 import type { LogParts } from './parts.ts'
+import { storageIn } from './storage.ts'
 
 export interface BackupManifest {
   readonly kind: 'kith-log-backup'
@@ -77,6 +78,8 @@ async function prepareDirectory(directory: string): Promise<void> {
   }
   const taken = [databasePath(directory), manifestPath(directory)].find((at) => existsSync(at))
   if (taken !== undefined) throw new LogError('ERR_LOG_BACKUP', `${taken} is there already`)
+  if (storageIn(directory) === undefined) return
+  throw new LogError('ERR_LOG_BACKUP', `${directory} holds a log: give another directory`)
 }
 
 function manifestPath(directory: string): string {

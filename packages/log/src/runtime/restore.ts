@@ -3,7 +3,6 @@
  * comes out is another log: it has an id of its own, and appends under an origin of its own.
  */
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { copyFile, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { toHex } from '@kith/interface'
@@ -14,6 +13,7 @@ import { LogError } from '../errors.ts'
 import { databasePath } from '../store/sqlite/open.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
 import { backupError, digestFile, readManifest, syncFile } from './backup.ts'
+import { storageIn } from './storage.ts'
 
 export interface RestoreReport {
   readonly logId: LogId
@@ -36,7 +36,7 @@ export async function restoreLog(from: string, directory: string): Promise<Resto
   let work: string | undefined
   try {
     await mkdir(target, { recursive: true })
-    if (existsSync(databasePath(target))) {
+    if (storageIn(target) !== undefined) {
       throw new LogError('ERR_LOG_BACKUP', `${directory} holds a log already`)
     }
     work = await mkdtemp(join(target, 'restoring-'))

@@ -72,21 +72,29 @@ function segmentHeader(segment: number, storeId: Uint8Array, digests: Digests): 
   return page
 }
 
+export type HeaderProblem = 'missing' | 'damaged' | 'foreign'
+
 /** What is wrong with the first page of a segment; undefined for nothing. */
 export function headerProblem(
   page: Uint8Array | undefined,
   segment: number,
   storeId: Uint8Array,
   digests: Digests,
-): string | undefined {
-  if (page === undefined || page.length < at.end) return 'it has no first page'
+): HeaderProblem | undefined {
+  if (page === undefined || page.length < at.end) return 'missing'
   const whole =
     sameBytes(page.subarray(0, magic.length), magic) &&
     readU32(page, at.format) === SEGMENT_FORMAT &&
     digests.crc32(page.subarray(at.store, at.end)) === readU32(page, at.crc)
-  if (!whole) return 'its first page is damaged'
+  if (!whole) return 'damaged'
   const own = sameBytes(page.subarray(at.store, at.store + storeId.length), storeId)
-  return own && readU48(page, at.base) === segment ? undefined : 'it is a segment of another log'
+  return own && readU48(page, at.base) === segment ? undefined : 'foreign'
+}
+
+export const headerReasons: Readonly<Record<HeaderProblem, string>> = {
+  missing: 'it has no first page',
+  damaged: 'its first page is damaged',
+  foreign: 'it is a segment of another log',
 }
 
 /** No room for it: nothing else failed. */

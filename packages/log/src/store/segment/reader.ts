@@ -78,6 +78,8 @@ class Reader implements SegmentReader {
   /** Frames that the index did not have when it was last asked, and where to look for more. */
   private tail: Frame[] = []
   private next: FramePlace | undefined
+  /** The first frame that the index did not have. */
+  private indexedTo = 0
   /** The batches of these frames. */
   private tailRows: readonly StoredBatch[] = []
   /** What these frames drop. */
@@ -135,6 +137,9 @@ class Reader implements SegmentReader {
     const stamp = mustHave(read)
     const { number } = stamp.place
     const begin = this.tail.length
+    // What retention removed takes its space for as long as it is open.
+    if (number !== this.indexedTo) this.files.forgetRemoved()
+    this.indexedTo = number
     if (this.next === undefined || this.next.number < number) {
       this.tail = []
       this.next = stamp.place

@@ -6,6 +6,7 @@ import type { SqliteStore } from '../sqlite/store.ts'
 import {
   fullError,
   headerProblem,
+  headerReasons,
   isFull,
   listSegments,
   removeSegment,
@@ -109,9 +110,10 @@ export class SegmentSession {
   }
 
   private append(changes: StoreChanges, flush: boolean): void {
-    if (this.pending.length >= behindFramesMax || this.pendingBytes >= behindBytesMax) {
-      this.followIfRoom()
-    }
+    const frames = this.pending.length
+    if (frames >= behindFramesMax || this.pendingBytes >= behindBytesMax) this.followIfRoom()
+    const behind = this.pending.length >= behindFramesBound
+    if (behind || this.pendingBytes >= behindBytesBound) this.follow(false)
     if (isEmpty(changes)) {
       if (flush) this.sync()
       return
@@ -119,7 +121,7 @@ export class SegmentSession {
     this.writeFrame(changes, false)
     if (!flush) return
     this.sync()
-    // What is dropped frees its segments at once.
+    // What is dropped frees its segments at once, unless the index has no room for that either.
     if (changes.dropBelow !== undefined) this.followIfRoom()
   }
 
@@ -157,10 +159,12 @@ export class SegmentSession {
     const { directory, segmentBytesMax } = this.ports
     let current = this.current
     if (current === undefined) throw new LogError('ERR_LOG_CLOSED', 'the store is closed')
+    const { byteAt, number } = this.end
+    const ends = byteAt > SEGMENT_HEADER_BYTES && byteAt + length > segmentBytesMax
+    // Whatever a failed flush says, what was written before it cannot be trusted any more.
+    if (ends) this.sync()
     try {
-      const { byteAt, number } = this.end
-      if (byteAt > SEGMENT_HEADER_BYTES && byteAt + length > segmentBytesMax) {
-        this.sync()
+      if (ends) {
         const spare = this.spare.take()
         const next = WritableSegment.create(directory, number, this.storeId, this.digests, spare)
         current.close()
@@ -188,9 +192,7 @@ export class SegmentSession {
     try {
       this.follow(false)
     } catch (cause) {
-      const full = isKithError(cause) && cause.code === 'ERR_LOG_STORE_FULL'
-      const { length } = this.pending
-      if (!full || length >= behindFramesBound || this.pendingBytes >= behindBytesBound) throw cause
+      if (!isKithError(cause) || cause.code !== 'ERR_LOG_STORE_FULL') throw cause
     }
   }
 
@@ -292,9 +294,10 @@ export class SegmentSession {
     try {
       for (const segment of listSegments(directory)) {
         const page = reader.files.read(segment, 0, SEGMENT_HEADER_BYTES)
-        const reason = headerProblem(page, segment, this.storeId, this.digests)
+        const problem = headerProblem(page, segment, this.storeId, this.digests)
+        if (problem === undefined) continue
         const key = segmentPath('', segment)
-        if (reason !== undefined) damage.push({ table: 'file', key, reason })
+        damage.push({ table: 'file', key, reason: headerReasons[problem] })
       }
     } catch (cause) {
       const text = cause instanceof Error ? cause.message : String(cause)

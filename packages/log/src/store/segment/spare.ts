@@ -79,9 +79,15 @@ export class SpareSegment {
     return descriptor
   }
 
-  /** The file stays, for the next start to remove. */
+  /** What is filled at this moment is given up once that is done; the file goes at once. */
   close(): void {
     if (this.state === 'ready' && this.descriptor !== undefined) closeSync(this.descriptor)
+    const there = this.state === 'ready' || this.state === 'filling'
     this.state = 'closed'
+    try {
+      if (there) removeSpare(this.directory)
+    } catch {
+      // The next start removes it.
+    }
   }
 }

@@ -13,6 +13,7 @@ import { databasePath, makeDirectory } from '../sqlite/open.ts'
 import { createSqliteStore } from '../sqlite/store.ts'
 import {
   headerProblem,
+  headerReasons,
   isFull,
   listSegments,
   removeSegment,
@@ -158,9 +159,10 @@ function recover(ports: SegmentPorts, indexed: StoreState, stamp: Stamp): Opened
   const { segment } = stamp.place
   const page = reader.files.read(segment, 0, SEGMENT_HEADER_BYTES)
   const problem = headerProblem(page, segment, stamp.storeId, digests)
-  if (problem?.includes('another') === true || page === undefined) {
+  // A damaged page has nothing that is not in the index as well: an inspection reports it.
+  if (problem === 'foreign' || problem === 'missing') {
     const path = segmentPath(directory, segment)
-    throw new LogError('ERR_LOG_CORRUPT', `${path}: ${problem ?? 'it is gone'}`)
+    throw new LogError('ERR_LOG_CORRUPT', `${path}: ${headerReasons[problem]}`)
   }
   const tail = readTail(reader.files, stamp, digests)
   const damage = [...indexed.damage, ...tail.damage]
@@ -171,7 +173,12 @@ function recover(ports: SegmentPorts, indexed: StoreState, stamp: Stamp): Opened
   }
   const current = settleTail(reader.files, tail)
   const session = new SegmentSession(ports, stamp.storeId, tail.end, current)
-  session.index(tail.frames)
+  try {
+    session.index(tail.frames)
+  } catch (cause) {
+    current.close()
+    throw cause
+  }
   if (tail.frames.length === 0) return { session, state: indexed }
   return { session, state: reader.state() }
 }

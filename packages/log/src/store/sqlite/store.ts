@@ -1,4 +1,5 @@
 /** The SQLite store (LOG-20 to LOG-28): one file, one writer, every transaction all or nothing. */
+import { existsSync } from 'node:fs'
 import type {
   Digests,
   LogStatement,
@@ -12,6 +13,7 @@ import type {
 } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
 import { LogError } from '../../errors.ts'
+import { indexPath } from '../segment/place.ts'
 import { batchCrc } from './batch-row.ts'
 import { sqliteCode } from './driver.ts'
 import type { Database, Statement } from './driver.ts'
@@ -99,6 +101,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
       return session?.walBytes ?? 0
     },
     open() {
+      refuseSegments(directory)
       makeDirectory(directory)
       const lock = takeLock(directory)
       try {
@@ -124,6 +127,14 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
       session = undefined
     },
   }
+}
+
+function refuseSegments(directory: string): void {
+  if (!existsSync(indexPath(directory))) return
+  throw new LogError(
+    'ERR_LOG_FORMAT',
+    `${directory} holds a log in segments: open it with the segment store`,
+  )
 }
 
 const RESTART_LOCK_MS = 250
