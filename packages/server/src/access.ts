@@ -23,11 +23,14 @@ export interface AccessToken {
 
 export type Access = AccessRole | 'anybody'
 
+/** What the plugin said that has the route. */
+export type RouteAccess = Access | 'plugin'
+
 export const accessRoles: readonly AccessRole[] = ['read', 'write', 'operator']
 export const accessTokensMax = 64
 
 /** What each route takes. One that is not here is not served: somebody must have thought of it. */
-const routeAccess: Readonly<Record<string, Access>> = {
+const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'GET /livez': 'anybody',
   'GET /readyz': 'anybody',
   'GET /metrics': 'read',
@@ -51,9 +54,13 @@ const routeAccess: Readonly<Record<string, Access>> = {
   'POST /v1/replication/pull': 'read',
   'POST /v1/replication/chain': 'read',
   'POST /v1/replication/fetch': 'read',
+  'GET /v1/plugins/:plugin/*': 'plugin',
+  'POST /v1/plugins/:plugin/*': 'plugin',
+  'PUT /v1/plugins/:plugin/*': 'plugin',
+  'DELETE /v1/plugins/:plugin/*': 'plugin',
 }
 
-export function accessOf(method: string, path: string): Access | undefined {
+export function accessOf(method: string, path: string): RouteAccess | undefined {
   const route = `${method} ${path}`
   return Object.hasOwn(routeAccess, route) ? routeAccess[route] : undefined
 }

@@ -4,6 +4,7 @@ import type { Gate } from './access.ts'
 import type { BodyBudget } from './body.ts'
 import { ServerError } from './errors.ts'
 import type { ServerLimits } from './options.ts'
+import type { PluginRequests } from './plugin-requests.ts'
 import type { ServerParts } from './ports.ts'
 import type { TlsDoor } from './tls.ts'
 
@@ -13,6 +14,7 @@ export interface RouteContext {
   readonly bodies: BodyBudget
   readonly counters: ServerCounters
   readonly gate: Gate
+  readonly plugins: PluginRequests
   /** Where TLS is spoken: who may ask for anything at all. */
   readonly door: TlsDoor | undefined
   /** Aborts when the server stops: whatever is parked ends. */

@@ -16,6 +16,8 @@ export type ServerErrorCode =
   | 'ERR_SERVER_BODY_INCOMPLETE'
   | 'ERR_SERVER_MEDIA_TYPE'
   | 'ERR_SERVER_BUSY'
+  | 'ERR_SERVER_ROUTE'
+  | 'ERR_SERVER_PLUGIN'
   | 'ERR_SERVER_INTERNAL'
 
 export interface ServerErrorDetails {

@@ -2,12 +2,13 @@
  * The HTTP interface of one Kith member.
  * @packageDocumentation
  */
-export type { AccessRole, AccessToken } from './access.ts'
+export type { AccessRole, AccessToken, Caller } from './access.ts'
 export { isToken, roleReader, tokenForm, tokenProblems } from './access.ts'
 export { ServerError } from './errors.ts'
 export type { ServerErrorCode, ServerErrorDetails } from './errors.ts'
 export { defaultServerLimits } from './options.ts'
 export type { ServerLimits, ServerOptions } from './options.ts'
+export type { PluginAnswer, PluginMethod, PluginRequest, PluginRoute } from './plugin-routes.ts'
 export type {
   LogPort,
   LogStatusPort,

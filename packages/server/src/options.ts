@@ -44,6 +44,13 @@ export interface ServerLimits {
    * changed. Default 5 000.
    */
   readonly watchBeatMs: number
+  /**
+   * Requests that plugins work on at a time, those among them whose caller is answered already.
+   * Default 64.
+   */
+  readonly pluginRequestsMax: number
+  /** A plugin must have answered a request within this. Default 30 000. */
+  readonly pluginTimeoutMs: number
   /** A request must have arrived whole within this. Default 60 000. */
   readonly requestTimeoutMs: number
   /** The head of a request must have arrived within this. Default 10 000. */
@@ -93,6 +100,8 @@ export const defaultServerLimits: ServerLimits = Object.freeze({
   followersMax: 128,
   watchersMax: 512,
   watchBeatMs: 5_000,
+  pluginRequestsMax: 64,
+  pluginTimeoutMs: 30_000,
   requestTimeoutMs: 60_000,
   headersTimeoutMs: 10_000,
   writeTimeoutMs: 60_000,

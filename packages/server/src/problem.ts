@@ -29,6 +29,8 @@ const serverStatuses: Readonly<Record<ServerErrorCode, readonly [number, string]
   ERR_SERVER_BODY_INCOMPLETE: [400, 'The body did not arrive whole'],
   ERR_SERVER_MEDIA_TYPE: [415, 'The body has the wrong type'],
   ERR_SERVER_BUSY: [429, 'There is too much to do'],
+  ERR_SERVER_ROUTE: [500, 'The route is not right'],
+  ERR_SERVER_PLUGIN: [500, 'A plugin did not answer as it should'],
   ERR_SERVER_INTERNAL: [500, 'Something went wrong here'],
 }
 
@@ -82,6 +84,11 @@ export function problemOf(cause: unknown): Problem {
     ...(problems.length > 0 ? { problems: problems.slice(0, PROBLEMS_MAX) } : {}),
     ...(cause.code === 'ERR_LOG_DROPPED' ? floorIn(cause.details) : {}),
   }
+}
+
+/** Whether what was thrown is a refusal with a meaning, and no mistake of whoever threw it. */
+export function isRefusal(cause: unknown): boolean {
+  return isKithError(cause) && statusOf(cause.code)[0] !== 500
 }
 
 export function notFound(detail: string): ServerError {

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Address, invariant, showValue } from '@kith/interface'
+import { type Address, invariant, showValue, type Unsubscribe } from '@kith/interface'
 import type { TlsServerOptions } from '@kith/interface/node'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { accessOf, Gate } from './access.ts'
@@ -14,6 +14,8 @@ import { createBodyBudget } from './body.ts'
 import { createCounters, notReady, type RouteContext, type ServerCounters } from './context.ts'
 import { ServerError } from './errors.ts'
 import { resolveServerOptions, type ResolvedServerOptions, type ServerOptions } from './options.ts'
+import { PluginRequests } from './plugin-requests.ts'
+import type { PluginRoute } from './plugin-routes.ts'
 import type { ServerParts } from './ports.ts'
 import { notFound, problemOf } from './problem.ts'
 import { tellOfRequest } from './requests.ts'
@@ -21,6 +23,7 @@ import { healthRoutes } from './routes/health.ts'
 import { appendRoutes } from './routes/log-append.ts'
 import { readRoutes } from './routes/log-read.ts'
 import { logStatusRoutes } from './routes/log-status.ts'
+import { pluginRoutes } from './routes/plugins.ts'
 import { replicationRoutes } from './routes/replication.ts'
 import { serviceRoutes } from './routes/services.ts'
 import { statusRoutes } from './routes/status.ts'
@@ -41,6 +44,13 @@ export interface Server extends AsyncDisposable {
   start(): Promise<Address>
   /** Hands over the parts: from here on requests are answered. Once only. */
   bind(parts: ServerParts): void
+  /**
+   * Serves a route of a plugin below `/v1/plugins/NAME` until the function that it returns is
+   * called; requests under way are answered 503 then. At any time. Whoever may use it, as `tokens`
+   * and `tls` have it, is asked before the handler is. Throws `ERR_SERVER_ROUTE` where it is not
+   * right, or where one that fits the same requests is there.
+   */
+  addRoute(plugin: string, route: PluginRoute): Unsubscribe
   /**
    * Takes over another certificate, key and authority: new connections get and are held to them,
    * those that there are end with the answer they wait for. Throws `ERR_SERVER_OPTIONS` for what
@@ -71,6 +81,7 @@ export function createServer(options: ServerOptions = {}): Server {
     bodies: createBodyBudget(limits.bodiesBytesMax),
     counters,
     gate: new Gate(resolved.tokens),
+    plugins: new PluginRequests(),
     door: tls === undefined ? undefined : new TlsDoor(tls, counters, logger),
     stopping: stopping.signal,
     parts() {
@@ -105,6 +116,7 @@ export function createServer(options: ServerOptions = {}): Server {
       if (parts) throw new ServerError('ERR_SERVER_STATE', 'the parts are bound already')
       parts = given
     },
+    addRoute: (plugin, route) => context.plugins.routes.add(plugin, route),
     renewTls(next) {
       if (context.door === undefined) {
         throw new ServerError(
@@ -177,11 +189,8 @@ function createApp(
       throw context.stopping.reason
     }
     refuseStranger(request, reply, context)
-    const { method, routeOptions, headers } = request
-    context.gate.check(
-      context.gate.callerOf(headers.authorization),
-      accessOf(method, routeOptions.url ?? ''),
-    )
+    const caller = context.gate.callerOf(request.headers.authorization)
+    context.gate.check(caller, context.plugins.accessOf(request))
     refuseEncodedBody(request.headers['content-encoding'])
   })
   app.setNotFoundHandler((request: FastifyRequest) => {
@@ -199,6 +208,7 @@ function createApp(
     readRoutes,
     logStatusRoutes,
     serviceRoutes,
+    pluginRoutes,
   ]
   for (const routes of [...groups, replicationRoutes]) routes(app, context)
   return app
@@ -219,7 +229,7 @@ function refuseStranger(
 }
 
 /** Every route has its access, and what was asked for stands in the log. */
-function guard(app: FastifyInstance, { gate, logger }: RouteContext): void {
+function guard(app: FastifyInstance, { gate, plugins, logger }: RouteContext): void {
   app.addHook('onRoute', ({ method, url }) => {
     const known = [method].flat().every((one) => accessOf(one, url) !== undefined)
     invariant(known, `the route ${url} says who may use it`)
@@ -227,9 +237,8 @@ function guard(app: FastifyInstance, { gate, logger }: RouteContext): void {
   if (gate.open) return
   const audit = new Audit(logger)
   app.addHook('onResponse', async (request, reply) => {
-    const { method, routeOptions, headers } = request
-    const access = accessOf(method, routeOptions.url ?? '')
-    audit.answered(request, reply, gate.callerOf(headers.authorization), access)
+    const caller = gate.callerOf(request.headers.authorization)
+    audit.answered(request, reply, caller, plugins.accessOf(request))
   })
 }
 

@@ -1,11 +1,9 @@
 /** Services of this member are registered here; those of all members are resolved here. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { readBody } from '../body.ts'
 import type { RouteContext } from '../context.ts'
-import { ServerError } from '../errors.ts'
+import { readJson } from '../json.ts'
 import type { ResolvePortOptions, ServiceRegistration } from '../ports.ts'
 import {
-  badRequest,
   checkBody,
   checkStatus,
   maintenanceBody,
@@ -94,26 +92,4 @@ function maintenanceRoutes(app: FastifyInstance, context: RouteContext): void {
   app.delete<IdParams>('/v1/services/:id/maintenance', (request, reply) =>
     end(request, reply, request.params.id),
   )
-}
-
-/** A JSON body within its bound; undefined where there is none. */
-async function readJson(request: FastifyRequest, context: RouteContext): Promise<unknown> {
-  const { raw } = request
-  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
-  const bytes = await readBody(raw, context.limits.jsonBytesMax)
-  if (bytes.length === 0) return undefined
-  if (type !== 'application/json') {
-    const got = type === '' ? 'nothing' : type.slice(0, 80)
-    throw new ServerError(
-      'ERR_SERVER_MEDIA_TYPE',
-      `content-type must be application/json, got ${got}`,
-    )
-  }
-  try {
-    return JSON.parse(bytes.toString('utf8')) as unknown
-  } catch {
-    throw badRequest([
-      { field: 'body', got: JSON.stringify(bytes.toString('utf8', 0, 40)), want: 'valid JSON' },
-    ])
-  }
 }
