@@ -2,7 +2,7 @@
  * Tokens of the HTTP interface, over every route that there is: who shows none, a wrong one or one
  * of too small a role reads nothing and changes nothing.
  */
-import { createAgent, type Agent } from '@kith/agent'
+import { createAgent, type Agent, type AgentPlugin } from '@kith/agent'
 import { runCli } from '@kith/cli'
 import { formatAddress, type Logger } from '@kith/interface'
 import { createRegistryClient } from '@kith/registry'
@@ -20,6 +20,52 @@ type Role = keyof typeof tokens
 const roles: readonly Role[] = ['read', 'write', 'operator']
 const httpTokens = roles.map((role) => ({ token: tokens[role], role, name: `the-${role}` }))
 
+/** What plugins hold, and who touched it. */
+const notes: string[] = ['secret']
+const handled: string[] = []
+
+/** A route of each role, of which none may be reached by whoever has a smaller one. */
+const notebook: AgentPlugin = {
+  name: 'notebook',
+  setup({ http }) {
+    const seen = (route: string): void => void handled.push(route)
+    http.route({
+      method: 'GET',
+      path: '/notes',
+      role: 'read',
+      handle: () => (seen('GET'), { json: notes }),
+    })
+    http.route({
+      method: 'POST',
+      path: '/notes',
+      role: 'write',
+      handle: ({ body }) => (seen('POST'), void notes.push(String(body))),
+    })
+    http.route({
+      method: 'PUT',
+      path: '/notes/:at',
+      role: 'write',
+      handle: ({ params, body }) => (
+        seen('PUT'),
+        void (notes[Number(params['at'])] = String(body))
+      ),
+    })
+    http.route({
+      method: 'DELETE',
+      path: '/notes',
+      role: 'operator',
+      handle: () => (seen('DELETE'), void (notes.length = 0)),
+    })
+    // A right that is not by the method.
+    http.route({
+      method: 'GET',
+      path: '/keys',
+      role: 'operator',
+      handle: () => (seen('keys'), { text: 'secret' }),
+    })
+  },
+}
+
 const audited: object[] = []
 const note = (fields: object): void => {
   if ('audit' in fields) audited.push(fields)
@@ -29,13 +75,25 @@ const logger = { debug() {}, info: note, warn: note, error() {} } as unknown as 
 let agent: Agent
 let url = ''
 beforeAll(async () => {
-  agent = createAgent({ name: 'guarded', profile: 'local', httpTokens, logger })
+  const plugins = [notebook]
+  agent = createAgent({ name: 'guarded', profile: 'local', httpTokens, logger, plugins })
   await agent.start()
   url = `http://${formatAddress(agent.httpAddress)}`
   await agent.registry.register({ service: 'web', id: 'web', port: 80, checks: [{ kind: 'ttl' }] })
   await agent.log.append({ value: new TextEncoder().encode('secret') })
 })
 afterAll(() => agent.stop())
+
+/** Of plugins, each a row of its own: who may use it is theirs to say. */
+const pluginRows = [
+  'GET /v1/plugins/notebook/notes',
+  'POST /v1/plugins/notebook/notes',
+  'PUT /v1/plugins/notebook/notes/:at',
+  'DELETE /v1/plugins/notebook/notes',
+  'GET /v1/plugins/notebook/keys',
+  'GET /v1/plugins/notebook/none',
+  'POST /v1/plugins/none/notes',
+]
 
 interface Route {
   readonly takes: Role | 'anybody'
@@ -89,6 +147,19 @@ const routes: Readonly<Record<string, Route>> = {
   'POST /v1/replication/pull': { takes: 'read', body: 'x', status: 400 },
   'POST /v1/replication/chain': { takes: 'read', body: 'x', status: 400 },
   'POST /v1/replication/fetch': { takes: 'read', body: 'x', status: 400 },
+  'GET /v1/plugins/notebook/notes': { takes: 'read' },
+  'POST /v1/plugins/notebook/notes': { takes: 'write', body: {}, status: 204 },
+  'PUT /v1/plugins/notebook/notes/:at': {
+    takes: 'write',
+    path: '/v1/plugins/notebook/notes/0',
+    body: {},
+    status: 204,
+  },
+  'DELETE /v1/plugins/notebook/notes': { takes: 'operator', status: 204 },
+  'GET /v1/plugins/notebook/keys': { takes: 'operator' },
+  // That there is none is for those to know who may read.
+  'GET /v1/plugins/notebook/none': { takes: 'read', status: 404 },
+  'POST /v1/plugins/none/notes': { takes: 'read', body: {}, status: 404 },
 }
 
 async function ask(route: string, authorization: string | undefined): Promise<Response> {
@@ -113,6 +184,8 @@ const state = (): unknown => [
   agent.log.status().records,
   [...agent.registry.instances()],
   [...agent.registry.checks()],
+  [...notes],
+  handled.length,
 ]
 
 describe('tokens', () => {
@@ -122,7 +195,14 @@ describe('tokens', () => {
         ? ['hello', 'pull', 'chain', 'fetch'].map((name) => route.replace('${operation}', name))
         : [route],
     )
-    expect(Object.keys(routes).toSorted()).toEqual(declared.toSorted())
+    // Below the prefix of plugins the row that counts is the route of the plugin.
+    const patterns = declared.filter((route) => route.endsWith(' /v1/plugins/:plugin/*'))
+    const methods = new Set(pluginRows.map((row) => row.split(' ', 1)[0]))
+    expect(patterns.map((route) => route.split(' ', 1)[0]).toSorted()).toEqual(
+      [...methods].toSorted(),
+    )
+    const ours = declared.filter((route) => !patterns.includes(route))
+    expect(Object.keys(routes).toSorted()).toEqual([...ours, ...pluginRows].toSorted())
   })
 
   it.each(Object.keys(routes))('%s is for those who may', async (route) => {
@@ -162,6 +242,10 @@ describe('tokens', () => {
     await answer.body?.cancel()
   })
 
+  it('asked no plugin for whom it was not, and every one for whom it was', () => {
+    expect(handled.toSorted()).toEqual(['DELETE', 'GET', 'POST', 'PUT', 'keys'])
+  })
+
   it('knows no route that it does not name', async () => {
     expect((await fetch(`${url}/v1/secrets`)).status).toBe(401)
     const headers = { authorization: `Bearer ${tokens.read}` }
@@ -173,10 +257,13 @@ describe('tokens', () => {
     expect(lines).toContainEqual(
       expect.objectContaining({ who: 'the-write', path: '/v1/log/records', status: 200 }),
     )
+    const removed = { who: 'the-operator', method: 'DELETE', path: '/v1/plugins/notebook/notes' }
+    expect(lines).toContainEqual(expect.objectContaining({ ...removed, status: 204 }))
     expect(lines).toContainEqual(expect.objectContaining({ who: null, status: 401 }))
     expect(lines).toContainEqual(expect.objectContaining({ who: 'the-read', status: 403 }))
     for (const token of Object.values(tokens)) expect(JSON.stringify(lines)).not.toContain(token)
-    expect(lines.some(({ method, status }) => method === 'GET' && status === 200)).toBe(false)
+    const plain = lines.filter(({ path }) => path !== '/v1/plugins/notebook/keys')
+    expect(plain.some(({ method, status }) => method === 'GET' && status === 200)).toBe(false)
   })
 })
 

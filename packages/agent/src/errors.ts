@@ -31,3 +31,9 @@ export function invalidOptions(problems: readonly OptionProblem[], cause?: unkno
   const text = describeProblems(problems)
   return new AgentError('ERR_AGENT_OPTIONS', text, { cause, details: { problems } })
 }
+
+/** `ERR_AGENT_PLUGIN` that names the plugin and keeps its error. */
+export function pluginFailed(plugin: string, what: string, cause: unknown): AgentError {
+  const text = `the plugin ${plugin} ${what}: ${(cause as Error).message}`
+  return new AgentError('ERR_AGENT_PLUGIN', text, { cause, details: { plugin } })
+}

@@ -11,4 +11,17 @@ export type { EventHandler } from './handler-options.ts'
 export type { AgentDiscovery } from './finding.ts'
 export type { AgentOptions, AgentProfile } from './options.ts'
 export type { AgentReload, Reloaded } from './reload.ts'
-export type { AgentContext, AgentPlugin, AgentPluginStop } from './plugin.ts'
+export type {
+  AgentContext,
+  AgentPlugin,
+  AgentPluginStop,
+  AgentTransports,
+  PluginHttp,
+} from './plugin.ts'
+export type {
+  AccessRole,
+  PluginAnswer,
+  PluginMethod,
+  PluginRequest,
+  PluginRoute,
+} from '@kith/server'

@@ -6,7 +6,6 @@ import { join as joinPath, resolve as resolvePath } from 'node:path'
 import {
   type Address,
   type CheckKind,
-  type DiscoveryFactory,
   type Logger,
   type OptionProblem,
   parseAddress,
@@ -26,6 +25,7 @@ import { type EventHandler, readEventHandlers } from './handler-options.ts'
 import type { ResolvedEventHandler } from './handler-options.ts'
 import { isLoopback, isWildcard } from './hosts.ts'
 import type { AgentPlugin } from './plugin.ts'
+import { type Added, kindProblems, withPlugins } from './plugin-options.ts'
 import { readTokens } from './tokens.ts'
 import { type ResolvedRpc, resolveRpc, rpcExposure, type RpcOptions } from './rpc-options.ts'
 import { isGuarded, type ResolvedTls, resolveTls, type TlsOptions } from './tls-options.ts'
@@ -91,16 +91,16 @@ export interface AgentOptions extends EncryptionOptions, RpcOptions, TlsOptions 
   readonly eventHandlers?: readonly EventHandler[]
   /** Members of another cluster id are refused as sources of records. Default `kith`. */
   readonly clusterId?: string
+  /** What runs inside the agent, and what it adds. See `AgentPlugin`. Default: none. */
   readonly plugins?: readonly AgentPlugin[]
   readonly logger?: Logger
 }
 
-export interface ResolvedAgentOptions extends ResolvedEncryption, ResolvedRpc, ResolvedTls {
+export interface ResolvedAgentOptions extends ResolvedEncryption, ResolvedRpc, ResolvedTls, Added {
   readonly name: string
   readonly bind: Address
   readonly advertise: Address | undefined
   readonly join: readonly string[]
-  readonly discovery: readonly DiscoveryFactory[]
   readonly snapshot: string | undefined
   readonly rejoinAfterLeave: boolean
   readonly http: Address
@@ -112,7 +112,6 @@ export interface ResolvedAgentOptions extends ResolvedEncryption, ResolvedRpc, R
   readonly tags: Readonly<Record<string, string>>
   readonly profile: AgentProfile
   readonly services: readonly ServiceDefinition[]
-  readonly checkKinds: readonly CheckKind[]
   readonly eventHandlers: readonly ResolvedEventHandler[]
   readonly clusterId: string
   readonly plugins: readonly AgentPlugin[]
@@ -173,6 +172,11 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
   const read = (field: AddressField, anyPortFits: boolean): Address | undefined =>
     readAddress(field, options[field], anyPortFits, problems)
   const logger = options.logger ?? silentLogger
+  const plugins = listed<AgentPlugin>('plugins')
+  const given = {
+    checkKinds: listed<CheckKind>('checkKinds'),
+    discovery: readDiscovery(listed('discovery'), problems),
+  }
   const resolved: ResolvedAgentOptions = {
     ...resolveEncryption(options, logger, problems),
     name: options.name ?? defaultName(options.data, systemRandom()),
@@ -182,7 +186,6 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     httpAdvertise: read('httpAdvertise', true),
     ...readTokens(options, problems),
     join: listed('join'),
-    discovery: readDiscovery(listed('discovery'), problems),
     snapshot: options.snapshot ?? defaultSnapshot(options.data),
     rejoinAfterLeave: options.rejoinAfterLeave ?? false,
     data: options.data,
@@ -190,10 +193,10 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     tags: readTags(options.tags, problems),
     profile: options.profile ?? 'lan',
     services: listed('services'),
-    checkKinds: listed('checkKinds'),
     eventHandlers: readEventHandlers(listed('eventHandlers'), problems),
     clusterId: options.clusterId ?? 'kith',
-    plugins: listed('plugins'),
+    plugins,
+    ...withPlugins(plugins, given, problems),
     logger,
     ...resolveRpc(options, problems),
     ...resolveTls(options, logger, problems),
@@ -293,19 +296,6 @@ function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): v
   }
 }
 
-/** Services can only be judged by kinds that are kinds. */
-function kindsFit({ checkKinds }: ResolvedAgentOptions, problems: OptionProblem[]): boolean {
-  const before = problems.length
-  for (const [at, kind] of checkKinds.entries()) {
-    const { kind: name, parse, run } = (kind ?? {}) as Partial<CheckKind>
-    const named = typeof name === 'string' && /^[a-z][a-z0-9-]{0,31}$/.test(name)
-    if (named && typeof parse === 'function' && typeof run === 'function') continue
-    const want = '{ kind, parse(options, target), run(options, signal, context) }'
-    problems.push({ field: `checkKinds[${at}]`, got: showValue(kind), want })
-  }
-  return problems.length === before
-}
-
 function checkLists(options: ResolvedAgentOptions, problems: OptionProblem[]): void {
   for (const [at, seed] of options.join.entries()) {
     const address =
@@ -327,19 +317,14 @@ function checkLists(options: ResolvedAgentOptions, problems: OptionProblem[]): v
       problems.push({ field, got: showValue(value), want: 'text' })
     }
   }
-  if (!kindsFit(options, problems)) return
+  // Services can only be judged by kinds that are kinds.
+  const kinds = kindProblems(options.checkKinds, 'checkKinds')
+  problems.push(...kinds)
+  if (kinds.length > 0) return
   for (const [at, service] of options.services.entries()) {
     for (const problem of serviceProblems(service, options.checkKinds)) {
       problems.push({ ...problem, field: `services[${at}].${problem.field}` })
     }
-  }
-  for (const [at, plugin] of options.plugins.entries()) {
-    if (typeof plugin?.name === 'string' && typeof plugin.setup === 'function') continue
-    problems.push({
-      field: `plugins[${at}]`,
-      got: showValue(plugin),
-      want: '{ name, setup(context) }',
-    })
   }
 }
 

@@ -4,18 +4,18 @@ import { join } from 'node:path'
 import { createGossip, type Gossip } from '@kith/gossip'
 import { type Address, type Logger, showValue } from '@kith/interface'
 import { createLog, type Log } from '@kith/log'
-import { createMetrics, type MetricSources } from '@kith/metrics'
+import { createMetrics } from '@kith/metrics'
 import { createRegistry, type Registry } from '@kith/registry'
 import { createReplicator, type Replicator } from '@kith/replicator'
 import { createReplicationHandler } from '@kith/replicator/http'
 import type { SerfRpcServer } from '@kith/serf-rpc'
-import { createServer, roleReader, type Server, type ServerParts } from '@kith/server'
+import { createServer, type Server, type ServerParts } from '@kith/server'
 import type { TlsServerOptions } from '@kith/interface/node'
 import { AgentError, invalidOptions } from './errors.ts'
 import { startEventHandlers } from './event-handlers.ts'
 import { expectsOthers, snapshotProblem } from './finding.ts'
 import type { ResolvedAgentOptions } from './options.ts'
-import type { AgentContext, AgentPluginStop } from './plugin.ts'
+import { pluginRoleOf, setUpPlugins } from './plugins.ts'
 import { replicationSource, toldHttp } from './replication.ts'
 import { createRpc, type RpcControl, rpcPlace } from './rpc.ts'
 import { createSockets, type Sockets } from './sockets.ts'
@@ -101,7 +101,7 @@ async function assemble(
   stops.push({ name: 'server', stop: () => server.stop() })
   const httpAddress = await server.start()
   signal.throwIfAborted()
-  const sockets = createSockets(options.bind)
+  const sockets = createSockets(options.bind, options.transports)
   const gossip = await startGossip(options, sockets, httpAddress, signal, stops, control.nameLost)
   const registry = createRegistry({
     membership: gossip,
@@ -141,7 +141,11 @@ async function assemble(
   const own = { log, server, gossip, registry, replicator }
   const parts = { ...own, httpAddress, rpcAddress: rpc?.place, renewTls, stops }
   for (const service of options.services) await registry.register(service)
-  await setUpPlugins(options, parts, sources, stopping, stops)
+  const { data } = options
+  const told = { name, membership: gossip, extensions: gossip, data, logger, signal: stopping }
+  const shared = { ...told, log, registry, replicator, metrics: sources }
+  const context = { ...shared, roleOf: pluginRoleOf(options) }
+  await setUpPlugins(options, { context, server, stops })
   return parts
 }
 
@@ -213,7 +217,7 @@ async function startRpc(
 }
 
 async function startLog(
-  { name, data, retention, logger }: ResolvedAgentOptions,
+  { name, data, retention, logStore, logger }: ResolvedAgentOptions,
   others: boolean,
   signal: AbortSignal,
   stops: Stop[],
@@ -222,7 +226,8 @@ async function startLog(
     member: name,
     logger,
     gate: others ? 'wait' : 'open',
-    ...(data === undefined ? {} : { directory: join(data, 'log'), scrub: {} }),
+    ...(data === undefined || logStore ? {} : { directory: join(data, 'log'), scrub: {} }),
+    ...(logStore === undefined ? {} : { store: logStore(data) }),
     ...(retention === undefined ? {} : { retention }),
   })
   stops.push({ name: 'log', stop: () => log.stop() })
@@ -284,32 +289,6 @@ function unready(gossip: Gossip, stopping: AbortSignal): string | undefined {
   if (stopping.aborted) return 'the member is stopping'
   const { status } = gossip.self
   return status === 'alive' ? undefined : `the member is ${status}`
-}
-
-async function setUpPlugins(
-  options: ResolvedAgentOptions,
-  parts: Parts,
-  metrics: MetricSources,
-  signal: AbortSignal,
-  stops: Stop[],
-): Promise<void> {
-  const { gossip, log, registry, replicator } = parts
-  const { name, logger, data, httpTokens } = options
-  const membership = gossip
-  const roleOf = httpTokens.length === 0 ? undefined : roleReader(httpTokens)
-  const own = { log, registry, replicator, metrics, data, roleOf }
-  const shared = { name, membership, extensions: gossip, ...own, signal }
-  for (const plugin of options.plugins) {
-    const context: AgentContext = { ...shared, logger }
-    let stop: AgentPluginStop | void
-    try {
-      stop = await plugin.setup(context)
-    } catch (cause) {
-      const text = `the plugin ${plugin.name} failed to set up: ${(cause as Error).message}`
-      throw new AgentError('ERR_AGENT_PLUGIN', text, { cause, details: { plugin: plugin.name } })
-    }
-    if (stop) stops.push({ name: `plugin ${plugin.name}`, stop: async () => stop() })
-  }
 }
 
 /** Rejects where the work takes longer; the work itself may still end later. */

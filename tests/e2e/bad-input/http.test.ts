@@ -1,13 +1,26 @@
 /** Every route of a real agent: what is out of range is refused as a problem that names it. */
-import { createAgent, type Agent } from '@kith/agent'
+import { createAgent, type Agent, type AgentContext, type PluginRoute } from '@kith/agent'
 import { formatAddress } from '@kith/interface'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { declaredRoutes } from './declared.ts'
 
+/** Requests that reached a plugin. */
+let handled = 0
+const counted = (method: PluginRoute['method']): PluginRoute => ({
+  method,
+  path: '/:id',
+  role: 'read',
+  query: ['limit'],
+  handle: () => void (handled += 1),
+})
+
 let agent: Agent
 let url = ''
 beforeAll(async () => {
-  agent = createAgent({ name: 'bad-input' })
+  const setup = ({ http }: AgentContext): void => {
+    for (const method of ['GET', 'POST', 'PUT', 'DELETE'] as const) http.route(counted(method))
+  }
+  agent = createAgent({ name: 'bad-input', plugins: [{ name: 'counter', setup }] })
   await agent.start()
   url = `http://${formatAddress(agent.httpAddress)}`
   await agent.registry.register({
@@ -73,6 +86,44 @@ const maintenance = (path: string): readonly Bad[] => [
     says: [body === undefined ? 'body' : 'reason', 'must be'],
   })),
   { path, body: { reason: 'x', more: 1 }, status: 400, says: ['more', 'must be absent'] },
+]
+
+/** What holds for the routes of every plugin, whatever it does with them. */
+const ofPlugin: readonly Bad[] = [
+  unknownQuery('/v1/plugins/counter/1'),
+  { path: '/v1/plugins/counter/1?limit=1&limit=2', status: 400, says: ['limit', 'given once'] },
+  { path: '/v1/plugins/counter', status: 404, says: ['ERR_SERVER_NOT_FOUND'] },
+  { path: '/v1/plugins/counter/', status: 404, says: ['no plugin', '/v1/plugins/counter/'] },
+  { path: '/v1/plugins/counter/1/2', status: 404, says: ['no plugin'] },
+  { path: '/v1/plugins/none/1', status: 404, says: ['no plugin', '/v1/plugins/none/1'] },
+  { path: `/v1/plugins/counter/${'x'.repeat(513)}`, status: 404, says: ['no plugin'] },
+  { path: `/v1/plugins/${'x'.repeat(600)}/1`, status: 400, says: ['ERR_SERVER_BAD_REQUEST'] },
+  { path: '/v1/plugins/counter/%ff', status: 400, says: ['ERR_SERVER_BAD_REQUEST'] },
+  { path: '/v1/plugins/%2e%2e%2fstatus/1', status: 404, says: ['no plugin'] },
+]
+const withBody: readonly Bad[] = [
+  ...ofPlugin,
+  { path: '/v1/plugins/counter/1', body: '{', status: 400, says: ['body', 'valid JSON'] },
+  {
+    path: '/v1/plugins/counter/1',
+    body: '{}',
+    type: 'text/plain',
+    status: 415,
+    says: ['content-type'],
+  },
+  {
+    path: '/v1/plugins/counter/1',
+    body: '{}',
+    headers: { 'content-encoding': 'gzip' },
+    status: 415,
+    says: ['content-encoding', 'gzip'],
+  },
+  {
+    path: '/v1/plugins/counter/1',
+    body: JSON.stringify('x'.repeat(70_000)),
+    status: 413,
+    says: ['65536'],
+  },
 ]
 
 const rows: Readonly<Record<string, readonly Bad[]>> = {
@@ -255,6 +306,10 @@ const rows: Readonly<Record<string, readonly Bad[]>> = {
       says: ['output', '4096'],
     },
   ],
+  'GET /v1/plugins/:plugin/*': ofPlugin,
+  'DELETE /v1/plugins/:plugin/*': ofPlugin,
+  'POST /v1/plugins/:plugin/*': withBody,
+  'PUT /v1/plugins/:plugin/*': withBody,
   ...Object.fromEntries(
     ['hello', 'pull', 'chain', 'fetch'].map((operation) => [
       `POST /v1/replication/${operation}`,
@@ -312,7 +367,8 @@ describe('routes', () => {
     for (const said of bad.says) expect(text.replaceAll('\\"', '"')).toContain(said)
   })
 
-  it('left nothing behind: no record, no service, no memory of bodies', async () => {
+  it('left nothing behind: no record, no service, no memory of bodies, no word to a plugin', async () => {
+    expect(handled).toBe(0)
     const status = await (await fetch(`${url}/v1/log/status`)).json()
     expect(status).toMatchObject({ records: 0 })
     expect(agent.registry.own().map(({ id }) => id)).toEqual(['web'])

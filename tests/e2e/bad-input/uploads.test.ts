@@ -51,6 +51,8 @@ const uploads: readonly Upload[] = [
   { method: 'PUT', path: '/v1/services/web/maintenance', type: 'application/json' },
   { method: 'PUT', path: '/v1/maintenance', type: 'application/json' },
   { method: 'PUT', path: '/v1/checks/web%2Fttl/passing', type: 'application/json' },
+  { method: 'POST', path: '/v1/plugins/taker/1', type: 'application/json' },
+  { method: 'PUT', path: '/v1/plugins/taker/1', type: 'application/json' },
   ...['hello', 'pull', 'chain', 'fetch'].map((operation) => ({
     method: 'POST',
     path: `/v1/replication/${operation}`,
@@ -96,6 +98,7 @@ describe('bodies over their limit', () => {
       path
         .replace(/^(\/v1\/services)\/[^/]*/, '$1/:id')
         .replace(/^(\/v1\/checks)\/.*/, '$1/:id/:status')
+        .replace(/^(\/v1\/plugins)\/.*/, '$1/:plugin/*')
     const tried = new Set(uploads.map(({ method, path }) => `${method} ${plain(path)}`))
     const takesNone = /^(GET|DELETE) |\/v1\/log\/verify$|\$\{operation\}$/
     const declared = declaredRoutes().filter((route) => !takesNone.test(route))

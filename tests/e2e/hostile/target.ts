@@ -2,7 +2,7 @@
  * A member as a process of its own, which the tests attack. It answers its parent over IPC: what it
  * counts, whom it knows, and how long stopping takes. The attacks go to its real sockets.
  */
-import { createAgent } from '@kith/agent'
+import { type AgentPlugin, createAgent } from '@kith/agent'
 
 export interface TargetReport {
   readonly gossip: number
@@ -18,7 +18,16 @@ export interface TargetReport {
 const [, , name = 'target', ...seeds] = process.argv
 const keyring = process.env['KITH_TARGET_KEYRING']
 const encryption = keyring === undefined ? {} : { keyring }
-const agent = createAgent({ name, join: seeds, ...encryption })
+/** Takes bodies, as routes of plugins may, and keeps none. */
+const taker: AgentPlugin = {
+  name: 'taker',
+  setup({ http }) {
+    for (const method of ['POST', 'PUT'] as const) {
+      http.route({ method, path: '/:id', role: 'write', handle: () => {} })
+    }
+  },
+}
+const agent = createAgent({ name, join: seeds, ...encryption, plugins: [taker] })
 await agent.start()
 
 const collect = (globalThis as { gc?: () => void }).gc
