@@ -39,6 +39,11 @@ export interface PullRequest {
   /** The puller's durable vector: in full in the first pull after a hello, then what changed. */
   readonly ack: ReadonlyMap<OriginId, number>
   /**
+   * The puller's chain at what it acknowledges: always of an origin that the source may have
+   * written. An acknowledgement without one is believed, as that of a member of an earlier version.
+   */
+  readonly ackChains?: ReadonlyMap<OriginId, Chain>
+  /**
    * The source's vector version the puller has; the answer carries states only where it is newer.
    */
   readonly vectorVersion: number

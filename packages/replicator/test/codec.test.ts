@@ -58,6 +58,7 @@ const requestArbitrary: fc.Arbitrary<PullRequest> = fc.record({
   bytesMax: fc.integer({ min: 1, max: wireLimits.pullBytesMax }),
   maxWaitMs: fc.integer({ min: 0, max: 30_000 }),
   ack: fc.array(fc.tuple(hex(16), sequence)).map((entries) => new Map(entries)),
+  ackChains: fc.array(fc.tuple(hex(16), hex(32))).map((entries) => new Map(entries)),
   vectorVersion: fc.nat(),
 })
 

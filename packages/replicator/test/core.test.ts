@@ -280,6 +280,19 @@ describe('credit and pace', () => {
     core.applied(['applied'], [stateOf(originB, 21)])
     expect([...core.lastPull('b').request.ack]).toEqual([[originB, 21]])
   })
+
+  it('REP-6 shows the chain at what the member may have written, and of nothing else', () => {
+    const core = new Core()
+    core.meet('b', [stateOf(originB, 21, { own: true }), stateOf(originX, 5)])
+    // Of ours nobody has told us that it is not theirs.
+    expect([...(core.lastPull('b').request.ackChains ?? [])]).toEqual([[originA, chain(1)]])
+    core.answer('b', { batches: [batchOf(originB, 1, 20), batchOf(originX, 1, 4)] })
+    core.forget()
+    core.applied(['applied', 'applied'], [stateOf(originB, 21), stateOf(originX, 5)])
+    const { ack, ackChains = [] } = core.lastPull('b').request
+    expect([...ack.keys()].toSorted()).toEqual([originB, originX].toSorted())
+    expect([...ackChains]).toEqual([[originB, chain(21)]])
+  })
 })
 
 describe('damage', () => {

@@ -158,6 +158,40 @@ describe('a source over its log', () => {
     await serving.pull([], { ack, maxWaitMs: 0 })
     expect(acked).toEqual([asker])
   })
+
+  it('REP-6 an acknowledgement of another history of an origin that we wrote is none', async () => {
+    const passed: ReadonlyMap<OriginId, number>[] = []
+    await serving.start((log) =>
+      Object.assign(Object.create(log) as Log, {
+        acknowledged: (_: string, ack: ReadonlyMap<OriginId, number>) => passed.push(ack),
+      }),
+    )
+    await serving.own(3)
+    await serving.hello()
+    const { log } = serving
+    const { origin } = log
+    const acknowledge = async (
+      next: number,
+      chain: string | undefined,
+    ): Promise<(number | undefined)[]> => {
+      passed.splice(0)
+      const ackChains = new Map(chain === undefined ? [] : [[origin, chain]])
+      await serving.pull([], { ack: new Map([[origin, next]]), ackChains, maxWaitMs: 0 })
+      return passed.map((ack) => ack.get(origin))
+    }
+    const another = 'ab'.repeat(32)
+    for (const next of [4, 2]) {
+      expect(await acknowledge(next, another)).toEqual([])
+      expect(await acknowledge(next, await log.chainAt(origin, next))).toEqual([next])
+    }
+    // A member of an earlier version shows no chain.
+    expect(await acknowledge(4, undefined)).toEqual([4])
+    // Past our end, as after a roll-back here: we take another origin, and it stays none.
+    const rotated = new Promise((resolve) => log.on('rotate', resolve))
+    expect(await acknowledge(9, another)).toEqual([])
+    await rotated
+    expect(await acknowledge(9, another)).toEqual([])
+  })
 })
 
 /** A log whose batches of one origin no longer pass their checks. */

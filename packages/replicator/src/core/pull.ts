@@ -115,6 +115,7 @@ function issue(turn: Turn, session: Session, wants: Wants, maxWaitMs: number): v
       bytesMax: session.windowBytes,
       maxWaitMs,
       ack: acks,
+      ackChains: chainsOf(turn.state, session, acks),
       vectorVersion: session.vectorVersion,
     },
   })
@@ -128,6 +129,25 @@ function changedAcks(state: State, session: Session): ReadonlyMap<OriginId, numb
     if (session.acked.get(ours.origin) !== ours.next) acks.set(ours.origin, ours.next)
   }
   return acks
+}
+
+/**
+ * The chains at what is acknowledged, where the member may have written that origin: it alone
+ * promised somebody that others hold it, and its history may be another one than ours.
+ */
+function chainsOf(
+  state: State,
+  session: Session,
+  acks: ReadonlyMap<OriginId, number>,
+): ReadonlyMap<OriginId, Chain> {
+  const chains = new Map<OriginId, Chain>()
+  for (const origin of acks.keys()) {
+    const ours = state.local.get(origin)
+    const theirs = session.theirs.get(origin)
+    if (ours === undefined || theirs?.own === false) continue
+    chains.set(origin, ours.chain)
+  }
+  return chains
 }
 
 export function onPulled(turn: Turn, session: Session, id: number, response: PullResponse): void {

@@ -62,6 +62,8 @@ interface Serving extends LocalSourceOptions {
   readonly versions: VectorVersions
   readonly pullers: Map<LogId, Puller>
   readonly parked: Set<Parked>
+  /** Origins under which this log appended since it was opened. */
+  readonly written: Set<OriginId>
   generation: number
   closed: boolean
 }
@@ -75,6 +77,7 @@ export function createLocalSource(options: LocalSourceOptions): LocalSource {
     versions: createVectorVersions(options.versionBase),
     pullers: new Map(),
     parked: new Set(),
+    written: new Set(),
     generation: 0,
     closed: false,
   }
@@ -82,7 +85,10 @@ export function createLocalSource(options: LocalSourceOptions): LocalSource {
     serving.generation += 1
     for (const parked of serving.parked) parked.wake()
   }
-  const unsubscribe = options.log.onCommit(({ origin }) => onCommit(serving, origin))
+  const unsubscribe = options.log.onCommit(({ origin, local }) => {
+    if (local) serving.written.add(origin)
+    onCommit(serving, origin)
+  })
   return {
     hello: async (message) => hello(serving, message),
     pull: (request, signal) => pull(serving, request, signal),
@@ -168,7 +174,8 @@ async function pull(
   }
   // An acknowledgement of a log that forgets at a crash is none.
   if (puller.durable && request.ack.size > 0) {
-    serving.log.acknowledged(request.logId, request.ack, puller.member)
+    const proven = await provenAcks(serving, request)
+    if (proven.size > 0) serving.log.acknowledged(request.logId, proven, puller.member)
   }
   serving.onAck(request.logId, request.ack)
   const { clock } = serving
@@ -189,6 +196,31 @@ async function pull(
     const due = await park(serving, origins, answer.vector.length > 0, deadline, signal)
     if (due) return collect(serving, puller, request)
   }
+}
+
+/**
+ * Without those that speak of another history of an origin that this log writes, or wrote since it
+ * was opened: whoever holds what a roll-back took from us has not stored what we append since.
+ */
+async function provenAcks(
+  { log, written }: Serving,
+  { ack, ackChains }: PullRequest,
+): Promise<ReadonlyMap<OriginId, number>> {
+  const proven = new Map(ack)
+  for (const state of log.vector()) {
+    const { origin, own, status } = state
+    const next = ack.get(origin)
+    const chain = ackChains?.get(origin)
+    if (next === undefined || chain === undefined || !(own || written.has(origin))) continue
+    const ours =
+      next === state.next
+        ? state.chain
+        : next < state.next
+          ? await log.chainAt(origin, next).catch(() => undefined)
+          : undefined
+    if (status === 'quarantined' || ours !== chain) proven.delete(origin)
+  }
+  return proven
 }
 
 function moved(serving: Serving, wants: readonly PullWant[]): boolean {

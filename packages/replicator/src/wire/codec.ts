@@ -223,6 +223,13 @@ function pullRequestFormat({ pack, rows, read }: Packing): Format<PullRequest> {
             partKind.ack,
             [...request.ack].map(([origin, next]) => [bytesOf(origin), next]),
           ),
+          ...rows(
+            partKind.ackChain,
+            [...(request.ackChains ?? [])].map(([origin, chain]) => [
+              bytesOf(origin),
+              bytesOf(chain),
+            ]),
+          ),
         ],
       ),
     decode: (bytes) =>
@@ -248,6 +255,12 @@ function pullRequestFormat({ pack, rows, read }: Packing): Format<PullRequest> {
           message.rows(partKind.ack, wireLimits.vectorEntriesMax, (value) => {
             const row = list(value, 'ack', 2)
             return [identity(row[0], 'origin', 16), integer(row[1], 'next', 1)] as const
+          }),
+        ),
+        ackChains: new Map(
+          message.rows(partKind.ackChain, wireLimits.vectorEntriesMax, (value) => {
+            const row = list(value, 'ack chain', 2)
+            return [identity(row[0], 'origin', 16), identity(row[1], 'chain', 32)] as const
           }),
         ),
       })),
