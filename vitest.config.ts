@@ -4,11 +4,13 @@ import { defineConfig } from 'vitest/config'
 const conditions = ['@kith/source', 'node', 'import', 'default']
 
 /**
- * Minutes beside a real Serf, which mostly wait, and programs that run to their end within a time.
+ * Minutes beside a real Serf, and of agents that are killed, which mostly wait; and programs that
+ * run to their end within a time.
  */
 const paired = [
   'tests/serf-interop/**/*.test.ts',
   'tests/dist-smoke/**/*.test.ts',
+  'tests/soak/replication.test.ts',
   'tools/readme-examples.test.ts',
 ]
 

@@ -29,6 +29,7 @@ const tasks = {
   sbom: { run: ['tools/sbom.ts'] },
   bench: { run: ['tools/bench.ts'] },
   sim: { run: [source, 'tests/sim/main.ts'], build: false },
+  soak: { run: [source, 'tests/soak/main.ts'], alone: true },
   // Young objects in 16 MiB: what an input costs is not to drown in what was not collected yet.
   fuzz: { run: ['--max-semi-space-size=8', source, 'tests/fuzz/main.ts'], build: false },
 }

@@ -12,13 +12,15 @@ export interface Evidence {
   readonly name: string
   readonly command: string
   readonly result: string
-  /** Seconds of processors. */
+  /** Of processors, unless `spent` says of what. */
   readonly seconds: number
+  /** Default: processor time of the runs. */
+  readonly spent?: string
   readonly body: readonly string[]
 }
 
 /** Writes `docs/evidence/<date>-<name>.md` and returns where that is. */
-export function writeEvidence({ name, command, result, seconds, body }: Evidence): string {
+export function writeEvidence({ name, command, result, seconds, spent, body }: Evidence): string {
   const now = new Date().toISOString()
   const file = `docs/evidence/${now.slice(0, 10)}-${name}.md`
   const changed = git('status', '--porcelain') === '' ? '' : ', with uncommitted changes'
@@ -33,7 +35,7 @@ export function writeEvidence({ name, command, result, seconds, body }: Evidence
     `- machine: ${cpus().length} x ${cpus()[0]?.model.trim()}, ${memory} GiB, Linux ${release()}`,
     `- runtime: Node.js ${process.version}`,
     `- load (1 minute) at the end: ${(loadavg()[0] ?? 0).toFixed(2)}`,
-    `- processor time of the runs: ${(seconds / 60).toFixed(1)} minutes, in slices`,
+    `- ${spent ?? 'processor time of the runs'}: ${(seconds / 60).toFixed(1)} minutes, in slices`,
     '',
     ...body,
     '',

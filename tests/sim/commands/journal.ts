@@ -13,10 +13,10 @@ export function git(...args: readonly string[]): string {
   return execFileSync('git', args, { cwd: root }).toString().trim()
 }
 
-/** What decides how a run ends. */
-const sources = ['packages/gossip/src', 'packages/sim/src', 'packages/interface/src', 'tests/sim']
+/** What decides how a run of the simulator ends. */
+const simulated = ['packages/gossip/src', 'packages/sim/src', 'packages/interface/src', 'tests/sim']
 
-function codeVersion(): string {
+function codeVersion(sources: readonly string[]): string {
   const trees = git('rev-parse', ...sources.map((path) => `HEAD:${path}`)).split('\n')
   const changed = git('status', '--porcelain', '--', ...sources) !== ''
   return trees.join(' ') + (changed ? ` changed ${process.pid}` : '')
@@ -36,10 +36,10 @@ export class Journal<Result> {
   readonly #file: string | undefined
   readonly #code: string
 
-  /** Without a file it remembers nothing. */
-  constructor(file: string | undefined) {
+  /** Without a file it remembers nothing. `sources` are what decides how a run ends. */
+  constructor(file: string | undefined, sources: readonly string[] = simulated) {
     this.#file = file
-    this.#code = codeVersion()
+    this.#code = codeVersion(sources)
     if (file === undefined || !existsSync(file)) return
     for (const text of readFileSync(file, 'utf8').split('\n')) {
       if (text === '') continue

@@ -1,0 +1,50 @@
+// The soak in short, on loopback, where a member that should be cut off stands still instead.
+import { describe, expect, it } from 'vitest'
+import { atTier, evidence } from '../support/tier.ts'
+import { loopbackGround } from './replication/ground.ts'
+import { soak } from './replication/soak.ts'
+
+describe('five agents over kills, pauses, a replacement and a roll-back', () => {
+  const quota = {
+    kills: atTier(4, 60),
+    partitions: atTier(1, 20),
+    replacements: atTier(1, 5),
+    rollBacks: atTier(1, 5),
+  }
+
+  it(
+    'REP-2 REP-6 REP-10 REP-11 REP-12 REP-14 lose, repeat and mix up nothing',
+    {
+      timeout: 1_200_000,
+    },
+    async () => {
+      const printed: string[] = []
+      const result = await soak({
+        ground: await loopbackGround(5),
+        ...{
+          seed: 1,
+          quota,
+          paceMs: atTier(2_500, 800),
+          appendMs: atTier(1_500, 800),
+          endsAt: Infinity,
+        },
+        ...{ keep: false, signal: new AbortController().signal },
+        print: (line) => void printed.push(line),
+      }).catch((cause: unknown) => {
+        throw new Error(printed.join('\n'), { cause })
+      })
+      const { kills, partitions, replacements, rollBacks } = result.faults
+      expect({ kills, partitions, replacements, rollBacks }).toEqual(quota)
+      const { acknowledged, appends, findings } = result
+      expect(acknowledged.disk).toBeGreaterThan(0)
+      expect(acknowledged.replicas).toBeGreaterThan(0)
+      expect(appends.retries).toBeGreaterThan(0)
+      expect(findings.records).toBeGreaterThan(0)
+      // One disk at most is lost between two checks.
+      expect(findings.beyond).toBe(0)
+      evidence('soak on loopback: faults', JSON.stringify(result.faults))
+      evidence('soak on loopback: records acknowledged', JSON.stringify(acknowledged))
+      evidence('soak on loopback: found at the end', JSON.stringify(findings))
+    },
+  )
+})
