@@ -3,7 +3,8 @@
  * dependencies, and imported without the sources' condition.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
+import { cpSync, globSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
 import { rmSync } from 'node:fs'
 import { existsSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -87,6 +88,9 @@ describe('the packed packages', () => {
       execFileSync('tar', ['-xzf', from, '--strip-components=1', '-C', folder])
       linkDependencies(name, modules)
     }
+    const types = join(modules, '@types')
+    mkdirSync(types, { recursive: true })
+    symlinkSync(join(root, 'packages/testkit/node_modules/@types/node'), join(types, 'node'))
   }, 120_000)
   afterAll(() => rmSync(project, { recursive: true, force: true }))
 
@@ -141,14 +145,28 @@ describe('the packed packages', () => {
     expect(run(project, [script]).trim()).toBe('1')
   })
 
-  it('a store written outside fits the declarations and passes the suite of stores', () => {
-    const store = join(project, 'store')
-    cpSync(join(root, 'examples/log-store-node-sqlite'), store, { recursive: true })
-    const types = join(modules, '@types')
-    mkdirSync(types, { recursive: true })
-    symlinkSync(join(root, 'packages/testkit/node_modules/@types/node'), join(types, 'node'))
-    execFileSync(join(root, 'node_modules/.bin/tsc'), ['--noEmit'], { cwd: store })
-    const suites = ['conformance', 'log'].map((name) => `test/${name}.test.ts`)
-    expect(run(store, ['--test', '--test-reporter=tap', ...suites])).toMatch(/^# pass 1[0-9]$/m)
+  describe('what was written outside', () => {
+    const examples = join(project, 'examples')
+    it('fits the declarations', () => {
+      cpSync(join(root, 'examples'), examples, { recursive: true })
+      // All of them at once: most of the work is reading the declarations. They have one form.
+      const [first = '', ...others] = globSync('*/tsconfig.json', { cwd: examples }).map((file) =>
+        readFileSync(join(examples, file), 'utf8'),
+      )
+      expect(others).toEqual([first])
+      const all = first.replaceAll('"src", "test"', '"*/src", "*/test"')
+      writeFileSync(join(examples, 'tsconfig.json'), all)
+      execFileSync(join(root, 'node_modules/.bin/tsc'), ['--noEmit'], { cwd: examples })
+    })
+
+    it.each([
+      ['log-store-node-sqlite', ['conformance', 'log'], /^# pass 1[0-9]$/m],
+      ['agent-plugin-shared-folder', ['conformance', 'agents'], /^# pass 1[6-9]$/m],
+    ])('%s passes its suites', (name, tests, passed) => {
+      const files = tests.map((test) => `test/${test}.test.ts`)
+      const output = run(join(examples, name), ['--test', '--test-reporter=tap', ...files])
+      expect(output).toMatch(passed)
+      expect(output).toMatch(/^# fail 0$/m)
+    })
   })
 })

@@ -40,7 +40,11 @@ describe.skipIf(tier === 1)('a project of a stranger (tier 2: npm run prove)', (
   // Some ten thousand files.
   afterAll(() => project[Symbol.dispose](), installMs)
 
-  const examples = ['README.md', ...guides()].flatMap((file) => readExamples(file).slice(0, 1))
+  const first = (file: string): readonly Example[] =>
+    readExamples(file)
+      .filter((example) => example.needs === undefined)
+      .slice(0, 1)
+  const examples = ['README.md', ...guides()].flatMap(first)
   for (const version of lines) {
     it.each(examples)(
       `runs $file:$line on Node.js ${version}`,
@@ -56,28 +60,39 @@ describe.skipIf(tier === 1)('a project of a stranger (tier 2: npm run prove)', (
     )
   }
 
-  describe('a store written from the guides alone', () => {
-    const suites = ['conformance', 'faults', 'log'].map((name) => `dist/test/${name}.test.js`)
-    let store: string
+  describe.each([
+    {
+      name: 'log-store-node-sqlite',
+      tests: ['conformance', 'faults', 'log'],
+      needed: /^kith-(interface|log|testkit)-\d/,
+    },
+    {
+      name: 'agent-plugin-shared-folder',
+      tests: ['conformance', 'agents'],
+      // Those that an agent needs: they come from no registry yet.
+      needed: /^kith-(?!cli|consul|dns|grpc|sim|undici)/,
+    },
+  ])('$name, written from the guides alone', ({ name, tests, needed }) => {
+    const suites = tests.map((test) => `dist/test/${test}.test.js`)
+    let example: string
 
     beforeAll(async () => {
-      store = join(project.folder, 'store')
-      cpSync(join(root, 'examples/log-store-node-sqlite'), store, { recursive: true })
+      example = join(project.folder, name)
+      cpSync(join(root, 'examples', name), example, { recursive: true })
       const packed = join(project.folder, 'packed')
-      const needed = /^kith-(interface|log|testkit)-/
       const tarballs = readdirSync(packed).filter((file) => needed.test(file))
       const paths = tarballs.map((file) => join(packed, file))
-      await project.npm('--prefix', store, 'install', '--no-audit', '--no-fund', ...paths)
-      await project.npm('--prefix', store, 'run', 'build')
+      await project.npm('--prefix', example, 'install', '--no-audit', '--no-fund', ...paths)
+      await project.npm('--prefix', example, 'run', 'build')
     }, installMs)
 
-    it.each(lines)('passes both suites on Node.js %s', { timeout: installMs }, async (version) => {
-      const args = ['--test', '--test-reporter=tap', ...suites.map((it) => join(store, it))]
+    it.each(lines)('passes its suites on Node.js %s', { timeout: installMs }, async (version) => {
+      const args = ['--test', '--test-reporter=tap', ...suites.map((it) => join(example, it))]
       const { code, output } = await project.run(binaries.get(version) ?? '', args)
       expect(output).toMatch(/^# fail 0$/m)
       expect(code).toBe(0)
       const [passed] = /^# pass \d+$/m.exec(output) ?? []
-      evidence('store of a stranger', `Node.js ${version} ${passed}`)
+      evidence(`${name} of a stranger`, `Node.js ${version} ${passed}`)
     })
   })
 
