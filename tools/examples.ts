@@ -1,6 +1,6 @@
 /**
  * The examples of the READMEs and guides: fenced `ts` blocks that stand below a line
- * `<!-- example -->`.
+ * `<!-- example -->`, or `<!-- example needs serf -->` where they need that program.
  */
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,6 +12,8 @@ export interface Example {
   /** The line of its fence. */
   readonly line: number
   readonly code: string
+  /** The program without which it cannot run. */
+  readonly needs?: 'serf'
 }
 
 /** All marked blocks of one text. A mark without a block below it is an error. */
@@ -19,13 +21,16 @@ export function examplesIn(file: string, text: string): Example[] {
   const examples: Example[] = []
   const lines = text.split('\n')
   for (const [index, line] of lines.entries()) {
-    if (line.trim() !== '<!-- example -->') continue
+    const [mark, needs] = /^<!-- example(?: needs (serf))? -->$/.exec(line.trim()) ?? []
+    if (mark === undefined) continue
     const start = lines.findIndex((it, at) => at > index && it.trim() !== '')
     const end = lines.indexOf('```', start + 1)
     if (lines[start] !== '```ts' || end < 0) {
       throw new Error(`${file}:${index + 1}: no \`\`\`ts block follows the mark of an example`)
     }
-    examples.push({ file, line: start + 1, code: lines.slice(start + 1, end).join('\n') })
+    const code = lines.slice(start + 1, end).join('\n')
+    const needed = needs === undefined ? {} : { needs: needs as 'serf' }
+    examples.push({ file, line: start + 1, code, ...needed })
   }
   return examples
 }

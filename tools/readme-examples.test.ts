@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Example, examplesIn, guides, readExamples, readmes } from './examples.ts'
+import { needs } from '../tests/support/requirements.ts'
 import { command, root } from './support/command.ts'
 import { publishedPackages } from './support/packages.ts'
 
@@ -40,7 +41,10 @@ async function perform({ file, line, code }: Example): Promise<{ code: number; o
 }
 
 describe('every example of a README or guide runs and ends by itself', () => {
-  const examples = [...readmes(), ...guides()].flatMap((file) => readExamples(file))
+  const missing = needs('serf').missing ? ['serf'] : []
+  const examples = [...readmes(), ...guides()]
+    .flatMap((file) => readExamples(file))
+    .filter((example) => !missing.includes(example.needs ?? ''))
   it.concurrent.each(examples)(
     '$file:$line',
     // Those that wait for their turn are among it.
@@ -64,6 +68,14 @@ describe('the reader of examples', () => {
   it('takes marked blocks only', () => {
     const text = `# A\n${fence}ts\nno()\n${fence}\n<!-- example -->\n${fence}ts\nyes()\n${fence}\n`
     expect(examplesIn('a.md', text)).toEqual([{ file: 'a.md', line: 6, code: 'yes()' }])
+  })
+
+  it('says what one needs, and takes no other mark for one', () => {
+    const block = `${fence}ts\nyes()\n${fence}\n`
+    const text = `<!-- example needs serf -->\n${block}<!-- example needs luck -->\n${block}`
+    expect(examplesIn('a.md', text)).toEqual([
+      { file: 'a.md', line: 2, code: 'yes()', needs: 'serf' },
+    ])
   })
 
   it('refuses a mark without a block', () => {

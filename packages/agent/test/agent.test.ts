@@ -26,7 +26,8 @@ async function folder(): Promise<string> {
 }
 
 afterEach(async () => {
-  await Promise.all(agents.splice(0).map((each) => each.stop()))
+  // One after the other: two that leave at once wait for each other to hear it.
+  for (const each of agents.splice(0).toReversed()) await each.stop()
   await Promise.all(folders.splice(0).map((path) => rm(path, { recursive: true })))
 })
 
