@@ -1,4 +1,6 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // Tests run from the sources: the condition makes every workspace import resolve to `src`.
 const conditions = ['@kith/source', 'node', 'import', 'default']
@@ -17,25 +19,53 @@ const paired = [
 /** What only computes, while those wait: three files at a time, of both together. */
 const fuzzed = ['tests/fuzz/**/*.test.ts']
 
-/** Whole programs that mostly wait for each other: two files at a time. */
-const programs = [
-  'agent',
-  'access',
-  'by-name',
-  'client',
-  'consul-client',
-  'gossip',
-  'reload',
-  'services',
-].map((name) => `tests/e2e/${name}.test.ts`)
-
 /** Tests that start processes and judge real time or memory: one file at a time, at the end. */
 const processes = [
+  'packages/dns/test/process/**/*.test.ts',
+  'tests/e2e/hostile*.test.ts',
+  'tests/e2e/blocked.test.ts',
+  'tests/e2e/storm.test.ts',
+  'tests/e2e/stream-bounds.test.ts',
+]
+
+/** Whole programs that mostly wait, for each other or for a disk: two files at a time. */
+const programs = [
   'packages/*/test/process/**/*.test.ts',
   'apps/*/test/process/**/*.test.ts',
   'tests/e2e/**/*.test.ts',
   'tools/run.test.ts',
 ]
+
+/** What takes longest begins first, so that no processor is idle at the end of a group. */
+const longest = [
+  'tests/sim/gossip.test.ts',
+  'packages/agent/test/agent.test.ts',
+  'tests/sim/replication.test.ts',
+  'packages/testkit/test/planted.test.ts',
+  'packages/log/test/start.test.ts',
+  'tests/sim/registry/registry.test.ts',
+  'tests/sim/gossip-scale.test.ts',
+  'tests/sim/gossip-lifeguard.test.ts',
+  'tests/fuzz/gossip.test.ts',
+  'tests/serf-interop/serf.test.ts',
+  'tools/readme-examples.test.ts',
+  'tests/fuzz/others.test.ts',
+  'tests/serf-interop/rpc.test.ts',
+  'tests/e2e/agent.test.ts',
+  'packages/log/test/process/kill.test.ts',
+  'tests/e2e/by-name.test.ts',
+].map((name) => join(import.meta.dirname, name))
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const at = longest.indexOf(moduleId)
+      return at === -1 ? longest.length : at
+    }
+    return sorted.toSorted((a, b) => rank(a) - rank(b))
+  }
+}
 
 /** Gives way to the tests of its group that judge real time, and waits for a processor. */
 const patient = { setupFiles: ['tools/support/low-priority.ts'], testTimeout: 120_000 }
@@ -89,7 +119,7 @@ export default defineConfig({
         test: {
           name: 'programs',
           include: programs,
-          exclude: notOurs,
+          exclude: [...notOurs, ...processes],
           maxWorkers: 2,
           sequence: { groupOrder: 3 },
         },
@@ -99,7 +129,7 @@ export default defineConfig({
         test: {
           name: 'processes',
           include: processes,
-          exclude: [...notOurs, ...programs],
+          exclude: notOurs,
           maxWorkers: 1,
           sequence: { groupOrder: 4 },
         },
@@ -111,6 +141,7 @@ export default defineConfig({
       // another one still counts when it replaces a wrapper: under load a process crashed at times.
       '--wasm-wrapper-tiering-budget=1000000000',
     ],
+    sequence: { sequencer: LongestFirst },
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

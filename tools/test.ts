@@ -1,5 +1,5 @@
 /**
- * Tier 1: everything `npm test` promises, on one vitest run. Its three projects (vitest.config.ts)
+ * Tier 1: everything `npm test` promises, on one vitest run. Its projects (vitest.config.ts)
  * keep what starts processes apart from what only computes. The last line is the count.
  */
 import { relative } from 'node:path'

@@ -122,12 +122,23 @@ async function queriesOfSerf(one: SerfParty, first: Gossip, second: Gossip): Pro
     }),
   )
   const ours = { k1: 'k1 heard now', k2: 'k2 heard now' }
-  const [all, named, tagged, relayed] = await Promise.all([
-    ask(one, 'load', 'now'),
-    ask(one, '-node=k2', '-node=s2', '-no-ack', 'load', 'now'),
-    ask(one, '-tag=role=^w', 'load', 'now'),
-    ask(one, '-relay-factor=2', '-node=k1', '-node=k2', 'load', 'now'),
-  ])
+  /**
+   * The next begins when this one is heard: a Serf that is asked twice at once gives both the same
+   * Lamport time, and then hears the answers to only one of them.
+   */
+  const begin = async (hearers: number, ...flags: readonly string[]) => {
+    const before = asked.length
+    const answers = ask(one, ...flags)
+    await within(patienceMs, 'it is heard', () => asked.length >= before + hearers)
+    return { answers }
+  }
+  const begun = [
+    await begin(2, 'load', 'now'),
+    await begin(1, '-node=k2', '-node=s2', '-no-ack', 'load', 'now'),
+    await begin(1, '-tag=role=^w', 'load', 'now'),
+    await begin(2, '-relay-factor=2', '-node=k1', '-node=k2', 'load', 'now'),
+  ]
+  const [all, named, tagged, relayed] = await Promise.all(begun.map(({ answers }) => answers))
   expect(all.Acks?.toSorted()).toEqual(['k1', 'k2', 's1', 's2'])
   expect(all.Responses).toEqual({ ...ours, s1: 's1 heard now\n', s2: 's2 heard now\n' })
   expect([named.Acks ?? [], named.Responses]).toEqual([[], { k2: ours.k2, s2: 's2 heard now\n' }])
