@@ -19,13 +19,14 @@ const paired = [
 /** What only computes, while those wait: three files at a time, of both together. */
 const fuzzed = ['tests/fuzz/**/*.test.ts']
 
-/** Tests that start processes and judge real time or memory: one file at a time, at the end. */
+/** Tests that judge real time or memory: one file at a time, at the end. */
 const processes = [
   'packages/dns/test/process/**/*.test.ts',
   'tests/e2e/hostile*.test.ts',
   'tests/e2e/blocked.test.ts',
   'tests/e2e/storm.test.ts',
   'tests/e2e/stream-bounds.test.ts',
+  'tests/sim/gossip-scale.test.ts',
 ]
 
 /** Whole programs that mostly wait, for each other or for a disk: two files at a time. */
@@ -44,7 +45,6 @@ const longest = [
   'packages/testkit/test/planted.test.ts',
   'packages/log/test/start.test.ts',
   'tests/sim/registry/registry.test.ts',
-  'tests/sim/gossip-scale.test.ts',
   'tests/sim/gossip-lifeguard.test.ts',
   'tests/serf-interop/serf.test.ts',
   'tests/fuzz/gossip.test.ts',
@@ -92,6 +92,8 @@ export default defineConfig({
           exclude: [...notOurs, ...paired, ...fuzzed, ...programs, ...processes],
           // Vitest would leave one processor idle, which on two halves the speed.
           maxWorkers: '100%',
+          // A process for each file would spend half of its time on loading the same modules.
+          isolate: false,
           sequence: { groupOrder: 1 },
         },
       },
