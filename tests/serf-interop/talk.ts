@@ -132,13 +132,16 @@ async function queriesOfSerf(one: SerfParty, first: Gossip, second: Gossip): Pro
     await within(patienceMs, 'it is heard', () => asked.length >= before + hearers)
     return { answers }
   }
-  const begun = [
-    await begin(2, 'load', 'now'),
-    await begin(1, '-node=k2', '-node=s2', '-no-ack', 'load', 'now'),
-    await begin(1, '-tag=role=^w', 'load', 'now'),
-    await begin(2, '-relay-factor=2', '-node=k1', '-node=k2', 'load', 'now'),
-  ]
-  const [all, named, tagged, relayed] = await Promise.all(begun.map(({ answers }) => answers))
+  const begun = {
+    all: await begin(2, 'load', 'now'),
+    named: await begin(1, '-node=k2', '-node=s2', '-no-ack', 'load', 'now'),
+    tagged: await begin(1, '-tag=role=^w', 'load', 'now'),
+    relayed: await begin(2, '-relay-factor=2', '-node=k1', '-node=k2', 'load', 'now'),
+  }
+  const all = await begun.all.answers
+  const named = await begun.named.answers
+  const tagged = await begun.tagged.answers
+  const relayed = await begun.relayed.answers
   expect(all.Acks?.toSorted()).toEqual(['k1', 'k2', 's1', 's2'])
   expect(all.Responses).toEqual({ ...ours, s1: 's1 heard now\n', s2: 's2 heard now\n' })
   expect([named.Acks ?? [], named.Responses]).toEqual([[], { k2: ours.k2, s2: 's2 heard now\n' }])
