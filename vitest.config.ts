@@ -16,7 +16,7 @@ const paired = [
   'tools/readme-examples.test.ts',
 ]
 
-/** What only computes, while those wait: three files at a time, of both together. */
+/** What only computes, while those wait: four files at a time, of both together. */
 const fuzzed = ['tests/fuzz/**/*.test.ts']
 
 /** Tests that judge real time or memory: one file at a time, at the end. */
@@ -48,6 +48,7 @@ const longest = [
   'tests/sim/gossip-lifeguard.test.ts',
   'tests/serf-interop/serf.test.ts',
   'tests/fuzz/gossip.test.ts',
+  'tests/soak/replication.test.ts',
   'tools/readme-examples.test.ts',
   'tests/serf-interop/rpc.test.ts',
   'tests/serf-interop/handlers.test.ts',
@@ -103,7 +104,7 @@ export default defineConfig({
           name: 'paired',
           include: paired,
           exclude: notOurs,
-          maxWorkers: 3,
+          maxWorkers: 4,
           sequence: { groupOrder: 2 },
         },
       },
@@ -114,7 +115,7 @@ export default defineConfig({
           include: fuzzed,
           exclude: notOurs,
           ...patient,
-          maxWorkers: 3,
+          maxWorkers: 4,
           sequence: { groupOrder: 2 },
         },
       },
