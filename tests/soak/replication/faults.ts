@@ -28,8 +28,8 @@ export const noFaults = (): FaultCounts => ({
   shapes: { alone: 0, halves: 0, oneWay: 0, paused: 0 },
 })
 
-/** Most of five that are down: the others are always a majority, and whom to copy to is there. */
-const downMax = 2
+/** Most that are down at once, two of five: the others are a majority, with one to copy to. */
+const downMax = (members: number): number => Math.floor((members - 1) / 2)
 const pollMs = 20
 
 export interface FaultsOptions {
@@ -99,7 +99,7 @@ export class Faults {
       const order = members.map((_, at) => members[(place + at) % members.length])
       const free = order.filter((each) => each !== undefined && !this.#held.has(each))
       const member = free.find((each) => each !== undefined && fits(each)) ?? free[0]
-      if (member !== undefined && this.#held.size < downMax) {
+      if (member !== undefined && this.#held.size < downMax(members.length)) {
         this.#held.add(member)
         return member
       }
