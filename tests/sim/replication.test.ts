@@ -5,7 +5,7 @@ import { atTier, evidence } from '../support/tier.ts'
 import { mutants } from './replication/mutants.ts'
 import { runSchedule, scenarios, schedules } from './replication/schedules.ts'
 
-/** Seeds of each schedule, and the faults that must have happened over all of them. */
+/** Seeds of each schedule, 300 in tier 1, and the faults that must have happened over all. */
 const plan: readonly (readonly [
   clauses: string,
   name: string,
@@ -15,18 +15,18 @@ const plan: readonly (readonly [
   [
     'REP-1 REP-2 REP-3 REP-4 REP-5 REP-7 REP-8 REP-9 REP-10 REP-18',
     'replication-mesh',
-    atTier(30, 200),
+    atTier(60, 200),
     ['crashes', 'crashInCommit', 'crashMidApply', 'restarts', 'partitions', 'pauses', 'rumours'],
   ],
-  ['REP-17 REP-9', 'replication-line', atTier(30, 200), ['crashes', 'partitions', 'rumours']],
-  ['REP-10 REP-1', 'replication-replacement', atTier(20, 150), ['replacements']],
-  ['REP-10 REP-11', 'replication-safe-retention', atTier(15, 150), ['dropped', 'replacements']],
-  ['REP-11 REP-4', 'replication-unsafe-retention', atTier(15, 150), ['dropped', 'gap']],
-  ['REP-13 REP-1', 'replication-roll-back-gated', atTier(20, 150), ['rollBacks', 'rotate']],
+  ['REP-17 REP-9', 'replication-line', atTier(60, 200), ['crashes', 'partitions', 'rumours']],
+  ['REP-10 REP-1', 'replication-replacement', atTier(40, 150), ['replacements']],
+  ['REP-10 REP-11', 'replication-safe-retention', atTier(30, 150), ['dropped', 'replacements']],
+  ['REP-11 REP-4', 'replication-unsafe-retention', atTier(30, 150), ['dropped', 'gap']],
+  ['REP-13 REP-1', 'replication-roll-back-gated', atTier(40, 150), ['rollBacks', 'rotate']],
   [
     'REP-12 REP-13 REP-1',
     'replication-roll-back-blind',
-    atTier(20, 150),
+    atTier(40, 150),
     ['rollBacks', 'rotate', 'fork', 'quarantine'],
   ],
 ]
