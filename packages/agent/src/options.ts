@@ -14,7 +14,7 @@ import {
   silentLogger,
 } from '@kith/interface'
 import { systemRandom } from '@kith/interface/node'
-import { type RetentionOptions, retentionProblems } from '@kith/log'
+import { type LogStorage, type RetentionOptions, retentionProblems } from '@kith/log'
 import { type ServiceDefinition, serviceProblems } from '@kith/registry'
 import type { AccessToken } from '@kith/server'
 import { type EncryptionOptions, isEncrypted, resolveEncryption } from './encryption.ts'
@@ -69,6 +69,12 @@ export interface AgentOptions extends EncryptionOptions, RpcOptions, TlsOptions 
   readonly httpToken?: string
   /** A directory for the log. Absent: a memory log, which ends with the process. */
   readonly data?: string
+  /**
+   * How a new log is kept in `data`: `sqlite`, in one file that can be backed up, or `segment`, which
+   * takes more appends a second and makes no backups. Another than the one there is
+   * `ERR_LOG_FORMAT` at the start. Default: as the log there, `sqlite` where there is none.
+   */
+  readonly logStorage?: LogStorage
   /** Bounds on the records kept; the oldest go. Default: everything is kept. */
   readonly retention?: RetentionOptions
   /** Told to all members; names that begin with `kith.` are the agent's own. */
@@ -108,6 +114,7 @@ export interface ResolvedAgentOptions extends ResolvedEncryption, ResolvedRpc, R
   readonly httpTokens: readonly AccessToken[]
   readonly httpToken: string | undefined
   readonly data: string | undefined
+  readonly logStorage: LogStorage | undefined
   readonly retention: RetentionOptions | undefined
   readonly tags: Readonly<Record<string, string>>
   readonly profile: AgentProfile
@@ -139,6 +146,7 @@ const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
   'httpTokens',
   'httpToken',
   'data',
+  'logStorage',
   'retention',
   'tags',
   'profile',
@@ -172,14 +180,11 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
   const read = (field: AddressField, anyPortFits: boolean): Address | undefined =>
     readAddress(field, options[field], anyPortFits, problems)
   const logger = options.logger ?? silentLogger
-  const plugins = listed<AgentPlugin>('plugins')
-  const given = {
-    checkKinds: listed<CheckKind>('checkKinds'),
-    discovery: readDiscovery(listed('discovery'), problems),
-  }
-  const resolved: ResolvedAgentOptions = {
+  // In the order in which what is wrong is told.
+  const own: Omit<ResolvedAgentOptions, 'transports' | 'logStore'> = {
     ...resolveEncryption(options, logger, problems),
     name: options.name ?? defaultName(options.data, systemRandom()),
+    discovery: readDiscovery(listed('discovery'), problems),
     bind: read('bind', true) ?? anyPort,
     advertise: read('advertise', true),
     http: read('http', true) ?? anyPort,
@@ -189,18 +194,20 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     snapshot: options.snapshot ?? defaultSnapshot(options.data),
     rejoinAfterLeave: options.rejoinAfterLeave ?? false,
     data: options.data,
+    logStorage: options.logStorage,
     retention: options.retention,
     tags: readTags(options.tags, problems),
     profile: options.profile ?? 'lan',
     services: listed('services'),
+    checkKinds: listed('checkKinds'),
     eventHandlers: readEventHandlers(listed('eventHandlers'), problems),
     clusterId: options.clusterId ?? 'kith',
-    plugins,
-    ...withPlugins(plugins, given, problems),
+    plugins: listed('plugins'),
     logger,
     ...resolveRpc(options, problems),
     ...resolveTls(options, logger, problems),
   }
+  const resolved = { ...own, ...withPlugins(own.plugins, own, problems) }
   const { insecurePlaintext } = options
   for (const field of ['insecurePlaintext', 'rejoinAfterLeave'] as const) {
     const given: unknown = options[field]
@@ -208,6 +215,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     problems.push({ field, got: showValue(given), want: 'true or false' })
   }
   checkPlain(resolved, problems)
+  checkStorage(resolved, problems)
   checkLists(resolved, problems)
   const plaintextFits = insecurePlaintext === true || isEncrypted(resolved)
   problems.push(...rpcExposure(resolved, plaintextFits, options.tlsCert !== undefined))
@@ -293,6 +301,19 @@ function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): v
   if (typeof clusterId !== 'string' || !namePattern.test(clusterId)) {
     const want = '1 to 128 of A-Z a-z 0-9 . _ -'
     problems.push({ field: 'clusterId', got: showValue(clusterId), want })
+  }
+}
+
+function checkStorage(options: ResolvedAgentOptions, problems: OptionProblem[]): void {
+  const { logStorage, data, logStore } = options
+  if (logStorage === undefined) return
+  const got = showValue(logStorage)
+  if (logStorage !== 'sqlite' && logStorage !== 'segment') {
+    problems.push({ field: 'logStorage', got, want: '"sqlite" or "segment"' })
+  } else if (data === undefined) {
+    problems.push({ field: 'logStorage', got, want: 'absent where no data is given' })
+  } else if (logStore !== undefined) {
+    problems.push({ field: 'logStorage', got, want: 'absent where a plugin has a logStore' })
   }
 }
 

@@ -217,7 +217,7 @@ async function startRpc(
 }
 
 async function startLog(
-  { name, data, retention, logStore, logger }: ResolvedAgentOptions,
+  { name, data, logStorage: storage, retention, logStore, logger }: ResolvedAgentOptions,
   others: boolean,
   signal: AbortSignal,
   stops: Stop[],
@@ -227,6 +227,7 @@ async function startLog(
     logger,
     gate: others ? 'wait' : 'open',
     ...(data === undefined || logStore ? {} : { directory: join(data, 'log'), scrub: {} }),
+    ...(storage === undefined ? {} : { storage }),
     ...(logStore === undefined ? {} : { store: logStore(data) }),
     ...(retention === undefined ? {} : { retention }),
   })

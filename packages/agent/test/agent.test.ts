@@ -239,6 +239,25 @@ describe('a restart', () => {
     expect(second.name).toBe(first.name)
   })
 
+  it('keeps a new log as it is told, and refuses another than the one there', async () => {
+    const data = await folder()
+    const first = agent({ data, logStorage: 'segment' })
+    await first.start()
+    await first.log.append({ value: new Uint8Array([7]) })
+    await first.stop()
+    await expect(agent({ data, logStorage: 'sqlite' }).start()).rejects.toMatchObject({
+      code: 'ERR_LOG_FORMAT',
+      message: expect.stringContaining("holds a log in storage 'segment'") as string,
+    })
+    // Without a word it is what is there.
+    const again = agent({ data })
+    await again.start()
+    expect((await again.log.read()).records.map(({ value }) => [...value])).toEqual([[7]])
+    await expect(again.log.backup(join(data, 'backup'))).rejects.toMatchObject({
+      code: 'ERR_LOG_BACKUP_UNSUPPORTED',
+    })
+  })
+
   it('is refused while another agent has the directory', async () => {
     const data = await folder()
     await agent({ data }).start()

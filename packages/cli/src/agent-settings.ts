@@ -20,7 +20,7 @@ import {
   switchFlag,
   textFlag,
 } from './flags.ts'
-import { logFormats, logLevels, profiles } from './settings.ts'
+import { logFormats, logLevels, logStorages, profiles } from './settings.ts'
 
 export type SettingKey = keyof AgentConfig
 
@@ -169,6 +169,12 @@ export const agentSettings: readonly Setting[] = [
     flag: '--data <dir>',
     help: 'where the log is kept; default: in memory only',
     read: path,
+  },
+  {
+    key: 'logStorage',
+    flag: '--log-storage <kind>',
+    help: `how a new log is kept in --data, one of ${logStorages.join(', ')}; default sqlite`,
+    read: oneOfFlag(logStorages),
   },
   {
     key: 'retention',

@@ -8,6 +8,8 @@ import {
   logFormats,
   type LogLevel,
   logLevels,
+  type LogStorageName,
+  logStorages,
   type Profile,
   profiles,
 } from './settings.ts'
@@ -45,6 +47,7 @@ export interface AgentConfig {
   readonly rpc?: string | false | undefined
   readonly rpcAuth?: string | undefined
   readonly data?: string | undefined
+  readonly logStorage?: LogStorageName | undefined
   /** Bounds by name; which there are is the log's to say. */
   readonly retention?: Record<string, number> | undefined
   readonly tags?: Record<string, string> | undefined
@@ -157,6 +160,7 @@ const schema = z.strictObject(
     rpc: rpc().optional(),
     rpcAuth: text('a text that callers of the RPC show').optional(),
     data: text('the path of a directory').optional(),
+    logStorage: oneOf(logStorages).optional(),
     retention: z
       .record(z.string(), z.int({ error: 'a whole number' }), { error: 'an object of bounds' })
       .optional(),

@@ -50,6 +50,8 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     '--consul-api': [...addresses, '0.0.0.0:0', 'localhost:0'],
     '--rpc': [...addresses, 'unix:', '0.0.0.0:0', 'tls:', 'tls:127.0.0.1:0'],
     '--data': ['', 'FOLDER/file'],
+    // Right by itself, but nothing is kept without --data.
+    '--log-storage': ['', 'SQLITE', 'lsm', 'segment'],
     '--retain': ['', 'bytesMax', 'bytesMax=-1', 'bytesMax=1e9', 'days=7', 'checkMs=9'],
     '--tag': ['novalue', '=x', '', 'kith.v=2', `x=${'y'.repeat(600)}`],
     '--encrypt': ['', 'key', 'AAECAwQFBgcICQoLDA0ODw', 'AAEC', `${'A'.repeat(43)}B`],
@@ -278,6 +280,7 @@ describe('the configuration file', () => {
     rpc: [...address, 'unix:', true, '0.0.0.0:7373', 'tls:127.0.0.1:0'],
     rpcAuth: ['', 7],
     data: ['', 7],
+    logStorage: ['', 'SQLITE', 'segment', 7],
     retention: [[], 5, { bytesMax: '5' }, { bytesMax: -1 }, { days: 7 }],
     tags: [[], { role: 5 }, { 'kith.v': '2' }, 'a=b'],
     encrypt: ['', 'key', 'AAECAwQFBgcICQoLDA0ODw', 7],

@@ -107,6 +107,7 @@ const tables: readonly Table[] = [
       snapshot: ['', 7],
       rejoinAfterLeave: ['yes', 1],
       data: ['', 7],
+      logStorage: ['segment', 'SQLITE', '', 7],
       retention: [5, { bytesMax: -1 }, { days: 7 }, { hardBytesMax: 5 }, { checkMs: 1 }],
       tags: [[], 'a=b', { '': 'x' }, { 'kith.v': '2' }, { role: 5 }],
       profile: ['slow', 'LAN', 1, ''],
