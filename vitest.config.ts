@@ -19,6 +19,14 @@ const paired = [
 /** What only computes, while those wait: four files at a time, of both together. */
 const fuzzed = ['tests/fuzz/**/*.test.ts']
 
+/** What a library keeps for the whole process would be that of the file before. */
+const alone = [
+  'packages/registry/test/tls-check.test.ts',
+  'packages/grpc/test/**/*.test.ts',
+  'packages/metrics/test/**/*.test.ts',
+  'packages/undici/test/**/*.test.ts',
+]
+
 /** Tests that judge real time or memory: one file at a time, at the end. */
 const processes = [
   'packages/dns/test/process/**/*.test.ts',
@@ -90,11 +98,21 @@ export default defineConfig({
             'tests/**/*.test.ts',
             'tools/**/*.test.ts',
           ],
-          exclude: [...notOurs, ...paired, ...fuzzed, ...programs, ...processes],
+          exclude: [...notOurs, ...alone, ...paired, ...fuzzed, ...programs, ...processes],
           // Vitest would leave one processor idle, which on two halves the speed.
           maxWorkers: '100%',
           // A process for each file would spend half of its time on loading the same modules.
           isolate: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'alone',
+          include: alone,
+          exclude: notOurs,
+          maxWorkers: '100%',
           sequence: { groupOrder: 1 },
         },
       },

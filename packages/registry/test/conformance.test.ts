@@ -201,6 +201,17 @@ runConformance('event-loop', checkKindCases, runner, () => {
   })
 })
 
+it('REG-21: an event loop that stood still all the while, so that no sample was taken, is late', async () => {
+  const kind = eventLoopCheck()
+  const target = { address: '127.0.0.1', port: 1 }
+  const options = kind.parse({ windowMs: 100, warningMs: 120, criticalMs: 120 }, target)
+  const context = { clock: systemClock, target } as never
+  const run = kind.run(options, new AbortController().signal, context)
+  const end = performance.now() + 150
+  while (performance.now() < end);
+  expect(await run).toMatchObject({ status: 'critical' })
+})
+
 describe('the suite', () => {
   it('notices kinds that break each clause', async () => {
     const broken: CheckKind<never> = {

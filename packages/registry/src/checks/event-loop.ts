@@ -7,7 +7,7 @@ import type { CheckKind, CheckResult } from '@kith/interface'
 import { failure, OptionReader } from './problems.ts'
 
 export interface EventLoopCheckOptions {
-  /** Delay in milliseconds at the 99th percentile from which on it warns; default 100. */
+  /** Delay in milliseconds, at the 99th percentile, from which on it warns; default 100. */
   readonly warningMs: number
   /** The same for critical; default 1 000. */
   readonly criticalMs: number
@@ -34,6 +34,7 @@ export function eventLoopCheck(): CheckKind<EventLoopCheckOptions> {
     run: (options, signal, { clock }) =>
       new Promise<CheckResult>((resolve, reject) => {
         signal.throwIfAborted()
+        const startedAt = clock.now()
         const histogram = monitorEventLoopDelay({ resolution: resolutionMs })
         histogram.enable()
         const stop = (): void => {
@@ -44,9 +45,12 @@ export function eventLoopCheck(): CheckKind<EventLoopCheckOptions> {
         const cancel = clock.after(options.windowMs, () => {
           signal.removeEventListener('abort', stop)
           histogram.disable()
+          const elapsedMs = clock.now() - startedAt
+          // A loop that stood still all the while took no sample.
+          const still = histogram.count === 0 && options.windowMs >= 4 * resolutionMs
           // Each sample holds the time that was waited for, and what it came late.
-          const delayMs = Math.max(0, histogram.percentile(99) / 1e6 - resolutionMs)
-          resolve(judge(delayMs, options))
+          const sampledMs = still ? elapsedMs : histogram.percentile(99) / 1e6 - resolutionMs
+          resolve(judge(Math.max(0, sampledMs, elapsedMs - options.windowMs), options))
         })
         signal.addEventListener('abort', stop, { once: true })
       }),
