@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Example, examplesIn, guides, readExamples, readmes } from './examples.ts'
 import { needs } from '../tests/support/requirements.ts'
+import { tier } from '../tests/support/tier.ts'
 import { command, root } from './support/command.ts'
 import { publishedPackages } from './support/packages.ts'
 
@@ -41,16 +42,21 @@ async function perform({ file, line, code }: Example): Promise<{ code: number; o
 }
 
 describe('every example of a README or guide runs and ends by itself', () => {
-  const missing = needs('serf').missing ? ['serf'] : []
-  const examples = [...readmes(), ...guides()]
-    .flatMap((file) => readExamples(file))
-    .filter((example) => !missing.includes(example.needs ?? ''))
-  it.concurrent.each(examples)(
-    '$file:$line',
-    // Those that wait for their turn are among it.
-    { timeout: 3 * limitMs },
-    async (example) => {
-      expect(await inTurn(() => perform(example))).toMatchObject({ code: 0 })
+  const examples = [...readmes(), ...guides()].flatMap((file) => readExamples(file))
+  const run = async (example: Example): Promise<void> => {
+    expect(await inTurn(() => perform(example))).toMatchObject({ code: 0 })
+  }
+  // Those that wait for their turn are among it.
+  const patience = { timeout: 3 * limitMs }
+  it.concurrent.each(examples.filter((it) => it.needs === undefined))('$file:$line', patience, run)
+
+  const beside = examples.filter((it) => it.needs !== undefined)
+  it.skipIf(tier === 1).each(beside)(
+    '$file:$line, beside $needs (tier 2)',
+    patience,
+    async (it) => {
+      expect(needs('serf').missing).toBe(false)
+      await run(it)
     },
   )
 

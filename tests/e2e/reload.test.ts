@@ -42,8 +42,8 @@ async function hangUp(agent: AgentProcess, message: string): Promise<Line[]> {
   const fits = (line: Line): boolean =>
     agent.lines.indexOf(line) >= from && String(line['message']).startsWith(message)
   agent.child.kill('SIGHUP')
-  await agent.line(fits)
-  return agent.lines.slice(from)
+  const line = await agent.line(fits)
+  return agent.lines.slice(from, agent.lines.indexOf(line) + 1)
 }
 
 async function seen({ http }: AgentProcess): Promise<[Record<string, string>, string[]]> {
