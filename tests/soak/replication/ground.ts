@@ -4,11 +4,9 @@
  */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createSocket } from 'node:dgram'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { createNetwork } from '../../serf-interop/support/network.ts'
+import { freePort } from '../../serf-interop/support/process.ts'
 import type { Cut } from './plan.ts'
 
 const execute = promisify(execFile)
@@ -44,25 +42,6 @@ export async function loopbackGround(count: number): Promise<Ground> {
     places.push({ name, gossip, http, within: [] })
   }
   return { places, firewall: undefined }
-}
-
-/** A port that is free for TCP and UDP now, and below those that the system hands out. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createServer().listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    const socket = createSocket('udp4')
-    const bound = new Promise<boolean>((resolve) => {
-      socket.once('error', () => resolve(false))
-      socket.bind(port, '127.0.0.1', () => resolve(true))
-    })
-    const free = await bound
-    socket.close()
-    server.close()
-    await once(server, 'close')
-    if (free) return port
-  }
 }
 
 const hub = 'hub'

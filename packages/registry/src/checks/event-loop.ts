@@ -16,6 +16,8 @@ export interface EventLoopCheckOptions {
 }
 
 const resolutionMs = 10
+/** In a window this long a loop that turns takes a sample; in a shorter one perhaps none. */
+const sampledWindowMs = 4 * resolutionMs
 const millisecondsMax = 600_000
 
 export function eventLoopCheck(): CheckKind<EventLoopCheckOptions> {
@@ -47,7 +49,7 @@ export function eventLoopCheck(): CheckKind<EventLoopCheckOptions> {
           histogram.disable()
           const elapsedMs = clock.now() - startedAt
           // A loop that stood still all the while took no sample.
-          const still = histogram.count === 0 && options.windowMs >= 4 * resolutionMs
+          const still = histogram.count === 0 && options.windowMs >= sampledWindowMs
           // Each sample holds the time that was waited for, and what it came late.
           const sampledMs = still ? elapsedMs : histogram.percentile(99) / 1e6 - resolutionMs
           resolve(judge(Math.max(0, sampledMs, elapsedMs - options.windowMs), options))
