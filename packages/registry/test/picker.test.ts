@@ -2,7 +2,7 @@
 import { createRandom } from '@kith/interface'
 import type { ServiceInstance } from '@kith/interface'
 import { describe, expect, it } from 'vitest'
-import { Picker } from '../src/runtime/picker.ts'
+import { distancesHoldMs, Picker } from '../src/runtime/picker.ts'
 import type { RoundTrip } from '../src/runtime/picker.ts'
 import type { PickOptions } from '../src/runtime/types.ts'
 
@@ -15,8 +15,8 @@ function instance(member: string, id: string, tags: string[] = [], zone = ''): S
 const many = (count: number): ServiceInstance[] =>
   Array.from({ length: count }, (_, index) => instance(`m${index}`, 'web'))
 
-function picker(rtt: RoundTrip = () => undefined): Picker {
-  return new Picker({ random: createRandom([1, 2, 3]), rtt, self: () => 'm0' })
+function picker(rtt: RoundTrip = () => undefined, clock = { now: () => 0 }): Picker {
+  return new Picker({ random: createRandom([1, 2, 3]), clock, rtt, self: () => 'm0' })
 }
 
 function members(of: Picker, found: readonly ServiceInstance[], options: PickOptions, times = 1) {
@@ -87,6 +87,27 @@ describe('rendezvous hashing', () => {
     }
   })
 
+  it('REG-17: is the same from a list that stays as from one made for a call, at any size', () => {
+    for (const count of [1, 15, 16, 300]) {
+      const found = many(count)
+      expect(placed(Object.freeze([...found]))).toEqual(placed(found))
+    }
+  })
+
+  it('REG-17: moves only the keys of one of hundreds that goes, and follows a list that changes', () => {
+    const all = Object.freeze(many(300))
+    const fewer = Object.freeze(all.filter(({ member }) => member !== 'm7'))
+    const one = picker()
+    const owners = (found: readonly ServiceInstance[]): (string | undefined)[] =>
+      keys.map((key) => one.choose('web', found, { strategy: 'rendezvous', key })?.member)
+    const before = owners(all)
+    expect(new Set(before).size).toBe(300)
+    const after = owners(fewer)
+    const moved = before.filter((member, at) => member !== after[at])
+    expect(moved).toEqual(before.filter((member) => member === 'm7'))
+    expect(owners(all)).toEqual(before)
+  })
+
   it('REG-17: is refused without a key, as is a strategy that nobody knows', () => {
     const code = (options: PickOptions): unknown => {
       try {
@@ -112,6 +133,23 @@ describe('distance', () => {
     expect(members(one, others, { strategy: 'nearest', near: 'm9' })).toEqual(['m1'])
     // Nobody measured anything: all are as near.
     expect(new Set(members(picker(), others, { strategy: 'nearest' }, 8)).size).toBe(4)
+  })
+
+  it('REG-17: distances hold for a second, and not for another list', () => {
+    let [now, far] = [0, 20]
+    const clock = { now: (): number => now }
+    const one = picker((_from, to) => (to === 'm1' ? far : 10), clock)
+    const others = Object.freeze(many(3).slice(1))
+    const nearest = (found = others): unknown => members(one, found, { strategy: 'nearest' })
+    expect(nearest()).toEqual(['m2'])
+    far = 1
+    now = distancesHoldMs - 1
+    expect(nearest()).toEqual(['m2'])
+    expect(nearest(Object.freeze([...others]))).toEqual(['m1'])
+    far = 20
+    now += distancesHoldMs
+    expect(nearest()).toEqual(['m2'])
+    expect(members(one, others, { strategy: 'nearest', near: 'm1' })).toEqual(['m1'])
   })
 
   it('REG-25: near orders by round trip, unmeasured members last', () => {

@@ -61,6 +61,7 @@ export class FollowedService {
     this.usedAt = options.clock.now()
     this.picker = new Picker({
       random: options.random,
+      clock: options.clock,
       rtt: (_from, to) => this.#state?.distances.get(to),
       self: () => question.near ?? '',
     })

@@ -1,6 +1,13 @@
 /** One instance out of those that resolve: by turn, chance, load, key or distance (REG-17). */
-import { type OptionProblem, type Random, type ServiceInstance, showValue } from '@kith/interface'
+import {
+  type Clock,
+  type OptionProblem,
+  type Random,
+  type ServiceInstance,
+  showValue,
+} from '@kith/interface'
 import { problemError } from '../errors.ts'
+import { Placing } from './placing.ts'
 import type { PickOptions, PickStrategy, ServiceLease } from './types.ts'
 
 /** Milliseconds between two members; undefined where nobody knows. */
@@ -14,11 +21,28 @@ const strategies: ReadonlySet<PickStrategy> = new Set<PickStrategy>([
   'nearest',
 ])
 
+/** Milliseconds for which distances hold: coordinates move a little with each probe. */
+export const distancesHoldMs = 1_000
+/** Services, and members to measure from, of which something is kept; the oldest goes first. */
+const keptMax = 64
+
 export interface PickerPorts {
   readonly random: Random
+  readonly clock: Pick<Clock, 'now'>
   readonly rtt: RoundTrip
   /** The own member, from which `nearest` measures unless told otherwise. */
   readonly self: () => string
+}
+
+/** What was worked out for a list that stays the same object until something changes. */
+interface Kept<Value> {
+  readonly list: readonly ServiceInstance[]
+  readonly value: Value
+}
+
+interface Closest {
+  readonly until: number
+  readonly instances: readonly ServiceInstance[]
 }
 
 export class Picker {
@@ -29,6 +53,10 @@ export class Picker {
   readonly #loads = new Map<string, number>()
   /** Instances are immutable, and asked for their key with every pick by load. */
   readonly #keys = new WeakMap<ServiceInstance, string>()
+  /** By service. */
+  readonly #placings = new Map<string, Kept<Placing>>()
+  /** By service and the member measured from. */
+  readonly #closest = new Map<string, Kept<Closest>>()
 
   constructor(ports: PickerPorts) {
     this.#ports = ports
@@ -53,9 +81,9 @@ export class Picker {
       case 'least-loaded':
         return this.#lighter(candidates)
       case 'rendezvous':
-        return highest(candidates, options.key ?? '')
+        return this.#placing(service, candidates).of(options.key ?? '')
       case 'nearest':
-        return this.#next(service, this.#closest(candidates, options.near))
+        return this.#next(service, this.#nearest(service, candidates, options.near))
     }
   }
 
@@ -76,12 +104,17 @@ export class Picker {
 
   /** By distance from `near`, instances of one distance as they were. */
   byDistance(found: readonly ServiceInstance[], near: string): readonly ServiceInstance[] {
-    const distances = new Map(found.map((one) => [one, this.#distance(near, one.member)]))
-    return found.toSorted((a, b) => (distances.get(a) ?? 0) - (distances.get(b) ?? 0) || 0)
+    const distances = new Map<string, number>()
+    for (const { member } of found) {
+      if (!distances.has(member)) distances.set(member, this.#distance(near, member))
+    }
+    const of = ({ member }: ServiceInstance): number => distances.get(member) ?? Number.MAX_VALUE
+    return found.toSorted((a, b) => of(a) - of(b))
   }
 
   forget(service: string): void {
     this.#turns.delete(service)
+    this.#placings.delete(service)
   }
 
   #next(service: string, among: readonly ServiceInstance[]): ServiceInstance | undefined {
@@ -115,16 +148,61 @@ export class Picker {
     return key
   }
 
-  #closest(among: readonly ServiceInstance[], near?: string): readonly ServiceInstance[] {
-    const from = near ?? this.#ports.self()
-    const distances = among.map((one) => this.#distance(from, one.member))
-    const least = Math.min(...distances)
-    return among.filter((_, index) => distances[index] === least)
+  #placing(service: string, among: readonly ServiceInstance[]): Placing {
+    const known = this.#placings.get(service)
+    if (known?.list === among) return known.value
+    const value = new Placing(among)
+    keep(this.#placings, service, { list: among, value })
+    return value
+  }
+
+  #nearest(
+    service: string,
+    among: readonly ServiceInstance[],
+    near = this.#ports.self(),
+  ): readonly ServiceInstance[] {
+    const now = this.#ports.clock.now()
+    const key = `${service} ${near}`
+    const known = this.#closest.get(key)
+    if (known?.list === among && now < known.value.until) return known.value.instances
+    const instances = this.#closestOf(among, near)
+    keep(this.#closest, key, { list: among, value: { until: now + distancesHoldMs, instances } })
+    return instances
+  }
+
+  #closestOf(among: readonly ServiceInstance[], from: string): readonly ServiceInstance[] {
+    let closest: ServiceInstance[] = []
+    let least = Infinity
+    let [member, distance]: [string | undefined, number] = [undefined, Infinity]
+    for (const one of among) {
+      // Those of one member follow each other.
+      if (one.member !== member) {
+        member = one.member
+        distance = this.#distance(from, member)
+      }
+      if (distance > least) continue
+      if (distance < least) closest = []
+      least = distance
+      closest.push(one)
+    }
+    return closest
   }
 
   /** Whoever nobody measured is further away than all others, and as far as each other. */
   #distance(from: string, to: string): number {
     return from === to ? 0 : (this.#ports.rtt(from, to) ?? Number.MAX_VALUE)
+  }
+}
+
+/** Only for a list that will be asked again: what was filtered for one call is frozen by nobody. */
+function keep<Value>(all: Map<string, Kept<Value>>, key: string, kept: Kept<Value>): void {
+  if (!Object.isFrozen(kept.list)) return
+  all.delete(key)
+  all.set(key, kept)
+  if (all.size <= keptMax) return
+  for (const oldest of all.keys()) {
+    all.delete(oldest)
+    return
   }
 }
 
@@ -154,37 +232,4 @@ function preferred(
       tags.every((tag) => one.tags.includes(tag)),
   )
   return fits.length > 0 ? fits : found
-}
-
-/**
- * Rendezvous hashing: every caller gives one key the same instance without having talked about it,
- * and when an instance goes only its own keys move.
- */
-function highest(among: readonly ServiceInstance[], key: string): ServiceInstance | undefined {
-  const seed = hash(key, 0x811c9dc5)
-  let best: ServiceInstance | undefined
-  let bestScore = -1
-  for (const instance of among) {
-    const score = scramble(hash(instance.id, hash(instance.member, seed)))
-    if (score <= bestScore) continue
-    best = instance
-    bestScore = score
-  }
-  return best
-}
-
-/** FNV-1a over the code units of `text`. */
-function hash(text: string, seed: number): number {
-  let value = seed
-  for (let index = 0; index < text.length; index += 1) {
-    value = Math.imul(value ^ text.charCodeAt(index), 0x0100_0193)
-  }
-  return Math.imul(value ^ 0x2f, 0x0100_0193)
-}
-
-/** FNV leaves the last characters in the low bits; every bit is to have its say in the order. */
-function scramble(value: number): number {
-  let mixed = Math.imul(value ^ (value >>> 16), 0x85eb_ca6b)
-  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2_ae35)
-  return (mixed ^ (mixed >>> 16)) >>> 0
 }

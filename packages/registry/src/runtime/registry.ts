@@ -86,6 +86,7 @@ class RunningRegistry implements Registry {
     const member = (): string => options.member ?? options.membership.self.name
     this.#picker = new Picker({
       random,
+      clock: this.#clock,
       rtt: options.rtt ?? ((): undefined => undefined),
       self: member,
     })

@@ -96,7 +96,8 @@ export interface WatchOptions extends ResolveOptions {
  * `round-robin`: each call the next, by member and id. `random`: any. `least-loaded`: the one of two
  * drawn at random with fewer leases of this process under way. `rendezvous`: by `key`, the same at
  * every member, and others' keys stay where they are when an instance comes or goes. `nearest`: at
- * the member with the least round trip, in turn where several are as near.
+ * the member with the least round trip, measured at most a second ago, in turn where several are as
+ * near.
  */
 export type PickStrategy = 'round-robin' | 'random' | 'least-loaded' | 'rendezvous' | 'nearest'
 
