@@ -17,7 +17,7 @@ export type { DnsDiscoveryOptions, DnsResolver } from './runtime/discovery/dns.t
 export { fileDiscovery } from './runtime/discovery/file.ts'
 export type { FileDiscoveryOptions } from './runtime/discovery/file.ts'
 export { staticDiscovery } from './runtime/discovery/static.ts'
-export type { Finding, FindingBase, Found } from './runtime/diagnosis-types.ts'
+export type { Finding, FindingBase, Found, StrangerDetail } from './runtime/diagnosis-types.ts'
 export { createGossip } from './runtime/gossip.ts'
 export type { GossipKeys, KeyOptions, KeyReport, KeyResult } from './runtime/key-types.ts'
 export { createKeyring } from './runtime/keyring.ts'

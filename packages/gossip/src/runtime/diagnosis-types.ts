@@ -26,9 +26,30 @@ export interface FindingBase {
  * - `metaTooLarge`: a member's tags have more bytes than may be; what it says is not heard.
  * - `loopLate`: this process did not run for a while within the last minute.
  * - `keyUnknown`: somebody sends what no key of this member opens; port 0 where only its host is
- *   known.
+ *   known, here and below.
+ * - `keyMissing`: somebody sends what is encrypted, and this member has no key.
+ * - `plaintextRefused`: somebody sends what is not encrypted, and this member has a key.
+ * - `labelDiffers`: somebody sends with another label than this member's; empty for none, `theirs`
+ *   absent where it is not known.
+ * - `alone`: this member reaches nobody that it was told of, and why, at most 8 reasons.
  */
 export type Finding = FindingBase & Found
 
 /** What was seen. */
-export type Found = FindingDetail | { readonly kind: 'keyUnknown'; readonly address: Address }
+export type Found =
+  | FindingDetail
+  | StrangerDetail
+  | { readonly kind: 'alone'; readonly failures: readonly string[] }
+
+/** What was seen of somebody whose bytes are not read. */
+export type StrangerDetail =
+  | {
+      readonly kind: 'keyUnknown' | 'keyMissing' | 'plaintextRefused'
+      readonly address: Address
+    }
+  | {
+      readonly kind: 'labelDiffers'
+      readonly address: Address
+      readonly label: string
+      readonly theirs?: string
+    }

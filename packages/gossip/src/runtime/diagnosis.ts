@@ -1,19 +1,34 @@
-/** What is wrong, in words: the core's findings, and who comes with a key that nobody has here. */
+/** What is wrong, in words: the core's findings, who is not understood here, and being alone. */
 import { formatAddress } from '@kith/interface'
 import type { Address, Clock, Member } from '@kith/interface'
 import { findingLastsMs, findings, takeNote } from '../core/index.ts'
 import type { CoreFinding, Notes, State } from '../core/index.ts'
-import type { Finding, FindingBase, Found } from './diagnosis-types.ts'
+import { messageType } from '../wire/memberlist.ts'
+import type { Finding, FindingBase, Found, StrangerDetail } from './diagnosis-types.ts'
+import { keyFix } from './refusal.ts'
+import type { GossipWarning } from './types.ts'
+
+/** What arrived and could not be used. */
+export interface Refused {
+  /** Over a stream, whose port says nothing of who opened it. */
+  readonly streamed?: boolean
+  /** The bytes it began with. */
+  readonly head?: Uint8Array
+}
 
 export interface Diagnosis {
   /** A packet, or with `streamed` a stream, could not be used for this reason. */
-  refused(from: Address, problem: string, streamed?: boolean): void
+  refused(from: Address, problem: string, what?: Refused): void
+  /** Listeners are told this. */
+  warned(warning: GossipWarning): void
   /** All that is wrong now, in order of kind and then of when it began. */
   findings(state: State): readonly Finding[]
 }
 
 export interface DiagnosisOptions {
   readonly clock: Clock
+  /** Own label; empty for none. */
+  readonly label: Uint8Array
   readonly members: () => readonly Member[]
 }
 
@@ -23,20 +38,58 @@ interface Seen extends Omit<CoreFinding, 'member' | 'what'> {
   readonly what: Found
 }
 
-/** What is wrong with bytes that were sealed with another key. */
-const keyProblems: ReadonlySet<string> = new Set(['keyUnknown', 'keyTrialsExceeded'])
+type Alone = GossipWarning & { readonly kind: 'seedsUnreachable' }
+
+/** What cannot be read because both ends are set up differently. */
+const strangerKinds: Readonly<Record<string, StrangerDetail['kind']>> = {
+  keyUnknown: 'keyUnknown',
+  keyTrialsExceeded: 'keyUnknown',
+  encryptionMissing: 'keyMissing',
+  plaintextRefused: 'plaintextRefused',
+  labelForeign: 'labelDiffers',
+  labelMissing: 'labelDiffers',
+}
 
 /** Before the core runs, and so its timings are not to be had. */
 const strangersLastMs = 120_000
+/** Whoever is alone looks for others at least three times in this. */
+const aloneLastsMs = 120_000
+/** Reasons that are told of being alone. */
+const failuresMax = 8
 
-export function createDiagnosis({ clock, members }: DiagnosisOptions): Diagnosis {
-  const strangers: Notes<Address> = new Map()
+export function createDiagnosis({ clock, label, members }: DiagnosisOptions): Diagnosis {
+  const strangers: Notes<StrangerDetail> = new Map()
+  const alone: Notes<Alone> = new Map()
+  const own = labelText(label)
+  const strangersSeen = function* (state: State, now: number): Generator<Seen> {
+    for (const { detail: what, ...seen } of strangers.values()) {
+      if (now - seen.lastAt > findingLastsMs(state.timings)) continue
+      yield { member: nameAt(members(), what.address), what, ...seen }
+    }
+  }
+  const aloneSeen = function* (state: State, now: number): Generator<Seen> {
+    for (const { detail, ...seen } of alone.values()) {
+      if (now - seen.lastAt > aloneLastsMs || !isAlone(members(), state.name)) continue
+      const failures = detail.failures.slice(0, failuresMax)
+      yield { member: state.name, what: { kind: 'alone', failures }, ...seen }
+    }
+  }
   return {
-    refused(from, problem, streamed = false) {
-      if (!keyProblems.has(problem)) return
+    refused(from, problem, { streamed = false, head } = {}) {
+      const kind = Object.hasOwn(strangerKinds, problem) ? strangerKinds[problem] : undefined
+      if (kind === undefined) return
       // Streams come from ports of their own, which say nothing.
       const address = streamed ? { host: from.host, port: 0 } : { ...from }
-      takeNote(strangers, formatAddress(address), address, clock.now(), strangersLastMs)
+      const what =
+        kind === 'labelDiffers'
+          ? { kind, address, label: own, ...labelBefore(head) }
+          : { kind, address }
+      const about = `${kind} ${formatAddress(address)}`
+      takeNote(strangers, about, what, clock.now(), strangersLastMs)
+    },
+    warned(warning) {
+      if (warning.kind !== 'seedsUnreachable') return
+      takeNote(alone, warning.kind, warning, clock.now(), aloneLastsMs)
     },
     findings(state) {
       const now = clock.now()
@@ -45,21 +98,36 @@ export function createDiagnosis({ clock, members }: DiagnosisOptions): Diagnosis
         since: Math.round(wallNow - (now - since)),
         lastAt: Math.round(wallNow - (now - lastAt)),
       })
-      const seen: Seen[] = [...findings(state)]
-      for (const note of strangers.values()) {
-        const { detail: address, since, lastAt, times } = note
-        if (now - lastAt > findingLastsMs(state.timings)) continue
-        const member = nameAt(members(), address)
-        seen.push({ member, what: { kind: 'keyUnknown', address }, since, lastAt, times })
-      }
-      const told = seen.map(({ member, what, since, lastAt, times }): Finding => {
+      const seen: Seen[] = [...findings(state), ...strangersSeen(state, now)]
+      const code = alone.get('seedsUnreachable')?.detail.code
+      const told = [...seen, ...aloneSeen(state, now)].map((one): Finding => {
+        const { member, what, since, lastAt, times } = one
         const about = member === undefined ? {} : { member }
-        const words = inWords(what, member, state.name)
+        const words =
+          what.kind === 'alone' ? aloneWords(what, code) : inWords(what, member, state.name)
         return Object.freeze({ ...what, ...about, ...wall(since, lastAt), times, ...words })
       })
       return told.sort((a, b) => (a.kind < b.kind ? -1 : a.kind > b.kind ? 1 : 0))
     },
   }
+}
+
+/** In the cluster, and nobody else is. */
+function isAlone(members: readonly Member[], own: string): boolean {
+  const alive = members.filter(({ status }) => status === 'alive')
+  return alive.length === 1 && alive[0]?.name === own
+}
+
+/** The label that the far end wrote first; nothing where what came does not show all of it. */
+function labelBefore(head: Uint8Array | undefined): { readonly theirs?: string } {
+  if (head === undefined || head.length === 0) return {}
+  if (head[0] !== messageType.label) return { theirs: '' }
+  const end = 2 + (head[1] ?? 0)
+  return end > 2 && head.length >= end ? { theirs: labelText(head.subarray(2, end)) } : {}
+}
+
+function labelText(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes)
 }
 
 /** The one member at that address; at a host without a port, where it is the only one there. */
@@ -70,13 +138,15 @@ function nameAt(members: readonly Member[], { host, port }: Address): string | u
   return there.length === 1 ? there[0]?.name : undefined
 }
 
+type Words = Pick<FindingBase, 'text' | 'advice'>
+
 function inWords(
-  what: Found,
+  what: Exclude<Found, { readonly kind: 'alone' }>,
   member: string | undefined,
   own: string,
-): Pick<FindingBase, 'text' | 'advice'> {
+): Words {
   const self = member === own
-  const who = self ? 'this member' : JSON.stringify(member ?? 'somebody')
+  const who = self ? 'this member' : member === undefined ? 'somebody' : quoted(member)
   switch (what.kind) {
     case 'packetsBlocked':
       return {
@@ -105,12 +175,63 @@ function inWords(
           'look for what blocks its event loop (long synchronous work, too little processor, a stopped machine), and move it to a worker thread',
       }
     case 'keyUnknown':
-      return {
-        text: `${unknownAt(who, what.address)} sends what no key of this member opens`,
-        advice:
-          'give both the same key or label; while keys change, install the new one everywhere before anybody uses it',
-      }
+    case 'keyMissing':
+    case 'plaintextRefused':
+    case 'labelDiffers':
+      return strangerWords(what, unknownAt(who, what.address))
   }
+}
+
+function strangerWords(what: StrangerDetail, who: string): Words {
+  switch (what.kind) {
+    case 'keyUnknown':
+      return {
+        text: `${who} sends what no key of this member opens`,
+        advice:
+          'give both the same key; while keys change, install the new one everywhere before anybody uses it',
+      }
+    case 'keyMissing':
+      return {
+        text: `${who} sends what is encrypted, and this member has no key`,
+        advice:
+          'give this member the key of the cluster (`keyring`, `--encrypt`), or keep them out',
+      }
+    case 'plaintextRefused':
+      return {
+        text: `${who} sends what is not encrypted, and this member has a key`,
+        advice:
+          'give it the key of the cluster (`keyring`, `--encrypt`); while a cluster gets its key, let all members take plaintext (`verifyIncoming` off)',
+      }
+    case 'labelDiffers': {
+      const { label, theirs } = what
+      const shown =
+        theirs === undefined
+          ? 'another label'
+          : theirs === ''
+            ? 'no label'
+            : `the label ${quoted(theirs)}`
+      const own = label === '' ? 'this member has none' : `that of this member is ${quoted(label)}`
+      return {
+        text: `${who} sends with ${shown}, and ${own}: it is not heard`,
+        advice:
+          'where both belong to one cluster, give them the same `label` (`--label`); where not, take the address of this member out of what it joins',
+      }
+    }
+  }
+}
+
+function aloneWords({ failures }: { readonly failures: readonly string[] }, code: unknown): Words {
+  return {
+    text: `this member is alone: it reaches nobody of those it was told to join; ${failures.join('; ')}`,
+    advice:
+      keyFix(code) ??
+      'see that one of them runs and that TCP and UDP reach it, that it has the same `label` (`--label`), or name others with `join` (`--join`)',
+  }
+}
+
+/** Text of others: nothing in it moves a cursor. */
+function quoted(text: string): string {
+  return JSON.stringify(text)
 }
 
 /** Of a stream only the host is known. */

@@ -119,12 +119,13 @@ class RunningGossip implements Gossip {
       removed: (name) => this.#command({ kind: 'retract', name }),
       failed: (name, cause) => this.#news.warn({ kind: 'extensionFailed', name, cause }),
     })
-    this.#diagnosis = createDiagnosis({ clock, members: () => this.members() })
+    const { label } = options.envelope
+    this.#diagnosis = createDiagnosis({ clock, label, members: () => this.members() })
     this.#packets = createPackets({
       envelope: options.envelope,
       isMember: (at) => this.#running !== undefined && hasMemberAt(this.#running.state, at),
       count: (kind, by) => this.#count(kind, by),
-      refused: (from, problem) => this.#diagnosis.refused(from, problem),
+      refused: (from, problem, head) => this.#diagnosis.refused(from, problem, { head }),
     })
     this.#incoming = createIncoming({
       clock,
@@ -132,7 +133,8 @@ class RunningGossip implements Gossip {
       streamTimeoutMs: options.timings.streamTimeoutMs,
       signal: this.#abort.signal,
       count: (kind, by) => this.#count(kind, by),
-      refused: (from, problem) => this.#diagnosis.refused(from, problem, true),
+      refused: (from, problem, head) =>
+        this.#diagnosis.refused(from, problem, { streamed: true, head }),
       answer: (message, from) => this.#answer(message, from),
     })
   }
@@ -181,7 +183,10 @@ class RunningGossip implements Gossip {
       const lookout = await openLookout({
         options: this.#options,
         count: (kind, by) => this.#count(kind, by),
-        warn: (warning) => this.#news.warn(warning),
+        warn: (warning) => {
+          this.#diagnosis.warned(warning)
+          this.#news.warn(warning)
+        },
       })
       this.#lookout = lookout
       both.throwIfAborted()

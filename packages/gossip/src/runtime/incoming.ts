@@ -5,7 +5,7 @@
 import { releaseBytes } from '@kith/interface'
 import type { Address, ByteStream, Clock } from '@kith/interface'
 import type { AnyStreamMessage, Envelope } from '../wire/codec.ts'
-import { createSealedDecoder, encodeStream, sealStream } from '../wire/codec.ts'
+import { createSealedDecoder, encodeStream, labelBytesMax, sealStream } from '../wire/codec.ts'
 import { finish, readMessage, withDeadline } from './exchange.ts'
 import type { CountOf } from './counters.ts'
 
@@ -18,6 +18,8 @@ const answerBytesMax = 8_388_608
 /** Somebody who connects and says nothing has this part of the time for a whole exchange. */
 const firstByteFraction = 4
 const firstByteMsMin = 1000
+/** What a label takes at most. */
+const headBytesMax = 2 + labelBytesMax
 
 export interface IncomingOptions {
   readonly clock: Clock
@@ -25,8 +27,8 @@ export interface IncomingOptions {
   readonly streamTimeoutMs: number
   readonly signal: AbortSignal
   readonly count: CountOf
-  /** A stream could not be used, and why. */
-  readonly refused: (from: Address, problem: string) => void
+  /** A stream could not be used, and why; `head` is what its first piece began with. */
+  readonly refused: (from: Address, problem: string, head: Uint8Array) => void
   /** The bytes to answer with; undefined ends the stream without a word. */
   readonly answer: (
     message: AnyStreamMessage,
@@ -112,7 +114,8 @@ class IncomingStreams implements Incoming {
   async #answer(stream: ByteStream): Promise<Uint8Array | undefined> {
     const { answer, count, envelope, refused } = this.#options
     const decoder = createSealedDecoder(envelope, 'opener')
-    const step = await readMessage(this.#impatient(stream), decoder, (change) => {
+    const patient = this.#impatient(stream)
+    const step = await readMessage(patient, decoder, (change) => {
       this.#heldBytes += change
       if (this.#heldBytes <= heldBytesMax) return
       count('streamBytesFull')
@@ -124,18 +127,27 @@ class IncomingStreams implements Incoming {
     }
     if (step.kind !== 'failed') return undefined
     count(`stream.${step.problem.kind}`)
-    refused(stream.remote, step.problem.kind)
+    refused(stream.remote, step.problem.kind, patient.head())
     return step.reply === undefined ? undefined : encodeStream({ kind: 'error', text: step.reply })
   }
 
   /** Reads from the stream and destroys it where its first byte takes too long. */
-  #impatient(stream: ByteStream): Pick<ByteStream, 'read'> {
+  #impatient(stream: ByteStream): Pick<ByteStream, 'read'> & { head(): Uint8Array } {
     const { clock, streamTimeoutMs, count } = this.#options
     const patience = Math.max(firstByteMsMin, streamTimeoutMs / firstByteFraction)
     const cancel = clock.after(patience, () => {
       count('streamsSilent')
       stream.destroy()
     })
-    return { read: () => stream.read().finally(cancel) }
+    let head: Uint8Array | undefined
+    return {
+      async read() {
+        const bytes = await stream.read().finally(cancel)
+        // A copy: the bytes are given back once they were decoded.
+        head ??= bytes?.slice(0, headBytesMax)
+        return bytes
+      },
+      head: () => head ?? new Uint8Array(0),
+    }
   }
 }

@@ -17,8 +17,8 @@ export interface PacketsOptions {
   /** Whether a member has that address. */
   readonly isMember: (address: Address) => boolean
   readonly count: CountOf
-  /** A packet could not be used, and why. */
-  readonly refused: (from: Address, problem: string) => void
+  /** A packet could not be used, and why; its bytes are only lent. */
+  readonly refused: (from: Address, problem: string, head: Uint8Array) => void
 }
 
 export function createPackets({ envelope, isMember, count, refused }: PacketsOptions): Packets {
@@ -30,7 +30,7 @@ export function createPackets({ envelope, isMember, count, refused }: PacketsOpt
       const opened = openPacket(envelope, bytes)
       if (opened.problem !== undefined) {
         count(opened.problem)
-        refused(from, opened.problem)
+        refused(from, opened.problem, bytes)
       }
       if (opened.bytes !== bytes) releaseBytes(bytes)
       return opened.bytes

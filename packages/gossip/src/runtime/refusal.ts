@@ -50,6 +50,13 @@ const fixes: Partial<Readonly<Record<GossipErrorCode, string>>> = {
     'the cluster is not encrypted, or not yet: take the key away, or turn verifyIncoming off while it migrates',
 }
 
+/** What to do about keys that do not fit; undefined for any other code. */
+export function keyFix(code: unknown): string | undefined {
+  return typeof code === 'string' && Object.hasOwn(fixes, code)
+    ? fixes[code as GossipErrorCode]
+    : undefined
+}
+
 /** None of `count` addresses could be joined; a key that does not fit has a code of its own. */
 export function joinError(
   count: number,

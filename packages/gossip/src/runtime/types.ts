@@ -228,7 +228,8 @@ export interface Gossip
   /**
    * What is wrong, as far as this member can tell, each with whom it concerns, since when, what was
    * seen and what to do; empty where nothing is. At most 64 of the cluster, 16 for loopback and 64
-   * for keys. Cheap enough for every few seconds. Throws `ERR_GOSSIP_NOT_RUNNING` before `start`.
+   * of those whose key or label is another one. Cheap enough for every few seconds. Throws
+   * `ERR_GOSSIP_NOT_RUNNING` before `start`.
    */
   diagnose(): readonly Finding[]
   /**

@@ -1,5 +1,5 @@
 // Every finding of `diagnose`, brought about: what it says, of whom, since when, and its end.
-import { createRandom } from '@kith/interface'
+import { createRandom, silentLogger } from '@kith/interface'
 import type { Address } from '@kith/interface'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createGossip, createKeyring } from '../../src/index.ts'
@@ -185,5 +185,106 @@ describe('diagnose', () => {
     expect(found(members[0], 'keyUnknown').map(({ address }) => address)).toContainEqual(at(5))
     await place.advance(600_000)
     expect(found(members[0], 'keyUnknown')).toEqual([])
+  })
+
+  it('GOS-162 another label: of a stream and of packets, with both labels, none among them', async () => {
+    const { place, members } = await clusterOf(2, { label: 'east' })
+    const stranger = place.gossip(9, { label: 'west\u001b[2J' })
+    members.push(stranger)
+    await startAll(place, [stranger])
+    await expect(place.until(stranger.join([text(1)]))).rejects.toThrow(/label/)
+    const [joiner, ...more] = found(members[0], 'labelDiffers')
+    expect(more).toEqual([])
+    expect(joiner).toMatchObject({
+      address: { host: at(9).host, port: 0 },
+      label: 'east',
+      theirs: 'west\u001b[2J',
+    })
+    expect(joiner?.text).toBe(
+      `somebody at ${at(9).host} sends with the label "west\\u001b[2J", and that of this member is "east": it is not heard`,
+    )
+    expect(joiner?.advice).toContain('`label`')
+    const host = place.network.attach(at(5), { packet: () => {} })
+    host.send(at(1), encodePacket([encodeMessage(aliveMessage('x', { versions }))]))
+    await place.eventually(() => found(members[0], 'labelDiffers').length > 1)
+    const unlabelled = found(members[0], 'labelDiffers').find(({ theirs }) => theirs === '')
+    expect(unlabelled).toMatchObject({ address: at(5), label: 'east' })
+    expect(unlabelled?.text).toContain(`somebody at ${text(5)} sends with no label`)
+    await place.advance(600_000)
+    expect(found(members[0], 'labelDiffers')).toEqual([])
+  })
+
+  it('GOS-162 a label cut off is another one of which nothing more is known', async () => {
+    const { place, members } = await clusterOf(1)
+    const host = place.network.attach(at(5), { packet: () => {} })
+    host.send(at(1), new Uint8Array([0xf4, 2, 0x61, 0x62, 0]))
+    await place.eventually(() => found(members[0], 'labelDiffers').length > 0)
+    expect(found(members[0], 'labelDiffers')).toMatchObject([{ label: '', theirs: 'ab' }])
+    expect(found(members[0], 'labelDiffers')[0]?.text).toContain('this member has none')
+    const streams = place.network.streamTransport(at(6))({
+      clock: place.clock,
+      random: createRandom(5),
+      logger: silentLogger,
+    })
+    await place.until(streams.start({ stream: () => {} }, {}))
+    const stream = await place.until(streams.connect(at(1), { timeoutMs: 1000 }))
+    // The length comes alone, and the rest after it: the first piece does not show the label.
+    await place.until(stream.write(new Uint8Array([0xf4, 3])))
+    await place.advance(100)
+    await place.until(stream.write(new Uint8Array([0x61, 0x62, 0x63, 0])))
+    await place.eventually(() => found(members[0], 'labelDiffers').length > 1)
+    const [cut] = found(members[0], 'labelDiffers').filter(({ address }) => address.port === 0)
+    expect(cut).not.toHaveProperty('theirs')
+    expect(cut?.text).toContain('with another label')
+    await place.until(streams.stop())
+  })
+
+  it('GOS-162 one end has a key and the other has none, each sees it', async () => {
+    const keys = [Buffer.alloc(16, 1).toString('base64')]
+    const { place, members } = await clusterOf(1, { keyring: createKeyring({ keys }) })
+    const open = place.gossip(2)
+    members.push(open)
+    await startAll(place, [open])
+    await expect(place.until(open.join([text(1)]))).rejects.toThrow(/key/)
+    const [plain] = found(members[0], 'plaintextRefused')
+    expect(plain).toMatchObject({ address: { host: at(2).host, port: 0 } })
+    expect(plain?.text).toContain('is not encrypted, and this member has a key')
+    expect(plain?.advice).toContain('--encrypt')
+    await expect(place.until(members[0]?.join([text(2)]) ?? Promise.reject())).rejects.toThrow()
+    const [sealed] = found(open, 'keyMissing')
+    expect(sealed).toMatchObject({ address: { host: at(1).host, port: 0 } })
+    expect(sealed?.advice).toContain('--encrypt')
+    await place.advance(600_000)
+    expect(members.map((member) => member.diagnose())).toEqual([[], []])
+  })
+
+  it('GOS-162 nobody is reached: why, what to do, and until somebody is', async () => {
+    const place = createPlace()
+    const own = createKeyring({ keys: [Buffer.alloc(16, 1).toString('base64')] })
+    const lonely = place.gossip(1, { join: [text(2)], label: 'east' })
+    const keyed = place.gossip(3, { join: [text(4)], keyring: own })
+    const open = place.gossip(4)
+    const members = [lonely, keyed, open]
+    places.push({ place, members })
+    await startAll(place, members)
+    await place.eventually(() => found(lonely, 'alone').length > 0)
+    await place.eventually(() => found(keyed, 'alone').length > 0)
+    await place.advance(200_000)
+    const [finding, ...more] = lonely.diagnose()
+    expect(more).toEqual([])
+    expect(finding).toMatchObject({ kind: 'alone', member: 'm1' })
+    expect(finding?.times).toBeGreaterThan(4)
+    expect(finding?.text).toContain(`this member is alone`)
+    expect(finding?.text).toContain(text(2))
+    expect(finding?.advice).toContain('`label`')
+    expect(found(keyed, 'alone')[0]?.advice).toContain('the cluster is not encrypted')
+    const other = place.gossip(2, { label: 'east' })
+    members.push(other)
+    await startAll(place, [other])
+    await place.eventually(() => lonely.diagnose().length === 0)
+    await place.until(other.leave())
+    await place.until(lonely.leave())
+    await place.advance(60_000)
+    expect(lonely.diagnose()).toEqual([])
   })
 })
