@@ -58,6 +58,11 @@ function nextListener(state: State): Entry | undefined {
   return undefined
 }
 
+/** Whether there is anybody to whom news would still go. */
+export function anyListener(state: State): boolean {
+  return state.ring.some((entry) => listens(state, entry))
+}
+
 /** Suspects and the recently dead hear of it too, so that they can refute. */
 function listens(state: State, entry: Entry): boolean {
   if (entry.name === state.name) return false

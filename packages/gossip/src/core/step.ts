@@ -10,7 +10,7 @@ import { forceLeave, leave, leaveEnded, setTags, start, waitEnded } from './comm
 import { voteOnName } from './conflict-vote.ts'
 import { earliest, takeDue } from './deadlines.ts'
 import { suspicionEnded } from './dead.ts'
-import { gossipTick } from './gossip.ts'
+import { anyListener, gossipTick } from './gossip.ts'
 import { stoodStill } from './health.ts'
 import { helperTimeout } from './helper.ts'
 import type { Command, Input, Output } from './input.ts'
@@ -167,6 +167,10 @@ function settle(state: State): void {
   voteOnName(state)
   for (const queue of [state.broadcasts, state.intents, state.queries, state.events]) {
     for (const ticket of takeFinished(queue)) waitEnded(state, ticket)
+  }
+  if (state.waits.size > 0 && !anyListener(state)) {
+    // The last one to hear of it has left: nothing is sent any more.
+    for (const ticket of [...state.waits.keys()]) waitEnded(state, ticket)
   }
   for (const job of state.joinsToContinue) {
     state.joinsToContinue.delete(job)

@@ -235,6 +235,28 @@ describe('a leave', () => {
     expect(core.status(selfName)).toBe('left')
   })
 
+  it('GOS-64 waits for nobody once the last other one has left too', () => {
+    const core = new Core()
+    core.know('a', 'b')
+    core.command({ kind: 'leave', id: 3 })
+    core.tell({ kind: 'dead', incarnation: 1, node: 'a', from: 'a' })
+    core.advanceTo(1)
+    expect(core.outputs).not.toContainEqual({ kind: 'done', id: 3 })
+    core.tell({ kind: 'dead', incarnation: 1, node: 'b', from: 'b' })
+    core.advanceTo(2)
+    expect(core.outputs).toContainEqual({ kind: 'done', id: 3 })
+    expect(core.status(selfName)).toBe('left')
+  })
+
+  it('GOS-64 waits on for one that failed just now, which may hear of it yet', () => {
+    const core = new Core()
+    core.know('a')
+    core.command({ kind: 'leave', id: 3 })
+    core.tell({ kind: 'dead', incarnation: 1, node: 'a', from: 'b' })
+    core.advanceTo(100)
+    expect(core.outputs).not.toContainEqual({ kind: 'done', id: 3 })
+  })
+
   it('GOS-64 ends within its timeouts where nobody listens', () => {
     const core = new Core({ timings: { retransmitFactor: 100 } })
     core.know('a')
