@@ -8,7 +8,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { runSeeds, type Scenario, type Scenarios } from '@kith/sim'
-import { lifeguard } from './commands/lifeguard.ts'
+import { lifeguard, sumParts } from './commands/lifeguard.ts'
 import { membership } from './commands/membership.ts'
 import { scale } from './commands/scale.ts'
 
@@ -18,9 +18,10 @@ const places = ['tests/sim/**/*.ts', 'packages/*/test/**/*.ts']
 const usage = [
   'npm run sim -- --scenario NAME (--seed N | --seeds COUNT [--first N])',
   'npm run sim -- membership [--seeds COUNT] [--first N]',
-  'npm run sim -- lifeguard [--grid quick|full]',
+  'npm run sim -- lifeguard [--grid quick|full] [--blocked N,N]',
+  'npm run sim -- lifeguard --sum EVIDENCE,EVIDENCE',
   'npm run sim -- scale [--members N]',
-  'with any of the last three: [--workers N] [--minutes N] [--journal FILE] [--evidence NAME]',
+  'with any of these studies: [--workers N] [--minutes N] [--journal FILE] [--evidence NAME]',
 ].join('\n')
 
 /** All scenarios there are, by name. Only files that export some are loaded. */
@@ -61,6 +62,8 @@ async function study(name: string, args: string[]): Promise<void> {
       seeds: { type: 'string', default: '10000' },
       first: { type: 'string', default: '1' },
       grid: { type: 'string', default: 'full' },
+      blocked: { type: 'string' },
+      sum: { type: 'string' },
       members: { type: 'string', default: '1000' },
       workers: { type: 'string' },
       minutes: { type: 'string' },
@@ -75,6 +78,11 @@ async function study(name: string, args: string[]): Promise<void> {
   if (evidence !== undefined && !/^[a-z0-9-]+$/.test(evidence)) {
     throw new Error('--evidence takes small letters, digits and -')
   }
+  if (values.sum !== undefined) {
+    if (!sumParts(values.sum.split(','), print)) process.exitCode = 1
+    return
+  }
+  const blocked = values.blocked?.split(',').map((text) => whole('blocked', text, 1))
   const common = { workers: optional('workers'), minutes: optional('minutes'), journal, evidence }
   const first = whole('first', values.first, 0)
   const seeds = whole('seeds', values.seeds, 1)
@@ -83,7 +91,7 @@ async function study(name: string, args: string[]): Promise<void> {
     name === 'membership'
       ? await membership({ ...common, seeds, first }, print)
       : name === 'lifeguard'
-        ? await lifeguard({ ...common, grid }, print)
+        ? await lifeguard({ ...common, grid, blocked }, print)
         : await scale({ ...common, members }, print)
   if (!holds) process.exitCode = 1
 }

@@ -1,5 +1,5 @@
 /** A file about a run by hand, as `npm run prove` writes one about its tests. */
-import { writeFileSync } from 'node:fs'
+import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -42,4 +42,11 @@ export function writeEvidence({ name, command, result, seconds, spent, body }: E
   ]
   writeFileSync(join(root, file), lines.join('\n'))
   return file
+}
+
+/** The lines of the newest file of that name. */
+export function readEvidence(name: string): readonly string[] {
+  const newest = globSync(`docs/evidence/????-??-??-${name}.md`, { cwd: root }).toSorted().at(-1)
+  if (newest === undefined) throw new Error(`docs/evidence has no ${name}`)
+  return readFileSync(join(root, newest), 'utf8').split('\n')
 }

@@ -16,7 +16,8 @@ export function git(...args: readonly string[]): string {
 /** What decides how a run of the simulator ends. */
 const simulated = ['packages/gossip/src', 'packages/sim/src', 'packages/interface/src', 'tests/sim']
 
-function codeVersion(sources: readonly string[]): string {
+/** Names the state of the sources; where changes are not committed, this run alone has it. */
+export function codeVersion(sources: readonly string[] = simulated): string {
   const trees = git('rev-parse', ...sources.map((path) => `HEAD:${path}`)).split('\n')
   const changed = git('status', '--porcelain', '--', ...sources) !== ''
   return trees.join(' ') + (changed ? ` changed ${process.pid}` : '')

@@ -4,13 +4,15 @@
  */
 import { detectors } from '../gossip/lifeguard.ts'
 import type { Cell, Column, Found } from '../gossip/lifeguard.ts'
-import { writeEvidence } from './evidence.ts'
-import { Journal } from './journal.ts'
+import { readEvidence, writeEvidence } from './evidence.ts'
+import { codeVersion, Journal } from './journal.ts'
 import { runJobs } from './pool.ts'
 import type { Job } from './pool.ts'
 
 export interface LifeguardOptions {
   readonly grid: 'quick' | 'full'
+  /** Only the cells with so many blocked members: a part of hours, whose evidence can be summed. */
+  readonly blocked?: readonly number[] | undefined
   readonly workers?: number | undefined
   readonly minutes?: number | undefined
   readonly journal?: string | undefined
@@ -37,6 +39,8 @@ const columns = Object.keys(detectors) as readonly Column[]
 /** Of what plain SWIM errs; the paper has 2 %. */
 const shareMax = 0.025
 const falseMin = 1000
+/** Before the line of an evidence file that `sumParts` reads. */
+const partMark = 'part: '
 
 /** All cells of a grid in one column after another; the seed names the cell. */
 function cellsOf({ blocked, blockedMs, openMs }: Grid): readonly Cell[] {
@@ -61,6 +65,14 @@ function keyOf({ blocked, blockedMs, openMs, column, seed }: Cell): string {
 
 type Sums = Record<keyof Found, number>
 
+/** What the evidence of a part holds besides its table, in one line. */
+interface Part {
+  readonly code: string
+  readonly blocked: readonly number[]
+  readonly seconds: number
+  readonly sums: Readonly<Record<string, Sums>>
+}
+
 function sumOf(list: readonly Found[]): Sums {
   const sums = { falseAll: 0, falseHealthy: 0, failures: 0, packets: 0, bytes: 0 }
   for (const found of list) {
@@ -74,7 +86,10 @@ export async function lifeguard(
   options: LifeguardOptions,
   print: (line: string) => void,
 ): Promise<boolean> {
-  const cells = cellsOf(grids[options.grid])
+  const cells = cellsOf(grids[options.grid]).filter(
+    ({ blocked }) => options.blocked?.includes(blocked) ?? true,
+  )
+  if (cells.length === 0) throw new Error('--blocked names no cell of this grid')
   const journal = new Journal<Found>(options.journal)
   const endsAt = performance.now() + (options.minutes ?? Infinity) * 60_000
   const module = new URL('../gossip/lifeguard.ts', import.meta.url).href
@@ -102,6 +117,71 @@ function report(
       return [column, sumOf(own.flatMap((cell) => journal.results.get(keyOf(cell)) ?? []))]
     }),
   )
+  const { grid, blocked } = options
+  const body = table(sums)
+  for (const line of body) print(line)
+  const problems = problemsOf(sums, blocked !== undefined)
+  for (const problem of problems) print(`missed: ${problem}`)
+  if (options.evidence !== undefined) {
+    const part: Part = {
+      code: codeVersion(),
+      blocked: [...new Set(cells.map((cell) => cell.blocked))],
+      seconds: journal.seconds,
+      sums: Object.fromEntries(sums),
+    }
+    const only = blocked === undefined ? '' : ` --blocked ${blocked.join(',')}`
+    const file = writeEvidence({
+      name: options.evidence,
+      command: `npm run sim -- lifeguard --grid ${grid}${only}`,
+      result: verdict(cells.length, problems),
+      seconds: journal.seconds,
+      body: [...headline(cells.length), ...body, '', partMark + JSON.stringify(part)],
+    })
+    print(`written to ${file}`)
+  }
+  return problems.length === 0
+}
+
+/** The evidence of all parts of the full grid as that of the whole; throws where one is missing. */
+export function sumParts(names: readonly string[], print: (line: string) => void): boolean {
+  const parts = names.map((name): Part => {
+    const line = readEvidence(name).find((text) => text.startsWith(partMark))
+    if (line === undefined) throw new Error(`${name} is no part of the grid`)
+    return JSON.parse(line.slice(partMark.length)) as Part
+  })
+  const covered = parts.flatMap(({ blocked }) => blocked).toSorted((a, b) => a - b)
+  if (covered.join() !== grids.full.blocked.join()) {
+    throw new Error(`the parts have ${covered.join()}, the grid has ${grids.full.blocked.join()}`)
+  }
+  if (new Set(parts.map(({ code }) => code)).size > 1) throw new Error('parts of different code')
+  const sums = new Map(
+    columns.map((column) => [column, sumOf(parts.flatMap((part) => part.sums[column] ?? []))]),
+  )
+  const body = table(sums)
+  const problems = problemsOf(sums, false)
+  for (const line of [...body, ...problems]) print(line)
+  const count = cellsOf(grids.full).length
+  const file = writeEvidence({
+    name: 'lifeguard-full',
+    command: `npm run sim -- lifeguard --sum ${names.join(',')}`,
+    result: verdict(count, problems),
+    seconds: parts.reduce((sum, { seconds }) => sum + seconds, 0),
+    body: [...headline(count), ...body],
+  })
+  print(`written to ${file}`)
+  return problems.length === 0
+}
+
+function verdict(runs: number, problems: readonly string[]): string {
+  return problems.length === 0 ? `${runs / columns.length} cells, held` : problems.join('; ')
+}
+
+function headline(runs: number): readonly string[] {
+  const cells = runs / columns.length
+  return [`N = 128, profile lan, 120 s of blocking and 60 s after it, ${cells} cells.`, '']
+}
+
+function table(sums: ReadonlyMap<Column, Sums>): readonly string[] {
   const plain = sums.get('plain SWIM') ?? sumOf([])
   const share = (count: number, whole: number): string =>
     whole === 0 ? '-' : `${((count / whole) * 100).toFixed(2)} %`
@@ -111,37 +191,21 @@ function report(
     const traffic = `${sum.packets} | ${(sum.bytes / 2 ** 20).toFixed(0)} MiB`
     return `| ${column} | ${all} | ${healthy} | ${sum.failures} | ${traffic} |`
   })
-  const body = [
+  return [
     'FP: failures of members that never stood still, over all members. FP-: those of them at members that never stood still either. Lifeguard is the three parts together; Kith is that and what is ours (ADR 6), as shipped.',
     '',
     '| detector | FP | of plain | FP- | of plain | failures of the blocked | packets | bytes |',
     '|---|---|---|---|---|---|---|---|',
     ...rows,
   ]
-  for (const line of body) print(line)
-  const problems = problemsOf(sums, plain)
-  for (const problem of problems) print(`missed: ${problem}`)
-  if (options.evidence !== undefined) {
-    const { grid, evidence: name } = options
-    const cellCount = cells.length / columns.length
-    const file = writeEvidence({
-      name,
-      command: `npm run sim -- lifeguard --grid ${grid}`,
-      result: problems.length === 0 ? `${cellCount} cells, held` : problems.join('; '),
-      seconds: journal.seconds,
-      body: [
-        `N = 128, profile lan, 120 s of blocking and 60 s after it, ${cellCount} cells.`,
-        ...body,
-      ],
-    })
-    print(`written to ${file}`)
-  }
-  return problems.length === 0
 }
 
-function problemsOf(sums: ReadonlyMap<Column, Sums>, plain: Sums): readonly string[] {
+/** A part need not have enough errors of plain SWIM, and with few a share of them says nothing. */
+function problemsOf(sums: ReadonlyMap<Column, Sums>, part: boolean): readonly string[] {
+  const plain = sums.get('plain SWIM') ?? sumOf([])
   const problems: string[] = []
   if (plain.falseAll < falseMin) {
+    if (part) return problems
     problems.push(`plain SWIM errs ${plain.falseAll} times, not ${falseMin}: it proves little`)
   }
   for (const column of ['Lifeguard', 'Kith'] as const) {
