@@ -9,6 +9,7 @@ import type { Registry } from '@kith/registry'
 import type { Replicator } from '@kith/replicator'
 import { createLogTap, type SerfLogSource } from '@kith/serf-rpc'
 import { AgentError } from './errors.ts'
+import type { AgentFinding } from './findings.ts'
 import { type AgentOptions, resolveAgentOptions, type ResolvedAgentOptions } from './options.ts'
 import { type AgentReload, applyReload, type Reloaded, reloadedOptions } from './reload.ts'
 import { bounded, type Parts, startParts, stopParts } from './parts.ts'
@@ -37,6 +38,13 @@ export interface Agent extends AsyncDisposable {
    * has no room for; all is as before then.
    */
   reload(change: AgentReload): Promise<Reloaded[]>
+  /**
+   * What is wrong, as far as this member can tell: in its cluster, with the HTTP interfaces of the
+   * others, with its disk. Each with since when, what was seen and what to do; empty where nothing
+   * is. `kith doctor` prints it. Rejects with `ERR_AGENT_STATE` before the start, and with a part's
+   * own error after the stop.
+   */
+  diagnose(): Promise<readonly AgentFinding[]>
   /** Drains the services and leaves the cluster; the parts keep running until `stop`. */
   leave(): Promise<void>
   /** Drains, leaves, and stops every part in reverse, each within a bound. Idempotent. */
@@ -139,6 +147,10 @@ class AssembledAgent implements Agent {
     })
     this.#reloading = done.catch(() => {})
     return done
+  }
+
+  async diagnose(): Promise<readonly AgentFinding[]> {
+    return this.#running().diagnosis.findings()
   }
 
   leave(): Promise<void> {

@@ -12,8 +12,10 @@ import type { SerfRpcServer } from '@kith/serf-rpc'
 import { createServer, type Server, type ServerParts } from '@kith/server'
 import type { TlsServerOptions } from '@kith/interface/node'
 import { AgentError, invalidOptions } from './errors.ts'
+import { type AgentDiagnosis, createAgentDiagnosis } from './diagnosis.ts'
 import { startEventHandlers } from './event-handlers.ts'
 import { expectsOthers, snapshotProblem } from './finding.ts'
+import { HttpFindings } from './http-findings.ts'
 import type { ResolvedAgentOptions } from './options.ts'
 import { pluginRoleOf, setUpPlugins } from './plugins.ts'
 import { replicationSource, toldHttp } from './replication.ts'
@@ -27,6 +29,7 @@ export interface Parts {
   readonly gossip: Gossip
   readonly registry: Registry
   readonly replicator: Replicator
+  readonly diagnosis: AgentDiagnosis
   readonly httpAddress: Address
   /** Where the RPC listens, as `rpc` takes it; undefined where it does not run. */
   readonly rpcAddress: string | undefined
@@ -114,20 +117,22 @@ async function assemble(
   })
   stops.push({ name: 'registry', stop: () => registry.stop() })
   await registry.start(signal)
-  const replicator = createAgentReplicator(options, { log, gossip }, others)
+  const http = new HttpFindings()
+  const replicator = createAgentReplicator(options, { log, gossip, http }, others)
   const handler = createReplicationHandler({ source: replicator.local })
   stops.push({ name: 'replicator', stop: () => replicator.stop() })
   await replicator.start(signal)
   const sources = { gossip, transports: sockets, registry, log, replicator, server }
   const metrics = createMetrics(sources)
   stops.push({ name: 'metrics', stop: async () => metrics.stop() })
+  const diagnosis = createAgentDiagnosis({ gossip, log, http, data: options.data }, stops)
   server.bind({
     member: name,
     version: agentVersion(),
     log,
     membership: gossip,
     registry: registryPort(registry, gossip, options.data !== undefined),
-    diagnose: () => gossip.diagnose(),
+    diagnose: () => diagnosis.findings(),
     replication: handler,
     lag: () => replicator.lag(),
     unready: () => unready(gossip, stopping),
@@ -138,7 +143,7 @@ async function assemble(
     server.renewTls(next)
     if (options.rpcTls) rpc?.server.renewTls(next)
   }
-  const own = { log, server, gossip, registry, replicator }
+  const own = { log, server, gossip, registry, replicator, diagnosis }
   const parts = { ...own, httpAddress, rpcAddress: rpc?.place, renewTls, stops }
   for (const service of options.services) await registry.register(service)
   const { data } = options
@@ -151,7 +156,11 @@ async function assemble(
 
 function createAgentReplicator(
   options: ResolvedAgentOptions,
-  { log, gossip }: { readonly log: Log; readonly gossip: Gossip },
+  {
+    log,
+    gossip,
+    http,
+  }: { readonly log: Log; readonly gossip: Gossip; readonly http: HttpFindings },
   expectMembers: boolean,
 ): Replicator {
   const { name, clusterId, logger } = options
@@ -160,7 +169,7 @@ function createAgentReplicator(
     member: name,
     clusterId,
     membership: gossip,
-    source: (other) => replicationSource(other, options),
+    source: (other) => replicationSource(other, options, http),
     expectMembers,
     logger,
   })

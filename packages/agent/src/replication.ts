@@ -7,6 +7,7 @@ import {
   type ReplicationSource,
 } from '@kith/interface'
 import { httpSource } from '@kith/replicator/http'
+import type { HttpFindings } from './http-findings.ts'
 import { isLoopback, isWildcard } from './hosts.ts'
 import type { ResolvedAgentOptions } from './options.ts'
 
@@ -14,6 +15,8 @@ import type { ResolvedAgentOptions } from './options.ts'
 const HTTP_TAG = 'kith.http'
 const secure = 'https://'
 const nothingShown = Object.freeze({})
+/** Milliseconds; less than the 5 s that a greeting may take, so that this is what is met. */
+const connectTimeoutMs = 4_000
 
 /** The tag that says so, where there is something to say. */
 export function toldHttp(
@@ -52,27 +55,53 @@ function warnOfPlainHttp({ keyring, tls, logger }: ResolvedAgentOptions, bound: 
   logger.warn({ http: formatAddress(bound) }, text)
 }
 
-/**
- * Undefined for a member without an address, and for one that we do not ask: with certificates of
- * our own nothing is copied in plaintext, from whoever says that it is there.
- */
-export function replicationSource(
-  { name, tags }: Member,
-  { httpToken, tls, logger }: ResolvedAgentOptions,
-): ReplicationSource | undefined {
+interface Told {
+  readonly address: Address
+  readonly encrypted: boolean
+}
+
+/** A tag is whatever another member says: what is no address is no source. */
+function toldBy({ tags }: Member): Told | undefined {
   const text = tags[HTTP_TAG] ?? ''
   const encrypted = text.startsWith(secure)
   const address = parseAddress(encrypted ? text.slice(secure.length) : text)
-  // A tag is whatever another member says: what is no address is no source.
-  if (!address || address.port === 0) return undefined
+  return address && address.port > 0 ? { address, encrypted } : undefined
+}
+
+function urlOf({ address, encrypted }: Told): string {
+  return `${encrypted ? secure : 'http://'}${formatAddress(address)}`
+}
+
+/** Where a member says that its HTTP interface is; undefined where it says nothing that is one. */
+export function toldUrl(member: Member): string | undefined {
+  const told = toldBy(member)
+  return told === undefined ? undefined : urlOf(told)
+}
+
+/**
+ * Undefined for a member without an address, and for one that we do not ask: with certificates of
+ * our own nothing is copied in plaintext, from whoever says that it is there. Who does not answer
+ * is noted in `found`.
+ */
+export function replicationSource(
+  member: Member,
+  { httpToken, tls, logger }: ResolvedAgentOptions,
+  found: HttpFindings,
+): ReplicationSource | undefined {
+  const told = toldBy(member)
+  if (told === undefined) return undefined
+  const { address, encrypted } = told
   if (tls !== undefined && !encrypted) {
     const http = formatAddress(address)
-    logger.warn({ member: name, http }, 'a member without TLS: its records are not copied')
+    logger.warn({ member: member.name, http }, 'a member without TLS: its records are not copied')
+    found.plain(member.name, urlOf(told))
     return undefined
   }
-  return httpSource({
+  const source = httpSource({
     address,
+    connectTimeoutMs,
     ...(httpToken === undefined ? {} : { token: httpToken }),
     ...(encrypted ? { tls: () => tls?.client ?? nothingShown } : {}),
   })
+  return found.watched(member, urlOf(told), source)
 }

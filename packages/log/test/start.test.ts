@@ -237,7 +237,7 @@ it('LOG-36 REP-20 takes nothing more after a failed flush, and still serves what
   await log.stop()
 })
 
-it('LOG-38 rejects what does not fit a full disk, and goes on when there is room', async () => {
+it('LOG-38 LOG-64 rejects what does not fit a full disk, says so, and goes on when there is room', async () => {
   const { log, fail } = await failingLog()
   await log.append(records(1), { producer: { id: 'p', sequence: 1 } })
   const { origin } = log
@@ -248,6 +248,7 @@ it('LOG-38 rejects what does not fit a full disk, and goes on when there is room
     log.rotate('now'),
   ]
   expect(await Promise.all(calls.map(codeOf))).toEqual(calls.map(() => 'ERR_LOG_STORE_FULL'))
+  expect(log.status().disk.full?.times).toBeGreaterThan(0)
   fail(undefined)
   expect(log.origin).toBe(origin)
   expect(log.cursor('c').get()).toEqual({ next: 0, revision: 0 })
@@ -257,6 +258,7 @@ it('LOG-38 rejects what does not fit a full disk, and goes on when there is room
     offset: 1,
     duplicate: false,
   })
+  expect(log.status().disk.full).toBeUndefined()
   expect(await log.verify()).toMatchObject({ ok: true, records: 2 })
 })
 

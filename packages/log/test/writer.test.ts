@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { LogState } from '../src/core/state.ts'
 import { newOrigin } from '../src/core/state.ts'
 import type { Backend, BackendTransaction } from '../src/runtime/backend.ts'
+import type { DiskStatus } from '../src/runtime/disk-watch.ts'
 import { LogWriter } from '../src/runtime/writer.ts'
 
 const origin = '01'.repeat(16)
@@ -29,12 +30,16 @@ interface Bench {
   turn(): void
   /** The oldest transaction is done, so many milliseconds after it began. */
   done(afterMs?: number): void
+  /** So many milliseconds pass. */
+  wait(ms: number): void
+  readonly disk: DiskStatus
   /** Records of each transaction that was sent and not taken off by `done`. */
   counts(): readonly number[]
 }
 
 function openBench(): Bench {
   let now = 0
+  let waited = 0
   let deferred: (() => void) | undefined
   const clock = { ...systemClock, now: () => now }
   const writer = new LogWriter(emptyState(), {
@@ -60,7 +65,15 @@ function openBench(): Bench {
     },
     done(afterMs = 0.3) {
       now += afterMs
-      writer.done(bench.underWay.shift()?.buffers ?? [])
+      writer.done(bench.underWay.shift()?.buffers ?? [], afterMs + waited)
+      waited = 0
+    },
+    wait(ms) {
+      now += ms
+      waited += ms
+    },
+    get disk() {
+      return writer.diskStatus
     },
     counts: () =>
       bench.underWay.map(({ batches }) => batches.reduce((sum, { count }) => sum + count, 0)),
@@ -136,4 +149,15 @@ describe('a group', () => {
     for (let count = 0; count < 40; count += 1) round(100, 0.3)
     expect(round(1024, 0.3)).toBe(true)
   })
+})
+
+it('LOG-64 says for how long the commit under way has been waited for, and of a slow one', () => {
+  const bench = openBench()
+  bench.append(10)
+  bench.turn()
+  expect(bench.disk).toEqual({ waitingMs: 0 })
+  bench.wait(6_000)
+  expect(bench.disk).toEqual({ waitingMs: 6_000 })
+  bench.done(500)
+  expect(bench.disk).toMatchObject({ slow: { times: 1, longestMs: 500 + 6_000 }, waitingMs: 0 })
 })

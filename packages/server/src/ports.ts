@@ -128,7 +128,7 @@ export interface ServerParts {
   readonly log: LogPort
   readonly membership: MembershipView
   /** What is wrong now, with the evidence of each kind; empty where nothing is. */
-  diagnose(): readonly FindingPort[]
+  diagnose(): readonly FindingPort[] | Promise<readonly FindingPort[]>
   readonly registry: RegistryPort
   readonly replication: ReplicationPort
   /** Records behind the best known holder, by origin. */

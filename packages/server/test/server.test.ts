@@ -62,7 +62,7 @@ describe('status, members and figures', () => {
     expect(status).toMatchObject({ member: 'alpha', ready: true, members: { alive: 1 } })
     const finding = { kind: 'nameTwice', member: 'beta', since: 1, lastAt: 2, times: 3 }
     const words = { text: 'two claim it', advice: 'rename one' }
-    Object.assign(bench.parts, { diagnose: () => [{ ...finding, ...words }] })
+    Object.assign(bench.parts, { diagnose: async () => [{ ...finding, ...words }] })
     const diagnosis = await (await fetch(`${bench.url}/v1/diagnosis`)).json()
     expect(diagnosis).toEqual({ findings: [{ ...finding, ...words }] })
     const { members } = (await (await fetch(`${bench.url}/v1/members`)).json()) as {

@@ -9,6 +9,8 @@ import { createRandom } from '../random.ts'
 
 export { createChannelEmitter } from './channel.ts'
 export type { ChannelMessage, ChannelOrigin } from './channel.ts'
+export { reachFailure } from './reach-failure.ts'
+export type { ReachFailure, ReachProblem } from './reach-failure.ts'
 export { replaceFile } from './replace-file.ts'
 export type { ReplaceFileOptions } from './replace-file.ts'
 export { runProgram } from './run-program.ts'

@@ -32,8 +32,11 @@ export interface BackendTransaction {
 export const fastCommitMs = 1
 
 export interface BackendHandlers {
-  /** The oldest transaction is carried out; its buffers are the writer's again. */
-  done(buffers: readonly ArrayBuffer[]): void
+  /**
+   * The oldest transaction is carried out; its buffers are the writer's again. The store took
+   * `tookMs` milliseconds, by the clock of its own thread.
+   */
+  done(buffers: readonly ArrayBuffer[], tookMs: number): void
   /** The oldest transaction failed. */
   failed(cause: unknown): void
 }
@@ -112,14 +115,16 @@ export function openInline(
     keepsBytes: !store.durable,
     defer: store.durable ? (callback) => void setImmediate(callback) : queueMicrotask,
     commit({ changes, batches, buffers, flush }) {
+      const began = performance.now()
       try {
         store.commit({ ...changes, batches: placeBatches(batches, buffers) }, flush)
       } catch (cause) {
         handlers.failed(cause)
         return
       }
+      const tookMs = performance.now() - began
       beside.afterCommit()
-      handlers.done(buffers)
+      handlers.done(buffers, tookMs)
     },
     // On one thread nothing is under way behind a failure.
     reset() {},

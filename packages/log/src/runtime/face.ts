@@ -16,6 +16,7 @@ import type {
 import type { RetentionPolicy } from '../core/retain.ts'
 import type { BackupManifest, BackupOptions } from './backup.ts'
 import type { LogCursor } from './cursors.ts'
+import type { DiskStatus } from './disk-watch.ts'
 import type { LogEvents } from './parts.ts'
 import type { ReadOptions, ReadResult, TailOptions } from './queries.ts'
 import type { RetainReport } from './retention.ts'
@@ -39,6 +40,8 @@ export interface LogStatus {
   /** The offset the next record gets. */
   readonly next: number
   readonly origins: readonly OriginState[]
+  /** What commits found: whether the disk is slow or full. */
+  readonly disk: DiskStatus
   readonly metrics: Readonly<Record<string, number>>
 }
 

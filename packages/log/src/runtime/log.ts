@@ -347,6 +347,7 @@ class RunningLog implements Log {
       floor: flushed.meta.floor,
       next: flushed.nextOffset,
       origins: this.vector(),
+      disk: writer.diskStatus,
       metrics: {
         ...{ ...writer.counters, ...this.retention?.counters, ...this.corruption?.counters },
         ...{ ...this.scrubber?.counters, queuedBytes: writer.queued },

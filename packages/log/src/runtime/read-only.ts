@@ -215,6 +215,7 @@ export class ReadOnlyLog implements Log {
       return {
         ...{ logId, origin, durable: true, writer: 'elsewhere', gate, bytes, origins },
         ...ends,
+        disk: { waitingMs: 0 },
         metrics: {},
       }
     })

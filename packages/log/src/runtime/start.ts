@@ -52,7 +52,7 @@ export async function startParts(options: ResolvedOptions, ports: StartPorts): P
   // Answers can only come after the first commit, which is after the writer is there.
   let writer: LogWriter | undefined
   const handlers: BackendHandlers = {
-    done: (buffers) => writer?.done(buffers),
+    done: (buffers, tookMs) => writer?.done(buffers, tookMs),
     failed: (cause) => writer?.failed(cause),
   }
   const { backend, state } = await openBackend(options, digests, handlers)

@@ -35,6 +35,7 @@ export type FromWriter =
       readonly epoch: number
       readonly buffers: readonly ArrayBuffer[]
       readonly walBytes: number
+      readonly tookMs: number
     }
   | { readonly kind: 'failed'; readonly epoch: number; readonly error: PlainError }
   | { readonly kind: 'inspected'; readonly damage: readonly StoreDamage[] }

@@ -131,7 +131,7 @@ class WorkerBackend implements Backend {
       case 'done':
         this.watchUntil = 0
         this.checkpoints.grown(message.walBytes)
-        if (message.epoch === this.epoch) this.handlers.done(message.buffers)
+        if (message.epoch === this.epoch) this.handlers.done(message.buffers, message.tookMs)
         break
       case 'failed':
         if (message.epoch === this.epoch) this.handlers.failed(revivedError(message.error))

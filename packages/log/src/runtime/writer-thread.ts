@@ -43,6 +43,7 @@ function stayAwake(): void {
 function commit({ epoch, transaction, attentive }: Extract<ToWriter, { kind: 'commit' }>): void {
   if (epoch <= failedEpoch) return
   const { changes, batches, buffers, flush } = transaction
+  const began = performance.now()
   try {
     store.commit({ ...changes, batches: placeBatches(batches, buffers) }, flush)
   } catch (cause) {
@@ -52,7 +53,8 @@ function commit({ epoch, transaction, attentive }: Extract<ToWriter, { kind: 'co
     answer({ kind: 'failed', epoch, error })
     return
   }
-  answer({ kind: 'done', epoch, buffers, walBytes: sqlite?.walBytes ?? 0 }, buffers)
+  const tookMs = performance.now() - began
+  answer({ kind: 'done', epoch, buffers, walBytes: sqlite?.walBytes ?? 0, tookMs }, buffers)
   if (!attentive) return
   awakeUntil = performance.now() + awakeMs
   if (!awake) stayAwake()

@@ -13,6 +13,7 @@ import { copyBytes } from '../wire/bytes.ts'
 import { fastCommitMs, placeBatches } from './backend.ts'
 import type { Backend } from './backend.ts'
 import { BufferPool } from './buffers.ts'
+import { type DiskStatus, DiskWatch } from './disk-watch.ts'
 import type { BatchReads } from './reads.ts'
 import { answerAppends, OpenTransaction, rejectAll } from './transaction.ts'
 import type { PendingAppend, SealedTransaction } from './transaction.ts'
@@ -74,6 +75,7 @@ export class LogWriter {
   private reads: BatchReads | undefined
   private open: OpenTransaction
   private readonly buffers: BufferPool
+  private readonly disk: DiskWatch
   /** Smoothed time the backend takes for one transaction. */
   private commitMs = 0
   private lastTurnAt = 0
@@ -104,6 +106,7 @@ export class LogWriter {
     this.limits = parts.limits
     this.handlers = parts.handlers
     this.buffers = new BufferPool(parts.clock)
+    this.disk = new DiskWatch(parts.clock)
     this.open = new OpenTransaction(this.buffers)
   }
 
@@ -114,6 +117,11 @@ export class LogWriter {
 
   get poisoned(): LogError | undefined {
     return this.fatal
+  }
+
+  get diskStatus(): DiskStatus {
+    const waits = this.underWay.length > 0 && this.fatal === undefined
+    return this.disk.status(waits ? this.clock.now() - this.lastTurnAt : 0)
   }
 
   get queued(): number {
@@ -233,7 +241,7 @@ export class LogWriter {
   }
 
   /** The backend's answer to the oldest transaction under way. */
-  done(buffers: readonly ArrayBuffer[]): void {
+  done(buffers: readonly ArrayBuffer[], tookMs: number): void {
     const sealed = this.underWay.shift()
     // An answer to something that was given up after a failure.
     if (sealed === undefined) return
@@ -242,6 +250,7 @@ export class LogWriter {
     this.lastTurnAt = now
     applyChange(this.committed, sealed.change)
     this.queuedBytes -= sealed.bytes
+    this.disk.committed(tookMs, sealed.bytes)
     this.count(sealed)
     this.remember(sealed, buffers)
     if (sealed.transaction.flush) this.settleFlushed(sealed)
@@ -312,8 +321,10 @@ export class LogWriter {
     this.counters.failures += 1
     const code = isKithError(cause) ? cause.code : ''
     if (first.exclusive && failsAlone(code)) this.failExclusive(first, cause)
-    else if (code === 'ERR_LOG_STORE_FULL') this.giveUp(cause)
-    else this.poison(cause)
+    else if (code === 'ERR_LOG_STORE_FULL') {
+      this.disk.refused()
+      this.giveUp(cause)
+    } else this.poison(cause)
     this.schedule()
   }
 

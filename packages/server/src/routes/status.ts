@@ -27,7 +27,7 @@ export function statusRoutes(app: FastifyInstance, context: RouteContext): void 
 
   app.get('/v1/diagnosis', async (request) => {
     parse(noQuery, request.query, 'query')
-    return { findings: context.parts().diagnose() }
+    return { findings: await context.parts().diagnose() }
   })
 
   app.get('/v1/members', async (request) => {
