@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { fakeAgent, kith } from './support.ts'
+import { closedPort, fakeAgent, kith } from './support.ts'
 
 const members = [
   {
@@ -194,25 +194,135 @@ describe('doctor', () => {
     text: 'two members claim the name "a\u001b[2J"',
     advice: 'give one another name',
   }
+  const seen = [
+    '  since 2026-09-21T14:13:20.000Z, seen 3 times',
+    '  give one another name',
+    '',
+  ] as const
+
+  /** Answers what it found, and its members. */
+  function doctored(
+    findings: readonly object[],
+    members: readonly object[] = [],
+  ): (asked: { readonly url: string }) => object {
+    return ({ url }) => (url === '/v1/diagnosis' ? { findings } : { members })
+  }
+
+  const living = (name: string, http?: string): object => ({
+    ...{ name, host: '127.0.0.1', port: 1, status: 'alive', incarnation: 1 },
+    tags: http === undefined ? {} : { 'kith.http': http },
+  })
 
   it('prints what is wrong, in which nothing moves the cursor, and exits 1', async () => {
-    await using agent = await fakeAgent(() => ({ findings: [finding] }))
+    await using agent = await fakeAgent(doctored([finding]))
     const run = await kith(['doctor', '--http-addr', agent.address])
     expect(run.code).toBe(1)
     expect(run.out).not.toContain('\u001b')
     expect(run.out.split('\n')).toEqual([
       'nameTwice: two members claim the name "a\\u001b[2J"',
-      '  since 2026-09-21T14:13:20.000Z, seen 3 times',
-      '  give one another name',
-      '',
+      ...seen,
     ])
     const json = await kith(['doctor', '--format', 'json', '--http-addr', agent.address])
-    expect(JSON.parse(json.out)).toEqual({ findings: [finding] })
+    expect(JSON.parse(json.out)).toEqual({ findings: [{ ...finding, seenFrom: ['agent'] }] })
   })
 
   it('says so where nothing is wrong, and exits 0', async () => {
-    await using agent = await fakeAgent(() => ({ findings: [] }))
+    await using agent = await fakeAgent(doctored([]))
     const run = await kith(['doctor', '--http-addr', agent.address])
     expect([run.code, run.out]).toEqual([0, 'nothing is wrong, as far as this agent can tell\n'])
+  })
+
+  it('reaches the members that live and say where, and names those that it does not', async () => {
+    await using other = await fakeAgent(() => ({ live: true }))
+    const at = other.address
+    const port = await closedPort()
+    const gone = `127.0.0.1:${port}`
+    const members = [
+      living('ada', at),
+      { ...living('ben', gone), status: 'failed' },
+      living('serf'),
+      living('odd', 'nowhere'),
+    ]
+    await using well = await fakeAgent(doctored([], members))
+    const run = await kith(['doctor', '--http-addr', well.address])
+    expect(run).toMatchObject({
+      code: 0,
+      out: 'nothing is wrong, as far as this agent can tell; from here 1 of 1 members answer over HTTP\n',
+    })
+    expect(other.asked).toMatchObject([{ method: 'GET', url: '/livez' }])
+    await using ill = await fakeAgent(doctored([], [...members, living('cleo', gone)]))
+    const before = Date.now()
+    const found = await kith(['doctor', '--format', 'json', '--http-addr', ill.address])
+    expect(found.code).toBe(1)
+    const { findings } = JSON.parse(found.out) as { findings: { since: number }[] }
+    expect(findings).toMatchObject([
+      {
+        ...{ kind: 'httpUnreachable', member: 'cleo', url: `http://${gone}`, problem: 'refused' },
+        ...{ seenFrom: ['here'], times: 1, here: { reached: false, problem: 'refused' } },
+        text: `"cleo" says that its HTTP is at http://${gone}, and from here nothing listens there (ECONNREFUSED)`,
+      },
+    ])
+    expect(findings[0]?.since).toBeGreaterThanOrEqual(before)
+    const asked = await kith(['doctor', '--no-network', '--http-addr', ill.address])
+    expect([asked.code, asked.out]).toEqual([
+      0,
+      'nothing is wrong, as far as this agent can tell\n',
+    ])
+  })
+
+  it('says of a member that the agent does not reach whether it answers here', async () => {
+    await using other = await fakeAgent(() => ({ live: true }))
+    const gone = `127.0.0.1:${await closedPort()}`
+    const at = other.address
+    const found = ['ada', 'ben'].map((member) => ({ ...finding, kind: 'httpUnreachable', member }))
+    const members = [living('ada', at), living('ben', gone)]
+    await using agent = await fakeAgent(doctored(found, members))
+    const run = await kith(['doctor', '--http-addr', agent.address])
+    const [text, since, advice] = [`httpUnreachable: ${finding.text}`, ...seen]
+    expect(run.out.replaceAll('\\u001b', '\u001b').split('\n')).toEqual([
+      ...[text, since, '  from here it answers', advice],
+      ...[text, since, '  from here nothing listens there (ECONNREFUSED)', advice, ''],
+    ])
+    const json = await kith(['doctor', '--format', 'json', '--http-addr', agent.address])
+    expect(JSON.parse(json.out)).toMatchObject({
+      findings: [
+        { member: 'ada', seenFrom: ['agent'], here: { reached: true } },
+        { member: 'ben', seenFrom: ['agent', 'here'], here: { problem: 'refused' } },
+      ],
+    })
+  })
+
+  it('waits no longer than it may, and says what is no agent', async () => {
+    await using deaf = await fakeAgent(() => new Promise<object>(() => {}))
+    await using odd = await fakeAgent((_asked, response) => void response.writeHead(404).end())
+    const members = [living('deaf', deaf.address), living('odd', odd.address)]
+    await using agent = await fakeAgent(doctored([], members))
+    const ask = ['doctor', '--http-addr', agent.address]
+    const run = await kith([...ask, '--timeout', '300ms', '--format', 'json'])
+    expect(JSON.parse(run.out)).toMatchObject({
+      findings: [
+        { member: 'deaf', problem: 'timedOut' },
+        { member: 'odd', problem: 'other', text: expect.stringContaining('it answers 404') },
+      ],
+    })
+    for (const wrong of ['61s', '0s', 'x']) {
+      const refused = await kith([...ask, '--timeout', wrong])
+      expect([refused.code, refused.out]).toEqual([2, ''])
+    }
+  })
+
+  it('tries many at one time, and ends although none of them answers', async () => {
+    await using deaf = await fakeAgent(() => new Promise<object>(() => {}))
+    const at = deaf.address
+    const members = Array.from({ length: 400 }, (_, index) => living(`m${index}`, at))
+    await using agent = await fakeAgent(doctored([], members))
+    const ask = ['doctor', '--http-addr', agent.address, '--timeout', '50ms', '--format', 'json']
+    const run = await kith(ask)
+    const { findings } = JSON.parse(run.out) as { findings: { problem: string }[] }
+    const untried = findings.filter(({ problem }) => problem === 'untried').length
+    expect(findings.length).toBe(400)
+    // 32 at one time, each 50 ms, for 250 ms: those that come later are named all the same.
+    expect(untried).toBeGreaterThanOrEqual(400 - 32 * 6)
+    expect(untried).toBeLessThan(400)
   })
 })

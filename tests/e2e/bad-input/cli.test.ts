@@ -90,7 +90,7 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   info: rpc,
   monitor: { ...rpc, '--log-level': ['loud', 'INFO', ''] },
   reachability: rpc,
-  doctor: query,
+  doctor: { ...query, '--timeout': ['', '5', '0s', '-1s', '1d', 'x', '61s', '99999999999s'] },
   services: query,
   resolve: { ...query, '--tag': ['', 'x'.repeat(129)], '--limit': [...wholes, '0', '10001'] },
   register: {
