@@ -42,9 +42,13 @@ async function found<Kind extends AgentFinding['kind']>(
   }
 }
 
+/** Whoever runs this may have had no processor for a while, which is true and no matter here. */
+async function findings(agent: Agent): Promise<readonly AgentFinding[]> {
+  return (await agent.diagnose()).filter(({ kind }) => kind !== 'loopLate')
+}
+
 async function nothing(agent: Agent): Promise<void> {
-  while ((await agent.diagnose()).length > 0)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+  while ((await findings(agent)).length > 0) await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
 /** A port at which nobody listens. */
@@ -68,7 +72,7 @@ describe('diagnose', () => {
     const b = await start({ join: seedOf(a) })
     const connected = new Promise((resolve) => b.replicator.on('memberConnected', resolve))
     await connected
-    expect([await a.diagnose(), await b.diagnose()]).toEqual([[], []])
+    expect([await findings(a), await findings(b)]).toEqual([[], []])
   })
 
   it('names a member at whose HTTP nothing listens, until it tells another place', async () => {
@@ -268,7 +272,7 @@ describe('the disk', () => {
     try {
       const agent = await start({ data })
       await agent.log.append({ value: Buffer.from('x') })
-      expect(await agent.diagnose()).toEqual([])
+      expect(await findings(agent)).toEqual([])
       const log = { status: () => ({ disk: { waitingMs: 0 }, gate: 'poisoned' }) as LogStatus }
       const full = { since: 1, lastAt: Date.now(), times: 1 }
       const disk = new DiskFindings({
