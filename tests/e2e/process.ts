@@ -46,8 +46,18 @@ export async function killAll(): Promise<void> {
 /** Without the runner's own options, among them the condition that leads to the sources. */
 export const env = { ...process.env, NODE_OPTIONS: '' }
 
-function start(args: readonly string[]): ChildProcess {
-  const child = spawn(process.execPath, [command, ...args], { stdio: 'pipe', env })
+/** Words before a command, as `ip netns exec NAME`, and options of Node.js for it. */
+export interface Surroundings {
+  readonly before?: readonly string[]
+  readonly execArgv?: readonly string[]
+}
+
+function start(
+  args: readonly string[],
+  { before = [], execArgv = [] }: Surroundings = {},
+): ChildProcess {
+  const [program = '', ...words] = [...before, process.execPath, ...execArgv, command, ...args]
+  const child = spawn(program, words, { stdio: 'pipe', env })
   running.add(child)
   child.once('exit', () => running.delete(child))
   return child
@@ -59,10 +69,20 @@ async function exitOf(child: ChildProcess): Promise<number | string> {
 }
 
 /** Starts `kith agent` on free ports of loopback and resolves once it is ready. */
-export async function startAgent(...args: string[]): Promise<AgentProcess> {
-  const any = ['--bind', '--http', '--rpc'].flatMap((flag) => [flag, '127.0.0.1:0'])
-  const free = [...any, '--profile', 'local']
-  const child = start(['agent', '--log-format', 'json', ...free, ...args])
+export function startAgent(...args: string[]): Promise<AgentProcess> {
+  return startAgentIn({}, ...args)
+}
+
+/** The same elsewhere; what `args` say of addresses counts. */
+export async function startAgentIn(
+  surroundings: Surroundings,
+  ...args: readonly string[]
+): Promise<AgentProcess> {
+  const told = (flag: string): boolean =>
+    args.includes(flag) || args.includes(`--no-${flag.slice(2)}`)
+  const untold = ['--bind', '--http', '--rpc'].filter((flag) => !told(flag))
+  const free = [...untold.flatMap((flag) => [flag, '127.0.0.1:0']), '--profile', 'local']
+  const child = start(['agent', '--log-format', 'json', ...free, ...args], surroundings)
   const lines: Line[] = []
   const waiting = new Set<(line: Line) => void>()
   if (child.stdout) {
@@ -103,8 +123,12 @@ export interface Result {
 }
 
 /** Runs one command to its end. */
-export async function kith(args: readonly string[], input = ''): Promise<Result> {
-  const child = start(args)
+export async function kith(
+  args: readonly string[],
+  input = '',
+  surroundings: Surroundings = {},
+): Promise<Result> {
+  const child = start(args, surroundings)
   child.stdin?.end(input)
   const out = child.stdout ? text(child.stdout) : ''
   const err = child.stderr ? text(child.stderr) : ''

@@ -52,8 +52,9 @@ function httpUrlOf({ tags }: MemberAnswer): string | undefined {
 }
 
 /**
- * Members that live and say where they are, in their order. Never rejects for what it meets, and
- * takes no longer than five times `timeout`; throws `ERR_CLI_CONFIG` for certificates of no use.
+ * Members that live and say where they are, in their order; none is shown a token, because a tag
+ * may lead anywhere. Never rejects for what it meets, and takes no longer than five times
+ * `timeout`; throws `ERR_CLI_CONFIG` for certificates of no use.
  */
 export async function reachMembers(
   members: readonly MemberAnswer[],
