@@ -39,8 +39,8 @@ export interface PullRequest {
   /** The puller's durable vector: in full in the first pull after a hello, then what changed. */
   readonly ack: ReadonlyMap<OriginId, number>
   /**
-   * The puller's chain at what it acknowledges: always of an origin that the source may have
-   * written. An acknowledgement without one is believed, as that of a member of an earlier version.
+   * The puller's chain at what it acknowledges: of every origin that the source may have written.
+   * Of one that it did write since it was opened an acknowledgement without a chain is none.
    */
   readonly ackChains?: ReadonlyMap<OriginId, Chain>
   /**

@@ -209,6 +209,71 @@ export class Checkers {
   }
 }
 
+/**
+ * Who holds what for good, and what is owed because an append was told so (REP-6): a value that
+ * waited for other logs was flushed by as many of them, and is lost only where all that held it
+ * lost their disks.
+ */
+export class Owed {
+  /** By value the disks that hold it, and those that ever did. */
+  readonly #holders = new Map<string, Set<SimDisk>>()
+  readonly #ever = new Map<string, Set<SimDisk>>()
+  readonly #owed = new Map<string, string>()
+  /** Values that were owed and went with the last disk that had them. */
+  excused = 0
+
+  flushed(disk: SimDisk, batches: readonly StoredBatch[]): void {
+    for (const value of batches.flatMap(({ bytes }) => readHead(bytes).values)) {
+      add(this.#holders, value, disk)
+      add(this.#ever, value, disk)
+    }
+  }
+
+  acknowledged(disk: SimDisk, name: string, value: string, replicas: number): void {
+    const others = [...(this.#ever.get(value) ?? [])].filter((holder) => holder !== disk)
+    if (others.length < replicas) {
+      const text = `${name} was told that ${replicas} others hold ${value}, ${others.length} did`
+      throw new Violation('REP-6', text)
+    }
+    this.#owed.set(value, name)
+    this.#excuse(value)
+  }
+
+  /** The disk lost what it does not hold for good now: it is another one, or an older image. */
+  lost(disk: SimDisk, kept: readonly StoredBatch[]): void {
+    const values = new Set(kept.flatMap(({ bytes }) => readHead(bytes).values))
+    for (const [value, holders] of this.#holders) {
+      if (values.has(value) || !holders.delete(disk)) continue
+      this.#excuse(value)
+    }
+    for (const value of values) add(this.#holders, value, disk)
+  }
+
+  #excuse(value: string): void {
+    if ((this.#holders.get(value)?.size ?? 0) > 0 || !this.#owed.delete(value)) return
+    this.excused += 1
+  }
+
+  /** At rest: what is owed somebody still holds; that all do then says REP-10. */
+  check(disks: ReadonlyMap<string, SimDisk>): void {
+    const held = new Set<string>()
+    for (const { rows } of disks.values()) {
+      for (const { bytes } of rows.batches)
+        for (const value of readHead(bytes).values) held.add(value)
+    }
+    for (const [value, by] of this.#owed) {
+      if (held.has(value)) continue
+      throw new Violation('REP-6', `nobody holds ${value}, which others held as ${by} was told`)
+    }
+  }
+}
+
+function add(sets: Map<string, Set<SimDisk>>, value: string, disk: SimDisk): void {
+  const known = sets.get(value)
+  if (known === undefined) sets.set(value, new Set([disk]))
+  else known.add(disk)
+}
+
 /** How long a rotation may take from the hello that calls for it. */
 const rotationMs = 50
 

@@ -21,11 +21,14 @@ import { createReplicationHandler } from '@kith/replicator/http'
 import type { ReplicationOperation } from '@kith/replicator/http'
 import { createSimRandom, SimNetwork } from '@kith/sim'
 import type { SimHost, SimRandom, VirtualClock } from '@kith/sim'
-import { Checkers } from './checkers.ts'
+import { Checkers, Owed } from './checkers.ts'
 import { SimDisk } from './disk.ts'
 import type { DiskMutant, Rows } from './disk.ts'
 
 const operations: readonly ReplicationOperation[] = ['hello', 'pull', 'chain', 'fetch']
+
+/** For how long an append waits for others. */
+const ackMs = 1_000
 
 /** Parts that a test of a checker replaces by wrong ones. */
 export interface Mutant {
@@ -70,6 +73,7 @@ export class Cluster {
   readonly network: SimNetwork
   readonly random: SimRandom
   readonly checkers: Checkers = new Checkers()
+  readonly owed: Owed = new Owed()
   readonly seats: Map<string, Seat> = new Map()
   readonly acknowledged: Map<string, string> = new Map()
   readonly counters: Record<string, number> = {}
@@ -147,6 +151,7 @@ export class Cluster {
     disk.onCommit = (changes) => {
       this.guard(() => this.checkers.committed(disk, name, changes, this.now))
     }
+    disk.onFlush = (changes) => this.owed.flushed(disk, changes.batches ?? [])
     const clock = fastWall(this.network.clockAt(address))
     const log = createLog({ store: disk.factory, member: name, clock, random, gate, gateMs: 2_000 })
     await log.start()
@@ -265,6 +270,15 @@ export class Cluster {
     }
   }
 
+  /** As `guard`, where nobody is there to catch. */
+  observe(check: () => void): void {
+    try {
+      check()
+    } catch (cause) {
+      this.failure ??= cause
+    }
+  }
+
   /** What membership tells one member of another. */
   tell(to: string, about: string, status: MemberStatus): void {
     const { address } = this.seat(about)
@@ -282,13 +296,26 @@ export class Cluster {
     })
     for (const value of values) this.checkers.appending(value)
     const encoder = new TextEncoder()
-    life.log.append(values.map((value) => ({ value: encoder.encode(value) }))).then(
-      () => {
-        this.count('appends')
-        for (const value of values) this.acknowledged.set(value, name)
-      },
-      () => this.count('refusedAppends'),
-    )
+    const { disk } = this.seat(name)
+    const replicas = this.random.chance(0.3) ? 1 + this.random.below(2) : 0
+    life.log
+      .append(
+        values.map((value) => ({ value: encoder.encode(value) })),
+        { replicas, timeoutMs: ackMs },
+      )
+      .then(
+        (result) => {
+          this.count('appends')
+          for (const value of values) this.acknowledged.set(value, name)
+          if (replicas === 0) return
+          if (result.replicas?.timedOut !== false) return this.count('acksTimedOut')
+          this.count('acks')
+          this.observe(() => {
+            for (const value of values) this.owed.acknowledged(disk, name, value, replicas)
+          })
+        },
+        () => this.count('refusedAppends'),
+      )
   }
 
   /** The process and its power end now. */
@@ -303,6 +330,21 @@ export class Cluster {
     this.count('lostCommits', seat.disk.cutPower(this.random))
     this.count('crashes')
     this.note(`${name} crashes`)
+  }
+
+  /** Stops as a process does that is asked to; its disk then says so. */
+  async stopOrderly(name: string): Promise<void> {
+    const seat = this.seat(name)
+    const { life } = seat
+    if (life === undefined) return
+    await life.replicator.stop()
+    await life.log.stop()
+    if (seat.life !== life) return
+    seat.life = undefined
+    this.network.crash(seat.address)
+    seat.images.push(seat.disk.image())
+    this.count('stops')
+    this.note(`${name} stops`)
   }
 
   /** The next commit, whoever causes it, ends in a power cut. */
@@ -321,6 +363,7 @@ export class Cluster {
     this.crash(name)
     const seat = this.seat(name)
     this.checkers.forgotten(seat.disk)
+    this.owed.lost(seat.disk, [])
     seat.disk = this.#newDisk()
     seat.images = []
     this.count('replacements')
@@ -333,6 +376,7 @@ export class Cluster {
     if (image === undefined) return
     this.crash(name)
     seat.disk.restore(image)
+    this.owed.lost(seat.disk, seat.disk.flushed.batches)
     this.count('rollBacks')
     this.note(`${name} is rolled back`)
   }

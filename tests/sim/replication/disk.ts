@@ -44,11 +44,14 @@ export class SimDisk {
   /** What survives for sure, and what was committed since. */
   #flushed: Rows = emptyRows()
   #unflushed: StoreChanges[] = []
-  #open = false
+  /** Whoever opened it last; a process that ended may still be about to write. */
+  #open: LogStore | undefined
   #armed: { readonly cut: PowerCut; readonly done: () => void } | undefined
   readonly #mutant: DiskMutant
   /** Told after every commit of a transaction, before the log hears of it. */
   onCommit: (changes: StoreChanges) => void = () => {}
+  /** Told of what no power cut can take any more. */
+  onFlush: (changes: StoreChanges) => void = () => {}
 
   constructor(mutant: DiskMutant = {}) {
     this.#mutant = mutant
@@ -69,11 +72,11 @@ export class SimDisk {
 
   /** Power is gone: what was not flushed is lost from somewhere on. */
   cutPower(random: SimRandom): number {
-    this.#open = false
+    this.#open = undefined
     this.#armed = undefined
     const kept = random.below(this.#unflushed.length + 1)
     const lost = this.#unflushed.length - kept
-    for (const changes of this.#unflushed.slice(0, kept)) applyTo(this.#flushed, changes)
+    for (const changes of this.#unflushed.slice(0, kept)) this.#keep(changes)
     this.#unflushed = []
     this.#rows = copyRows(this.#flushed)
     return lost
@@ -128,7 +131,7 @@ export class SimDisk {
       durable: true,
       statements: false,
       open: (): StoreState => {
-        this.#open = true
+        this.#open = inner
         inner.open()
         inner.commit(everything(this.#rows), true)
         return inner.reader().state()
@@ -141,7 +144,7 @@ export class SimDisk {
   }
 
   #commit(inner: LogStore, given: StoreChanges, flush: boolean): void {
-    if (!this.#open) throw new Error('the power is gone')
+    if (this.#open !== inner) throw new Error('the power is gone')
     const armed = this.#armed
     if (armed?.cut === 'before') return this.#lose(armed.done)
     // The writer takes its buffers back, so a medium keeps copies.
@@ -151,13 +154,13 @@ export class SimDisk {
       this.#store(inner, part)
       // A transaction that is really two can be cut between them.
       if (armed?.cut === 'after' && parts.length > 1) {
-        applyTo(this.#flushed, part)
+        this.#keep(part)
         this.#unflushed = []
         this.#lose(armed.done)
       }
     }
     if (flush && this.#mutant.liesAboutFlush !== true) {
-      for (const part of this.#unflushed) applyTo(this.#flushed, part)
+      for (const part of this.#unflushed) this.#keep(part)
       this.#unflushed = []
     }
     if (armed?.cut === 'after') this.#lose(armed.done)
@@ -170,8 +173,13 @@ export class SimDisk {
     this.onCommit(changes)
   }
 
+  #keep(changes: StoreChanges): void {
+    applyTo(this.#flushed, changes)
+    this.onFlush(changes)
+  }
+
   #lose(done: () => void): never {
-    this.#open = false
+    this.#open = undefined
     this.#armed = undefined
     done()
     throw new Error('the power was cut')

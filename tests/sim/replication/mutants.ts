@@ -188,6 +188,35 @@ export const mutants: Readonly<Record<string, Planted>> = {
       },
     },
   },
+  'an acknowledgement by number alone': {
+    caught: /REP-6/,
+    schedule: 'replication-roll-back-blind',
+    mutant: {
+      source: (source) => ({
+        ...source,
+        hello: (message, signal) => source.hello(message, signal),
+        chainAt: (origin, sequences, signal) => source.chainAt(origin, sequences, signal),
+        fetch: (origin, first, signal) => source.fetch(origin, first, signal),
+        pull: async (request, signal) => {
+          const chains = [...request.ack].map(async ([origin, next]) => {
+            const [chain] = await source.chainAt(origin, [next], signal)
+            return [origin, chain ?? ''] as const
+          })
+          return source.pull({ ...request, ackChains: new Map(await Promise.all(chains)) }, signal)
+        },
+      }),
+    },
+  },
+  'an acknowledgement of what is not stored yet': {
+    caught: /REP-6/,
+    schedule: 'replication-mesh',
+    mutant: replacing((log) => ({
+      acknowledged(logId, vector, member) {
+        const ahead = new Map([...vector].map(([origin, next]) => [origin, next + 4]))
+        log.acknowledged(logId, ahead, member)
+      },
+    })),
+  },
   'two members with different bytes': {
     caught: /REP-1:/,
     schedule: 'replication-mesh',

@@ -83,16 +83,28 @@ class Driver {
     else if (choice < 0.91) this.#pause(name)
     else if (choice < 0.95) this.#rumour(name)
     else if (seat.life !== undefined) seat.images.push(seat.disk.image())
-    this.#rare(name)
+    await this.#rare(name)
   }
 
   /** What only some schedules have. */
-  #rare(name: string): void {
+  async #rare(name: string): Promise<void> {
     const { random } = this.#cluster
     const { replace, rollBack, retention } = this.#schedule
     if (replace === true && random.chance(0.02)) this.#cluster.replace(name)
-    if (rollBack !== undefined && random.chance(0.03)) this.#cluster.rollBack(name)
+    if (rollBack !== undefined && random.chance(0.03)) await this.#rollBack(name)
+    if (rollBack !== undefined && random.chance(0.04)) {
+      this.#cluster.stopOrderly(name).catch(() => this.#cluster.count('stopsCutOff'))
+    }
     if (retention !== undefined && random.chance(0.06)) this.#retain(name)
+  }
+
+  /** Now and then it writes on at once, before anybody could say what it lost. */
+  async #rollBack(name: string): Promise<void> {
+    const { random } = this.#cluster
+    this.#cluster.rollBack(name)
+    if (!random.chance(0.5)) return
+    await this.#cluster.start(name)
+    this.#cluster.append(name, 1 + random.below(4))
   }
 
   async #startOne(name: string): Promise<void> {
@@ -152,6 +164,7 @@ class Driver {
         })
       : wanted
     cluster.count('dropped', seat.disk.dropOldest(count < 0 ? wanted : count))
+    cluster.owed.lost(seat.disk, seat.disk.flushed.batches)
     seat.images = []
     cluster.note(`${name} dropped its oldest batches`)
   }
@@ -206,6 +219,8 @@ class Driver {
     const { replace, rollBack, retention } = this.#schedule
     const lossless = replace !== true && rollBack === undefined && retention === undefined
     if (lossless) checkAcknowledged(disks, cluster.acknowledged)
+    cluster.owed.check(disks)
+    cluster.count('excused', cluster.owed.excused)
     for (const [name, disk] of disks) cluster.checkers.reopened(disk, name)
   }
 }

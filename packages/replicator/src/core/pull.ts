@@ -132,8 +132,9 @@ function changedAcks(state: State, session: Session): ReadonlyMap<OriginId, numb
 }
 
 /**
- * The chains at what is acknowledged, where the member may have written that origin: it alone
- * promised somebody that others hold it, and its history may be another one than ours.
+ * The chains at what is acknowledged, where the member may have written that origin, also before it
+ * took another one: it alone promised somebody that others hold it, and its history may be another
+ * one than ours.
  */
 function chainsOf(
   state: State,
@@ -144,7 +145,8 @@ function chainsOf(
   for (const origin of acks.keys()) {
     const ours = state.local.get(origin)
     const theirs = session.theirs.get(origin)
-    if (ours === undefined || theirs?.own === false) continue
+    if (ours === undefined) continue
+    if (theirs?.own === false && theirs.member !== session.member) continue
     chains.set(origin, ours.chain)
   }
   return chains

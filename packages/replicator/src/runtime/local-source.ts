@@ -199,8 +199,8 @@ async function pull(
 }
 
 /**
- * Without those that speak of another history of an origin that this log writes, or wrote since it
- * was opened: whoever holds what a roll-back took from us has not stored what we append since.
+ * Of an origin that this log writes, or wrote since it was opened, only those that show our history
+ * of it: whoever holds what a roll-back took from us has not stored what we append since.
  */
 async function provenAcks(
   { log, written }: Serving,
@@ -211,14 +211,14 @@ async function provenAcks(
     const { origin, own, status } = state
     const next = ack.get(origin)
     const chain = ackChains?.get(origin)
-    if (next === undefined || chain === undefined || !(own || written.has(origin))) continue
+    if (next === undefined || !(own || written.has(origin))) continue
     const ours =
       next === state.next
         ? state.chain
         : next < state.next
           ? await log.chainAt(origin, next).catch(() => undefined)
           : undefined
-    if (status === 'quarantined' || ours !== chain) proven.delete(origin)
+    if (status === 'quarantined' || chain === undefined || ours !== chain) proven.delete(origin)
   }
   return proven
 }
