@@ -6,8 +6,8 @@ import { mutants } from './replication/mutants.ts'
 import { runSchedule, scenarios, schedules } from './replication/schedules.ts'
 
 /**
- * Seeds of each schedule, 300 in tier 1 and 18,000 in tier 2, and the faults that must have happened
- * over all.
+ * Seeds of each schedule, 300 in tier 1 and 18,000 in tier 2, and the faults that must have
+ * happened over all.
  */
 const plan: readonly (readonly [
   clauses: string,
