@@ -15,12 +15,12 @@ import { type Agent, createAgent } from '@kith/agent'
 import { parseAddress } from '@kith/interface'
 import { MsgpackWriter } from '@kith/msgpack'
 import { type AgentProcess, kith, startAgentIn } from '../process.ts'
-import { Patient } from './patient.ts'
+import { type Look, Patient } from './patient.ts'
 
 const execute = promisify(execFile)
 
 /** Blocks the event loop of a process that is sent SIGUSR2, and nothing else of it. */
-const blockMs = 2_000
+const blockMs = 1_200
 const blockable = `process.on('SIGUSR2', () => {
   const until = performance.now() + ${blockMs}
   while (performance.now() < until);
@@ -35,8 +35,10 @@ async function closedPort(): Promise<number> {
   return port
 }
 
+const twin = ['--node', 'twin']
+
 interface Disturbers {
-  readonly agents: readonly AgentProcess[]
+  readonly agents: AgentProcess[]
   readonly other: Agent
 }
 
@@ -69,19 +71,23 @@ export class LoopbackLab {
     const execArgv = ['--import', `data:text/javascript,${encodeURIComponent(blockable)}`]
     const asked = await Patient.start({ execArgv }, '--node', 'asked')
     const seed = ['--join', asked.agent.gossip]
-    const twin = ['--node', 'twin', ...seed]
     const [keyed, labelled, first] = await Promise.all([
       Patient.start({}, '--node', 'keyed', '--encrypt', one),
       Patient.start({}, '--node', 'labelled', '--label', 'west', ...seed),
-      startAgentIn({}, ...twin, '--http-advertise', closed),
+      startAgentIn({}, ...twin, ...seed, '--http-advertise', closed),
     ])
-    const [wrongKey, second, other] = await Promise.all([
+    const [wrongKey, other] = await Promise.all([
       startAgentIn({}, '--node', 'wrongKey', '--encrypt', two, '--join', keyed.agent.gossip),
-      startAgentIn({}, ...twin),
       otherCluster(asked.agent.gossip),
     ])
-    const agents = [labelled.agent, first, wrongKey, second]
+    const agents = [labelled.agent, first, wrongKey]
     return new LoopbackLab({ asked, keyed, labelled }, closed, { agents, other })
+  }
+
+  /** Another process with the name of one that is there. */
+  async startTwin(): Promise<void> {
+    const { agents } = this.#disturbers
+    agents.push(await startAgentIn({}, ...twin, '--join', this.asked.agent.gossip))
   }
 
   block(): void {
@@ -203,6 +209,10 @@ type Tracer = AsyncDisposable
 export class DiskLab {
   #folder = ''
   #asked: Patient | undefined
+  /** What the doctor said before anything was wrong. */
+  before: Look | undefined
+  /** Three appends to a slow disk, and whether each was taken. */
+  slowed: Promise<readonly number[]> = Promise.resolve([])
 
   get asked(): Patient {
     if (this.#asked === undefined) throw new Error('the disk is not there yet')
@@ -214,6 +224,15 @@ export class DiskLab {
     await execute('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', this.#folder])
     const data = ['--data', join(this.#folder, 'data')]
     this.#asked = await Patient.start({}, '--node', 'full', ...data)
+    this.before = await this.#asked.look()
+    this.slowed = this.#appendSlowly()
+    this.slowed.catch(() => {})
+  }
+
+  async #appendSlowly(): Promise<readonly number[]> {
+    // Each flush takes so much longer, as on a disk that is throttled.
+    await using _slow = await this.#trace('delay_enter=1100000')
+    return [await this.append(10), await this.append(10), await this.append(10)]
   }
 
   /** Appends so many bytes, and resolves with the status of the answer. */
@@ -242,14 +261,10 @@ export class DiskLab {
     await rm(this.#filler)
   }
 
-  /** Each flush takes so much longer, as on a disk that is throttled. */
-  slowBy(ms: number): Promise<Tracer> {
-    return trace(this.asked.agent, `fdatasync,fsync:delay_enter=${ms * 1000}`)
-  }
-
-  /** Each flush fails, as on a disk that is broken. */
-  broken(): Promise<Tracer> {
-    return trace(this.asked.agent, 'fdatasync,fsync:error=EIO')
+  /** Appends while each flush fails, as on a disk that is broken. */
+  async appendBroken(): Promise<number> {
+    await using _broken = await this.#trace('error=EIO')
+    return await this.append(10)
   }
 
   /** After its process has ended. */
@@ -260,6 +275,10 @@ export class DiskLab {
 
   get #filler(): string {
     return join(this.#folder, 'filler')
+  }
+
+  #trace(inject: string): Promise<Tracer> {
+    return trace(this.asked.agent, `fdatasync,fsync:${inject}`)
   }
 }
 
