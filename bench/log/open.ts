@@ -1,0 +1,42 @@
+/**
+ * How long does a log of 10,000,000 records take to open after its process was killed (SIGKILL) in
+ * the middle of appending at full speed? Really killed and opened, several times in a row, each
+ * time by a new process; what is told is `start()` with all it does: lock, recovery, and where the
+ * log has a writer's thread, the start of that. Records are of 100 bytes, so that ten million of
+ * them are a gigabyte; with `--long` of 1 KiB, which takes ten gigabytes and some minutes.
+ *
+ * Prints one line of JSON a figure and exits with 1 where a bound is missed: at most 50 ms with the
+ * sqlite store, 300 ms with segments (medians). `KITH_BENCH_RECORDS` asks for another number.
+ */
+import type { LogStorage } from '@kith/log'
+import { watchLoad } from './support/load.ts'
+import { openAfterKills, openEmpty, writers } from './support/opens.ts'
+import { endOnSignals, inPlace } from './support/place.ts'
+import { tellSpread, tellValue } from './support/report.ts'
+
+const recordBytes = process.argv.includes('--long') ? 1024 : 100
+const records = Number(process.env['KITH_BENCH_RECORDS'] ?? 10_000_000)
+const kills = Number(process.env['KITH_BENCH_KILLS'] ?? 5)
+const most: Readonly<Record<LogStorage, number>> = { sqlite: 50, segment: 300 }
+
+endOnSignals()
+for (const writer of writers) {
+  const ms: number[] = []
+  for (let time = 0; time < kills; time += 1) {
+    await inPlace(async (place) => void ms.push(await openEmpty(place, writer)))
+  }
+  tellSpread(`open, nothing there: ${writer}`, ms, 'ms')
+}
+for (const storage of ['sqlite', 'segment'] as const) {
+  await inPlace(async (place) => {
+    const otherLoad = watchLoad([])
+    const opens = await openAfterKills(place, storage, { records, recordBytes, kills })
+    const name = `open after kill -9: ${storage}`
+    for (const writer of writers) {
+      tellSpread(`${name} ${writer}`, opens.ms[writer], 'ms', { most: most[storage] })
+      tellValue(`${name} ${writer}, longest`, Math.max(...opens.ms[writer]), 'ms')
+    }
+    tellValue(`${name}, the log had`, opens.records, 'records', {}, { recordBytes })
+    tellValue(`${name}: used by others`, otherLoad(), 'share of all processors')
+  })
+}
