@@ -6,7 +6,7 @@ import { mutants } from './replication/mutants.ts'
 import { runSchedule, scenarios, schedules } from './replication/schedules.ts'
 
 /**
- * Seeds of each schedule, 300 in tier 1 and 18,000 in tier 2, and the faults that must have
+ * Seeds of each schedule, 300 in tier 1 and 20,400 in tier 2, and the faults that must have
  * happened over all.
  */
 const plan: readonly (readonly [
@@ -18,11 +18,12 @@ const plan: readonly (readonly [
   [
     'REP-1 REP-2 REP-3 REP-4 REP-5 REP-6 REP-7 REP-8 REP-9 REP-10 REP-18',
     'replication-mesh',
-    atTier(60, 3_000),
+    atTier(50, 3_000),
     ['crashes', 'crashInCommit', 'crashMidApply', 'restarts', 'partitions', 'pauses', 'rumours'],
   ],
-  ['REP-17 REP-9', 'replication-line', atTier(60, 3_000), ['crashes', 'partitions', 'rumours']],
-  ['REP-10 REP-1', 'replication-replacement', atTier(40, 2_400), ['replacements']],
+  ['REP-17 REP-9', 'replication-line', atTier(50, 3_000), ['crashes', 'partitions', 'rumours']],
+  ['REP-10 REP-1', 'replication-replacement', atTier(30, 2_400), ['replacements']],
+  ['REP-10 REP-1', 'replication-bootstrap', atTier(30, 2_400), ['bootstraps', 'replacements']],
   ['REP-10 REP-11', 'replication-safe-retention', atTier(30, 2_400), ['dropped', 'replacements']],
   ['REP-11 REP-4', 'replication-unsafe-retention', atTier(30, 2_400), ['dropped', 'gap']],
   [

@@ -12,6 +12,7 @@ import type {
   ReplicaLog,
   ReplicationSource,
 } from '@kith/interface'
+import { toHex } from '@kith/interface'
 import { createLog } from '@kith/log'
 import type { Log } from '@kith/log'
 import { createReplicator, isReplicatorCode, ReplicatorError } from '@kith/replicator'
@@ -368,6 +369,24 @@ export class Cluster {
     seat.images = []
     this.count('replacements')
     this.note(`${name} gets a new disk`)
+  }
+
+  /** A new disk with the copy of another member's, as `restoreLog` leaves it. */
+  bootstrap(name: string): void {
+    const { random } = this
+    const others = [...this.seats.values()].filter(({ name: other, disk }) => {
+      return other !== name && disk.flushed.meta !== undefined
+    })
+    if (others.length === 0) return
+    const { disk: from, name: source } = random.pick(others)
+    this.replace(name)
+    const seat = this.seat(name)
+    const id = (): string => toHex(Uint8Array.from({ length: 16 }, () => random.below(256)))
+    const { wallNow } = fastWall(this.#options.clock)
+    seat.disk.bootstrap(from.image(), { logId: id(), origin: id() }, wallNow())
+    this.owed.flushed(seat.disk, seat.disk.flushed.batches)
+    this.count('bootstraps')
+    this.note(`${name} gets a copy of ${source}`)
   }
 
   rollBack(name: string): void {

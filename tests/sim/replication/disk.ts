@@ -15,7 +15,10 @@ import type {
   StoredProducer,
   StoreState,
 } from '@kith/interface'
+import { nodeDigests } from '@kith/interface/node'
 import { memoryStore } from '@kith/log'
+import { restored } from '@kith/log/core'
+import type { NewIdentity } from '@kith/log/core'
 import type { SimRandom } from '@kith/sim'
 
 /** Everything that is on a disk; copied for images. */
@@ -93,6 +96,18 @@ export class SimDisk {
     this.#flushed = copyRows(image)
     this.#rows = copyRows(image)
     this.#unflushed = []
+  }
+
+  /** Becomes what `restoreLog` makes of a copy of another disk. */
+  bootstrap(image: Rows, identity: NewIdentity, now: number): void {
+    const store = memoryStore()()
+    store.open()
+    store.commit(everything(image), true)
+    const taken = restored(store.reader().state(), identity, now, nodeDigests)
+    if (taken === undefined) throw new Error('the image does not know itself')
+    const rows = copyRows(image)
+    applyTo(rows, taken.changes)
+    this.restore(rows)
   }
 
   /**
@@ -223,6 +238,7 @@ function applyTo(rows: Rows, changes: StoreChanges): void {
   }
   if (changes.meta !== undefined) rows.meta = changes.meta
   for (const row of changes.origins ?? []) rows.origins.set(row.origin, row)
+  for (const logId of changes.replicasRemoved ?? []) rows.replicas.delete(logId)
   for (const row of changes.replicas ?? []) rows.replicas.set(row.logId, row)
   for (const row of changes.producers ?? []) rows.producers.set(row.id, row)
   rows.holes.push(...(changes.holes ?? []))

@@ -11,6 +11,8 @@ export interface Schedule {
   readonly sizes: readonly [min: number, max: number]
   /** Fresh disks under old names. */
   readonly replace?: boolean
+  /** Fresh disks with a copy of another member's. */
+  readonly bootstrap?: boolean
   /** `gated`: appends wait for a hello after a start. `blind`: they do not. */
   readonly rollBack?: 'gated' | 'blind'
   /** `safe` keeps what somebody still lacks; `unsafe` does not. */
@@ -89,7 +91,8 @@ class Driver {
   /** What only some schedules have. */
   async #rare(name: string): Promise<void> {
     const { random } = this.#cluster
-    const { replace, rollBack, retention } = this.#schedule
+    const { bootstrap, replace, rollBack, retention } = this.#schedule
+    if (bootstrap === true && random.chance(0.02)) this.#cluster.bootstrap(name)
     if (replace === true && random.chance(0.02)) this.#cluster.replace(name)
     if (rollBack !== undefined && random.chance(0.03)) await this.#rollBack(name)
     if (rollBack !== undefined && random.chance(0.04)) {
@@ -246,6 +249,7 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   'replication-mesh': { topology: 'mesh', sizes: [3, 5] },
   'replication-line': { topology: 'line', sizes: [3, 6] },
   'replication-replacement': { topology: 'mesh', sizes: [3, 5], replace: true },
+  'replication-bootstrap': { topology: 'mesh', sizes: [3, 5], replace: true, bootstrap: true },
   'replication-safe-retention': {
     topology: 'mesh',
     sizes: [3, 5],

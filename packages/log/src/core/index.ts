@@ -8,6 +8,8 @@ export { gateDeadline, startGate, stepGate } from './gate.ts'
 export type { GateInput, GateOptions, GateState, GateStep } from './gate.ts'
 export { createGroup } from './group.ts'
 export type { Group, SealedBatch } from './group.ts'
+export { restored } from './restored.ts'
+export type { NewIdentity, Restored } from './restored.ts'
 export { mayRotate, ROTATION_INTERVAL_MS } from './rotation.ts'
 export {
   BATCH_BYTES_MAX,

@@ -6,9 +6,9 @@ import { randomBytes } from 'node:crypto'
 import { copyFile, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { toHex } from '@kith/interface'
-import type { LogId, OriginId, StoredMeta, StoredOrigin, StoreState } from '@kith/interface'
+import type { LogId, OriginId } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
-import { newOrigin } from '../core/state.ts'
+import { restored } from '../core/restored.ts'
 import { LogError } from '../errors.ts'
 import { databasePath } from '../store/sqlite/open.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
@@ -63,35 +63,18 @@ function takeOver(directory: string): RestoreReport {
   const store = createSqliteStore({ directory })
   try {
     const state = store.open()
-    const { meta, own } = standingOf(state)
-    const now = Date.now()
     const newId = (): string => toHex(randomBytes(16))
-    const [logId, origin] = [newId(), newId()]
-    const why = 'restored from a backup: others may hold more of it'
-    const sealed = own.status === 'live' ? { ...own, status: 'sealed' as const, why } : own
-    store.commit(
-      {
-        meta: { ...meta, logId, origin, clean: true, createdAt: now, rotationOwed: '' },
-        origins: [{ ...sealed, changedAt: now }, newOrigin(origin, own.member, now, nodeDigests)],
-        // What others acknowledged they acknowledged to another log.
-        replicasRemoved: state.replicas.map((replica) => replica.logId),
-      },
-      true,
-    )
+    const identity = { logId: newId(), origin: newId() }
+    const taken = restored(state, identity, Date.now(), nodeDigests)
+    if (taken === undefined || state.damage.length > 0) {
+      const reason = state.damage[0]?.reason ?? 'it does not know itself'
+      throw new LogError('ERR_LOG_BACKUP', `the backup is damaged: ${reason}`)
+    }
+    const { changes, previous, floor } = taken
+    store.commit(changes, true)
     const next = state.origins.reduce((sum, { records }) => sum + records, 0)
-    const previous = { logId: meta.logId, origin: meta.origin }
-    return { logId, origin, previous, floor: meta.floor, next }
+    return { ...identity, previous, floor, next }
   } finally {
     store.close()
   }
-}
-
-function standingOf({ meta, origins, damage }: StoreState): {
-  readonly meta: StoredMeta
-  readonly own: StoredOrigin
-} {
-  const own = origins.find(({ origin }) => origin === meta?.origin)
-  if (meta !== undefined && own !== undefined && damage.length === 0) return { meta, own }
-  const reason = damage[0]?.reason ?? 'it does not know itself'
-  throw new LogError('ERR_LOG_BACKUP', `the backup is damaged: ${reason}`)
 }
