@@ -13,6 +13,7 @@ const paired = [
   'tests/serf-interop/**/*.test.ts',
   'tests/dist-smoke/**/*.test.ts',
   'tests/soak/replication.test.ts',
+  'tests/soak/agent.test.ts',
   'tools/readme-examples.test.ts',
 ]
 
