@@ -1,9 +1,13 @@
 /** Asks one agent over HTTP. */
+import { createRequire } from 'node:module'
 import { tlsContext, tlsFailure } from '@kith/interface/node'
-import { Agent, type Dispatcher, request } from 'undici'
+import type { Dispatcher } from 'undici'
+import type * as Undici from 'undici'
 import { CliError } from './errors.ts'
 import type { Io } from './io.ts'
 import { readTls, type TlsFlags } from './tls.ts'
+
+const require = createRequire(import.meta.url)
 
 export interface AskOptions {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -35,6 +39,8 @@ export function createHttpCaller(flags: HttpFlags, io: Pick<Io, 'env'>): HttpCal
   const { httpAddr: url } = flags
   const token = shownToken(io)
   const shown = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  // Loaded here: most commands ask nobody over HTTP, an agent least of all.
+  const { Agent, request } = require('undici') as typeof Undici
   const dispatcher = new Agent({ connect: connecting(flags, io), keepAliveTimeout: 1000 })
 
   async function ask(path: string, options: AskOptions & { signal?: AbortSignal }) {

@@ -1,42 +1,9 @@
 /** The command `kith`: its subcommands, and what they exit with. */
 import { Command, CommanderError } from 'commander'
 import { agentCommand } from './commands/agent.ts'
-import { keygenCommand } from './commands/keygen.ts'
-import {
-  eventCommand,
-  forceLeaveCommand,
-  joinCommand,
-  leaveCommand,
-  tagsCommand,
-} from './commands/cluster.ts'
-import { doctorCommand } from './commands/doctor.ts'
-import { infoCommand, rttCommand } from './commands/inspect.ts'
-import { keysCommand } from './commands/keys.ts'
-import { logCommand } from './commands/log.ts'
-import { membersCommand } from './commands/members.ts'
-import { monitorCommand } from './commands/monitor.ts'
-import { queryCommand, reachabilityCommand } from './commands/query.ts'
-import { deregisterCommand, drainCommand, registerCommand } from './commands/register.ts'
-import { resolveCommand, servicesCommand } from './commands/services.ts'
 import { exitCodeOf, exitCodes } from './errors.ts'
 import { type Io, painter } from './io.ts'
 import { cliVersion } from './version.ts'
-
-/** Over Serf's RPC: they work against real Serf agents too. */
-const serfCommands: readonly ((io: Io, done: (code: number) => void) => Command)[] = [
-  membersCommand,
-  joinCommand,
-  leaveCommand,
-  forceLeaveCommand,
-  eventCommand,
-  queryCommand,
-  keysCommand,
-  tagsCommand,
-  rttCommand,
-  infoCommand,
-  monitorCommand,
-  reachabilityCommand,
-]
 
 /** Runs one command line, without the name of the program, and resolves with its exit code. */
 export async function runCli(args: readonly string[], io: Io): Promise<number> {
@@ -50,19 +17,9 @@ export async function runCli(args: readonly string[], io: Io): Promise<number> {
     code = result
   }
   program.addCommand(agentCommand(io, done))
-  program.addCommand(keygenCommand(io))
-  for (const make of [
-    ...serfCommands,
-    doctorCommand,
-    servicesCommand,
-    resolveCommand,
-    registerCommand,
-    deregisterCommand,
-    drainCommand,
-    logCommand,
-  ]) {
-    program.addCommand(make(io, done))
-  }
+  // An agent starts without what only asks one.
+  const others = args[0] === 'agent' ? [] : (await import('./commands/others.ts')).otherCommands
+  for (const make of others) program.addCommand(make(io, done))
   for (const command of everyCommand(program)) {
     // Set on each command: they do not pass these on once they exist.
     command.exitOverride().configureOutput({

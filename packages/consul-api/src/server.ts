@@ -42,6 +42,17 @@ const CLOSE_MS = 500
 /** How long the rest of a body that was refused may still come. */
 const LINGER_MS = 2_000
 
+/**
+ * No route has a schema of Fastify's, and what would compile one takes as long to load as Fastify.
+ */
+const schemaController = {
+  compilersFactory: { buildValidator: compilesNothing, buildSerializer: compilesNothing },
+}
+
+function compilesNothing(): never {
+  throw new Error('a route has a schema that Fastify should compile')
+}
+
 /** Throws `ERR_CONSUL_OPTIONS` that names every option at fault. Nothing listens before `start`. */
 export function createConsulApi(options: ConsulApiOptions): ConsulApi {
   const resolved = resolveOptions(options)
@@ -109,6 +120,7 @@ async function listen(app: FastifyInstance, options: ResolvedConsulApiOptions): 
 function createApp(api: Api, open: Set<ServerResponse>): FastifyInstance {
   const { connectionsMax, requestTimeoutMs, bodyBytesMax, logger } = api.options
   const app = fastify({
+    schemaController,
     forceCloseConnections: true,
     exposeHeadRoutes: false,
     bodyLimit: bodyBytesMax,

@@ -1,4 +1,8 @@
-/** What requests may hold. The text of each schema says what would be right. */
+/**
+ * What requests may hold. The text of each schema says what would be right. Zod is loaded for the
+ * first request that has something to check: a member that starts does not wait for it.
+ */
+import { createRequire } from 'node:module'
 import {
   type CheckStatus,
   describeProblems,
@@ -8,7 +12,7 @@ import {
   schemaProblems,
   type SchemaIssue,
 } from '@kith/interface'
-import * as z from 'zod'
+import type * as Zod from 'zod'
 import { ServerError } from './errors.ts'
 
 export interface AppendQuery {
@@ -50,10 +54,22 @@ export interface ServiceBody {
   readonly checks?: { kind: string }[] | undefined
 }
 
+const require = createRequire(import.meta.url)
+
+function z(): typeof Zod {
+  return require('zod') as typeof Zod
+}
+
 export interface Schema<Value> {
   safeParse(
     input: unknown,
   ): { success: true; data: Value } | { success: false; error: { issues: SchemaIssue[] } }
+}
+
+/** Made when it is first asked. */
+function later<Value>(make: () => Schema<Value>): Schema<Value> {
+  let made: Schema<Value> | undefined
+  return { safeParse: (input) => (made ??= make()).safeParse(input) }
 }
 
 /** The checked value; throws `ERR_SERVER_BAD_REQUEST` that names every field at fault. */
@@ -77,7 +93,7 @@ function isWellFormed(value: string): boolean {
 /** A whole number in a query: digits only, so that nothing is rounded on the way. */
 function wholeText(from: number, to: number) {
   const error = `an integer from ${from} to ${to}`
-  return z
+  return z()
     .string({ error })
     .regex(/^\d{1,16}$/, { error })
     .transform(Number)
@@ -85,17 +101,21 @@ function wholeText(from: number, to: number) {
 }
 
 function flagText() {
-  return z.enum(['true', 'false'], { error: '"true" or "false"' }).transform((x) => x === 'true')
+  return z()
+    .enum(['true', 'false'], { error: '"true" or "false"' })
+    .transform((x) => x === 'true')
 }
 
 /** A time with its zone, so that it means the same to whoever asks and to whoever answers. */
 function timeText() {
-  return z.iso.datetime({ offset: true }).transform((value) => ({ time: Date.parse(value) }))
+  return z()
+    .iso.datetime({ offset: true })
+    .transform((value) => ({ time: Date.parse(value) }))
 }
 
 function text(from: number, to: number) {
   const error = `text of ${from} to ${to} characters`
-  return z
+  return z()
     .string({ error })
     .min(from, { error })
     .max(to, { error })
@@ -104,117 +124,134 @@ function text(from: number, to: number) {
 
 const wholeMax = Number.MAX_SAFE_INTEGER
 
-export const appendQuery: Schema<AppendQuery> = z
-  .strictObject({
-    durability: z.enum(['memory', 'os', 'disk'], { error: '"disk", "os" or "memory"' }).optional(),
-    replicas: wholeText(0, 1000).optional(),
-    timeoutMs: wholeText(0, 600_000).optional(),
-    producer: text(1, 128).optional(),
-    producerSequence: wholeText(0, 2 ** 48 - 1).optional(),
-  })
-  .refine(
-    ({ producer, producerSequence: sequence }) =>
-      (producer === undefined) === (sequence === undefined),
-    {
-      path: ['producerSequence'],
-      error: 'given exactly when producer is given',
-    },
-  )
-
-export const readQuery: Schema<ReadQuery> = z.strictObject({
-  from: z
-    .union([z.enum(['earliest', 'latest']), wholeText(0, wholeMax), timeText()], {
-      error: `"earliest", "latest", a time as 2026-01-31T12:00:00Z or an integer up to ${wholeMax}`,
+export const appendQuery: Schema<AppendQuery> = later(() =>
+  z()
+    .strictObject({
+      durability: z()
+        .enum(['memory', 'os', 'disk'], { error: '"disk", "os" or "memory"' })
+        .optional(),
+      replicas: wholeText(0, 1000).optional(),
+      timeoutMs: wholeText(0, 600_000).optional(),
+      producer: text(1, 128).optional(),
+      producerSequence: wholeText(0, 2 ** 48 - 1).optional(),
     })
-    .optional(),
-  limit: wholeText(1, wholeMax).optional(),
-  follow: flagText().optional(),
-})
+    .refine(
+      ({ producer, producerSequence: sequence }) =>
+        (producer === undefined) === (sequence === undefined),
+      {
+        path: ['producerSequence'],
+        error: 'given exactly when producer is given',
+      },
+    ),
+)
 
-const tagText = text(1, 128)
+export const readQuery: Schema<ReadQuery> = later(() =>
+  z().strictObject({
+    from: z()
+      .union([z().enum(['earliest', 'latest']), wholeText(0, wholeMax), timeText()], {
+        error: `"earliest", "latest", a time as 2026-01-31T12:00:00Z or an integer up to ${wholeMax}`,
+      })
+      .optional(),
+    limit: wholeText(1, wholeMax).optional(),
+    follow: flagText().optional(),
+  }),
+)
 
-export const resolveQuery: Schema<ResolveQuery> = z.strictObject({
-  passing: flagText().optional(),
-  tag: z
-    .union([tagText.transform((tag) => [tag]), z.array(tagText).max(32)], {
-      error: 'at most 32 tags of 1 to 128 characters',
-    })
-    .optional(),
-  limit: wholeText(1, 10_000).optional(),
-  near: text(1, 128).optional(),
-  follow: flagText().optional(),
-})
+const tagText = () => text(1, 128)
 
-export const servicesQuery: Schema<{ readonly follow?: boolean | undefined }> = z.strictObject({
-  follow: flagText().optional(),
-})
+export const resolveQuery: Schema<ResolveQuery> = later(() =>
+  z().strictObject({
+    passing: flagText().optional(),
+    tag: z()
+      .union([tagText().transform((tag) => [tag]), z().array(tagText()).max(32)], {
+        error: 'at most 32 tags of 1 to 128 characters',
+      })
+      .optional(),
+    limit: wholeText(1, 10_000).optional(),
+    near: text(1, 128).optional(),
+    follow: flagText().optional(),
+  }),
+)
 
-export const noQuery: Schema<object> = z.strictObject({})
+export const servicesQuery: Schema<{ readonly follow?: boolean | undefined }> = later(() =>
+  z().strictObject({
+    follow: flagText().optional(),
+  }),
+)
 
-const headerTexts = z.record(z.string(), z.string({ error: 'text' }), {
-  error: 'an object of texts',
-})
+export const noQuery: Schema<object> = later(() => z().strictObject({}))
+
+function headerTexts() {
+  return z().record(z().string(), z().string({ error: 'text' }), { error: 'an object of texts' })
+}
 
 /** One line of an append. */
-export const recordLine: Schema<RecordLine> = z
-  .strictObject(
-    {
-      key: z.string({ error: 'text' }).optional(),
-      keyBase64: base64().optional(),
-      value: z.string({ error: 'text' }).optional(),
-      valueBase64: base64().optional(),
-      headers: headerTexts.optional(),
-    },
-    { error: 'an object { key?, value | valueBase64, headers? }' },
-  )
-  .refine((line) => (line.value === undefined) !== (line.valueBase64 === undefined), {
-    path: ['value'],
-    error: 'given, unless valueBase64 is',
-  })
-  .refine((line) => line.key === undefined || line.keyBase64 === undefined, {
-    path: ['key'],
-    error: 'absent when keyBase64 is given',
-  })
-  .refine((line) => isWellFormed(line.key ?? '') && isWellFormed(line.value ?? ''), {
-    error: 'well-formed Unicode (use valueBase64 for other bytes)',
-  })
+export const recordLine: Schema<RecordLine> = later(() =>
+  z()
+    .strictObject(
+      {
+        key: z().string({ error: 'text' }).optional(),
+        keyBase64: base64().optional(),
+        value: z().string({ error: 'text' }).optional(),
+        valueBase64: base64().optional(),
+        headers: headerTexts().optional(),
+      },
+      { error: 'an object { key?, value | valueBase64, headers? }' },
+    )
+    .refine((line) => (line.value === undefined) !== (line.valueBase64 === undefined), {
+      path: ['value'],
+      error: 'given, unless valueBase64 is',
+    })
+    .refine((line) => line.key === undefined || line.keyBase64 === undefined, {
+      path: ['key'],
+      error: 'absent when keyBase64 is given',
+    })
+    .refine((line) => isWellFormed(line.key ?? '') && isWellFormed(line.value ?? ''), {
+      error: 'well-formed Unicode (use valueBase64 for other bytes)',
+    }),
+)
 
 function base64() {
-  return z.base64({ error: 'base64 with padding' })
+  return z().base64({ error: 'base64 with padding' })
 }
 
 const portWant = 'an integer from 1 to 65535'
 
-export const serviceBody: Schema<ServiceBody> = z.strictObject(
-  {
-    service: text(1, 128),
-    address: text(1, 253).optional(),
-    port: z.int({ error: portWant }).min(1, { error: portWant }).max(65_535, { error: portWant }),
-    tags: z
-      .array(tagText, { error: 'a list of texts' })
-      .max(32, { error: 'at most 32 tags' })
-      .optional(),
-    meta: headerTexts.optional(),
-    checks: z
-      .array(z.looseObject({ kind: text(1, 64) }, { error: 'an object with a kind' }), {
-        error: 'a list of checks',
-      })
-      .max(16, { error: 'at most 16 checks' })
-      .optional(),
-  },
-  { error: 'an object { service, address?, port, tags?, meta?, checks? }' },
+export const serviceBody: Schema<ServiceBody> = later(() =>
+  z().strictObject(
+    {
+      service: text(1, 128),
+      address: text(1, 253).optional(),
+      port: z()
+        .int({ error: portWant })
+        .min(1, { error: portWant })
+        .max(65_535, { error: portWant }),
+      tags: z()
+        .array(tagText(), { error: 'a list of texts' })
+        .max(32, { error: 'at most 32 tags' })
+        .optional(),
+      meta: headerTexts().optional(),
+      checks: z()
+        .array(z().looseObject({ kind: text(1, 64) }, { error: 'an object with a kind' }), {
+          error: 'a list of checks',
+        })
+        .max(16, { error: 'at most 16 checks' })
+        .optional(),
+    },
+    { error: 'an object { service, address?, port, tags?, meta?, checks? }' },
+  ),
 )
 
-export const checkBody: Schema<{ readonly output?: string | undefined }> = z.strictObject(
-  { output: text(0, 4096).optional() },
-  { error: 'an object { output? }' },
+export const checkBody: Schema<{ readonly output?: string | undefined }> = later(() =>
+  z().strictObject({ output: text(0, 4096).optional() }, { error: 'an object { output? }' }),
 )
 
-export const maintenanceBody: Schema<{ readonly reason: string }> = z.strictObject(
-  { reason: text(1, 256) },
-  { error: 'an object { reason }' },
+export const maintenanceBody: Schema<{ readonly reason: string }> = later(() =>
+  z().strictObject({ reason: text(1, 256) }, { error: 'an object { reason }' }),
 )
 
-export const checkStatus: Schema<CheckStatus> = z.enum(['passing', 'warning', 'critical'], {
-  error: '"passing", "warning" or "critical"',
-})
+export const checkStatus: Schema<CheckStatus> = later(() =>
+  z().enum(['passing', 'warning', 'critical'], {
+    error: '"passing", "warning" or "critical"',
+  }),
+)

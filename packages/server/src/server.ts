@@ -65,6 +65,17 @@ export interface Server extends AsyncDisposable {
   stats(): ServerStats
 }
 
+/**
+ * No route has a schema of Fastify's, and what would compile one takes as long to load as Fastify.
+ */
+const schemaController = {
+  compilersFactory: { buildValidator: compilesNothing, buildSerializer: compilesNothing },
+}
+
+function compilesNothing(): never {
+  throw new Error('a route has a schema that Fastify should compile')
+}
+
 /** Throws `ERR_SERVER_OPTIONS` that names every option at fault. Nothing listens before `start`. */
 export function createServer(options: ServerOptions = {}): Server {
   const resolved = resolveServerOptions(options)
@@ -160,6 +171,7 @@ function createApp(
   const { limits } = options
   const { door } = context
   const app = fastify({
+    schemaController,
     forceCloseConnections: true,
     // A HEAD that followed the log would hold a reader's place and show nothing.
     exposeHeadRoutes: false,

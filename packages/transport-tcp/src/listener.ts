@@ -1,7 +1,6 @@
 /** The listening half: who may connect, how many, and how long they may stay silent. */
 import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
-import { createServer as createTlsServer } from 'node:tls'
 import type { Server as TlsServer, TLSSocket } from 'node:tls'
 import type { Address, CancelTimer, PluginContext } from '@kith/interface'
 import { contextOptions } from './options.ts'
@@ -70,6 +69,7 @@ export class Listener {
     if (options.tls === undefined) return
     const { requestCert } = options.tls
     const secure = { ...contextOptions(options.tls), requestCert, rejectUnauthorized: requestCert }
+    const { createServer: createTlsServer } = process.getBuiltinModule('node:tls')
     this.#tls = createTlsServer({ ...secure, allowHalfOpen: true, highWaterMark }, (socket) =>
       this.#secured(socket),
     )

@@ -1,6 +1,5 @@
 /** Options of the transport: checked all at once, before anything is opened. */
 import { isIP } from 'node:net'
-import { createSecureContext } from 'node:tls'
 import { describeProblems } from '@kith/interface'
 import type { OptionProblem } from '@kith/interface'
 import { TcpError } from './errors.ts'
@@ -94,7 +93,8 @@ export function resolveOptions(options: TcpOptions): ResolvedTcpOptions {
 /** A key that does not fit its certificate has to fail here, not with the first connection. */
 function tlsProblems(tls: TcpTlsOptions): OptionProblem[] {
   try {
-    createSecureContext(contextOptions(tls))
+    // Here and below: a member without TLS does not load it.
+    process.getBuiltinModule('node:tls').createSecureContext(contextOptions(tls))
     return []
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)

@@ -1,7 +1,6 @@
 /** `StreamTransport` over TCP, with TLS as an option. */
 import { connect as connectTcp, isIP } from 'node:net'
 import type { Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import type {
   Address,
   ByteStream,
@@ -158,6 +157,7 @@ class TcpStreams implements TcpTransport {
     // A literal is no server name; its certificate is checked against the address instead.
     const name = tls.servername ?? (isIP(to.host) === 0 ? to.host : undefined)
     const servername = name === undefined ? {} : { servername: name }
+    const { connect: connectTls } = process.getBuiltinModule('node:tls')
     return connectTls({ ...common, ...contextOptions(tls), ...servername })
   }
 

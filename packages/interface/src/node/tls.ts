@@ -1,6 +1,6 @@
 /** TLS as every part of Kith takes it: what one side shows, and whom it trusts. All in PEM. */
 import { X509Certificate } from 'node:crypto'
-import { createSecureContext, type TLSSocket } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import type { OptionProblem } from '../errors.ts'
 import { showValue } from '../problems.ts'
 
@@ -124,6 +124,8 @@ function materialProblems({ cert, key, ca }: Material, field: string): OptionPro
   }
   if (problems.length > 0) return problems
   try {
+    // Whoever uses no TLS does not load it.
+    const { createSecureContext } = process.getBuiltinModule('node:tls')
     createSecureContext(tlsContext({ cert: cert as Pem, key: key as Pem }))
     return []
   } catch (cause) {

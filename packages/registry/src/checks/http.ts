@@ -2,8 +2,7 @@
  * `http`: one request on a fresh connection. 200 to 299 is passing, 429 a warning, everything else
  * critical; redirects are not followed. `status` and `bodyIncludes` ask for something narrower.
  */
-import { type IncomingMessage, request as httpRequest } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import type { IncomingMessage } from 'node:http'
 import { type CheckKind, type CheckResult, type CheckTarget, formatAddress } from '@kith/interface'
 import { failure, isText, OptionReader } from './problems.ts'
 
@@ -65,7 +64,9 @@ export function httpCheck(): CheckKind<HttpCheckOptions> {
         const fail = (cause: Error): void => {
           reject(failure(`${options.method} ${options.url}: ${cause.message}`, cause))
         }
-        const send = options.url.startsWith('https:') ? httpsRequest : httpRequest
+        // Not imported: that reads every export of `node:http`, some of which load undici, 9 MiB.
+        const secure = options.url.startsWith('https:')
+        const send = process.getBuiltinModule(secure ? 'node:https' : 'node:http').request
         const { method, headers } = options
         // A kept connection would only prove that an old one still stands.
         const asked = { method, headers, signal, agent: false, ...tlsOptions(options.tls) }

@@ -1,4 +1,5 @@
 /** Another member's log over HTTP/1.1: two connections, so that a parked pull blocks nothing. */
+import { createRequire } from 'node:module'
 import { describeProblems, formatAddress, isKithError, showValue } from '@kith/interface'
 import type { Address, OptionProblem, ReplicationSource } from '@kith/interface'
 import {
@@ -8,14 +9,21 @@ import {
   tlsContext,
   tlsFailure,
 } from '@kith/interface/node'
-import { buildConnector, Pool } from 'undici'
-import type { Dispatcher } from 'undici'
+import type { buildConnector, Dispatcher, Pool } from 'undici'
+import type * as Undici from 'undici'
 import { isReplicatorCode, ReplicatorError } from '../errors.ts'
 import { createCodec } from '../wire/codec.ts'
 import type { Codec, Decoded } from '../wire/codec.ts'
 import { wireLimits } from '../wire/limits.ts'
 import { announcedLength, readBody } from './body.ts'
 import type { ReplicationOperation } from './handler.ts'
+
+const require = createRequire(import.meta.url)
+
+/** Loaded for the first source: a member that is alone asks nobody. */
+function undici(): typeof Undici {
+  return require('undici') as typeof Undici
+}
 
 export interface HttpSourceOptions {
   /** `http://127.0.0.1:7947`, or `https:`; a path is kept as a prefix. Or give `address`. */
@@ -136,7 +144,7 @@ function openRemote(options: HttpSourceOptions): Remote {
       details: problems,
     })
   }
-  const pool = new Pool(url.origin, {
+  const pool = new (undici().Pool)(url.origin, {
     connections: connectionsMax,
     pipelining: 1,
     connect: connectorOf(tls, connectTimeoutMs),
@@ -155,7 +163,7 @@ function openRemote(options: HttpSourceOptions): Remote {
 function connectorOf(tls: TlsClientSource = {}, timeout: number): buildConnector.connector {
   const current = forCurrentTls(tls, ({ serverName, ...shown }) => {
     const name = serverName === undefined ? {} : { servername: serverName }
-    return buildConnector({ timeout, allowH2: false, ...tlsContext(shown), ...name })
+    return undici().buildConnector({ timeout, allowH2: false, ...tlsContext(shown), ...name })
   })
   return (options, callback) => current()(options, callback)
 }

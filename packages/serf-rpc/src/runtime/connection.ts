@@ -1,6 +1,5 @@
 /** One connection to an agent, from the first byte to the end: requests, streams, failures. */
 import { connect, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 import { type Address, formatAddress } from '@kith/interface'
 import { tlsContext, tlsFailure } from '@kith/interface/node'
 import {
@@ -47,6 +46,7 @@ function openSocket({ target, tls }: ResolvedClientOptions): Socket {
   const { serverName, ...shown } = typeof tls === 'function' ? tls() : tls
   const name = serverName ?? (isIP(target.host) === 0 ? target.host : undefined)
   const servername = name === undefined ? {} : { servername: name }
+  const { connect: connectTls } = process.getBuiltinModule('node:tls')
   const socket = connectTls({ ...target, ...tlsContext(shown), ...servername })
   return socket.setNoDelay(true).setKeepAlive(true)
 }

@@ -1,7 +1,7 @@
 /** The listening half over TLS: handshakes are bounded as strangers are. */
 import { constants } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { createServer, type Server, type TLSSocket } from 'node:tls'
+import type { Server, TLSSocket } from 'node:tls'
 import type { Logger } from '@kith/interface'
 import {
   certificateProblem,
@@ -32,6 +32,7 @@ export interface SecureServer {
 export function createSecureServer(tls: TlsServerOptions, context: SecureContext): SecureServer {
   const { limits, logger, accept, count } = context
   const requestCert = tls.clientCert ?? tls.ca !== undefined
+  const { createServer } = process.getBuiltinModule('node:tls')
   const server = createServer({
     ...tlsContext(tls),
     ...noTickets,
