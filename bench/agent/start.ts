@@ -1,14 +1,14 @@
 /**
  * How long does an agent take to be ready, and how much memory has one that has nothing to do? Cold
- * processes of the command as it is built, in turns with `node -e 0`, which no program in Node.js can
- * undercut, and with the real `serf agent` where there is one. Linux only.
+ * processes of the command as it is built, in turns with `node -e 0`, which no program in Node.js
+ * can undercut, and with the real `serf agent` where there is one. Linux only.
  *
  * Prints one line of JSON a figure and exits with 1 where a bound is missed: ready within 400 ms
  * (median), memory of an idle agent with HTTP and the thread of its log at most 130 MiB, of gossip
- * alone at most 70 MiB. Memory is what the kernel calls RSS. More than 30 MiB of it are pages of the
- * program Node.js itself, which all processes share. The kernel maps more of them than are used, the
- * more the larger the pieces were in which that file once came into memory, up to 25 MiB: a copy of
- * it that was just written has the same pages in every run. Bare Node.js stands beside it.
+ * alone at most 70 MiB. Memory is what the kernel calls RSS. More than 30 MiB of it are pages of
+ * the program Node.js itself, which all processes share. The kernel maps more of them than are
+ * used, the more the larger the pieces were in which that file once came into memory, up to 25 MiB:
+ * a copy of it that was just written has the same pages in every run. Bare Node.js stands beside.
  */
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
@@ -21,6 +21,7 @@ import { type Program, start } from './support/program.ts'
 
 const rounds = Number(process.env['KITH_BENCH_ROUNDS'] ?? 15)
 const idleMs = Number(process.env['KITH_BENCH_IDLE_MS'] ?? 5_000)
+const copies = 3
 const readyMsMax = 400
 const agentMiBMax = 130
 const gossipMiBMax = 70
@@ -82,12 +83,24 @@ async function startUp(programs: readonly Program[]): Promise<ReadonlyMap<Progra
   return times
 }
 
+/** The median of several; of `serf`, which wants its own ports, of one. */
 async function memory(programs: readonly Program[]): Promise<ReadonlyMap<Program, number>> {
-  const started = await Promise.all(programs.map(start))
+  const all = programs.flatMap((program) =>
+    Array.from({ length: copiesOf(program) }, () => program),
+  )
+  const started = await Promise.all(
+    all.map(async (program) => ({ program, process: await start(program) })),
+  )
   await delay(idleMs)
-  const found = started.map((one) => one.rssMiB())
-  await Promise.all(started.map((one) => one.end()))
-  return new Map(programs.map((program, at) => [program, found[at] ?? Number.NaN]))
+  const found = started.map(({ program, process }) => ({ program, value: process.rssMiB() }))
+  await Promise.all(started.map(({ process }) => process.end()))
+  const of = (wanted: Program): number[] =>
+    found.filter(({ program }) => program === wanted).map(({ value }) => value)
+  return new Map(programs.map((program) => [program, quantile(of(program), 0.5)]))
+}
+
+function copiesOf(program: Program): number {
+  return program === serf ? 1 : copies
 }
 
 function readyFigures(times: ReadonlyMap<Program, number[]>): Figure[] {

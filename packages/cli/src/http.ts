@@ -9,6 +9,11 @@ import { readTls, type TlsFlags } from './tls.ts'
 
 const require = createRequire(import.meta.url)
 
+/** Loaded late: most commands ask nobody over HTTP, an agent least of all. */
+function undici(): typeof Undici {
+  return require('undici') as typeof Undici
+}
+
 export interface AskOptions {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
@@ -39,8 +44,7 @@ export function createHttpCaller(flags: HttpFlags, io: Pick<Io, 'env'>): HttpCal
   const { httpAddr: url } = flags
   const token = shownToken(io)
   const shown = token === undefined ? {} : { authorization: `Bearer ${token}` }
-  // Loaded here: most commands ask nobody over HTTP, an agent least of all.
-  const { Agent, request } = require('undici') as typeof Undici
+  const { Agent, request } = undici()
   const dispatcher = new Agent({ connect: connecting(flags, io), keepAliveTimeout: 1000 })
 
   async function ask(path: string, options: AskOptions & { signal?: AbortSignal }) {

@@ -1,5 +1,4 @@
 /** From what people write to what the core dials: addresses with IP literals. */
-import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import type { Address } from '@kith/interface'
 import { parseSeed } from './options.ts'
@@ -32,6 +31,7 @@ async function resolveSeed(seed: string, defaultPort: number): Promise<ResolvedS
   const { host, port } = address
   if (isIP(host) !== 0) return { addresses: [address], failures: [] }
   try {
+    const { lookup } = process.getBuiltinModule('node:dns/promises')
     const found = await lookup(host, { all: true })
     const hosts = found.slice(0, addressesPerNameMax)
     return { addresses: hosts.map((one) => ({ host: one.address, port })), failures: [] }

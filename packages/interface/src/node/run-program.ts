@@ -1,5 +1,5 @@
 /** One run of a program of this host: no shell, bounded output, ended with all that it started. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import type { Readable } from 'node:stream'
 
 export interface RunProgramOptions {
@@ -61,6 +61,8 @@ export async function runProgram(options: RunProgramOptions): Promise<ProgramEnd
 
 function start({ command, directory, environment, input }: RunProgramOptions) {
   const [program = '', ...rest] = command
+  // Whoever runs nothing does not load it.
+  const { spawn } = process.getBuiltinModule('node:child_process')
   // A group of its own: what the program starts goes with it.
   const child = spawn(program, rest, {
     cwd: directory,

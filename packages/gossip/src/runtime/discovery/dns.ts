@@ -1,5 +1,4 @@
 /** Addresses behind a name of the DNS, asked for anew each time. */
-import { lookup, Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import type { DiscoveryFactory, OptionProblem } from '@kith/interface'
 import { formatAddress, showValue } from '@kith/interface'
@@ -55,6 +54,7 @@ export function dnsDiscovery(name: string, options: DnsDiscoveryOptions = {}): D
 }
 
 function systemResolver(): DnsResolver {
+  const { lookup, Resolver } = process.getBuiltinModule('node:dns/promises')
   const resolver = new Resolver({ timeout: timeoutMs, tries })
   return {
     resolve4: (name) => resolver.resolve4(name),
