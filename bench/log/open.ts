@@ -10,6 +10,7 @@
  */
 import type { LogStorage } from '@kith/log'
 import { watchLoad } from './support/load.ts'
+import type { Opening } from './support/opens.ts'
 import { openAfterKills, openEmpty, writers } from './support/opens.ts'
 import { endOnSignals, inPlace } from './support/place.ts'
 import { tellSpread, tellValue } from './support/report.ts'
@@ -33,10 +34,18 @@ for (const storage of ['sqlite', 'segment'] as const) {
     const opens = await openAfterKills(place, storage, { records, recordBytes, kills })
     const name = `open after kill -9: ${storage}`
     for (const writer of writers) {
-      tellSpread(`${name} ${writer}`, opens.ms[writer], 'ms', { most: most[storage] })
-      tellValue(`${name} ${writer}, longest`, Math.max(...opens.ms[writer]), 'ms')
+      const of = opens.filter((opening) => opening.writer === writer)
+      const each = (figure: (opening: Opening) => number): readonly number[] => of.map(figure)
+      const openMs = each((opening) => opening.openMs)
+      tellSpread(`${name} ${writer}`, openMs, 'ms', { most: most[storage] })
+      tellValue(`${name} ${writer}, longest`, Math.max(...openMs), 'ms')
+      const processorMs = each((opening) => opening.processorMs)
+      tellSpread(`${name} ${writer}, of processors`, processorMs, 'ms')
+      const walMiB = each(({ walBytes }) => walBytes / 2 ** 20)
+      tellSpread(`${name} ${writer}, write-ahead log`, walMiB, 'MiB')
     }
-    tellValue(`${name}, the log had`, opens.records, 'records', {}, { recordBytes })
+    const held = opens.at(-1)?.records ?? 0
+    tellValue(`${name}, the log had`, held, 'records', {}, { recordBytes })
     tellValue(`${name}: used by others`, otherLoad(), 'share of all processors')
   })
 }

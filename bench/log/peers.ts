@@ -26,7 +26,7 @@ import { openRedis } from './support/redis.ts'
 import { endOnSignals, inPlace } from './support/place.ts'
 import { print, tellSpread, tellValue } from './support/report.ts'
 import type { Bound } from './support/report.ts'
-import { appendRates, readRates } from './support/slices.ts'
+import { appendRates, readRates, readsForProcessor } from './support/slices.ts'
 import type { Rates } from './support/slices.ts'
 import { allocatedBytes } from './support/space.ts'
 import { openSqliteRows } from './support/sqlite-rows.ts'
@@ -152,6 +152,11 @@ async function measure(cell: Cell, place: string): Promise<ReadonlyMap<string, n
     if (cell.judged) {
       const reads = await readRates(counted, cell.recordBytes, readPlan)
       tellRates(`${cell.name}, read in order`, reads, readsMin)
+      for (const contender of contenders.filter(({ name }) => ours.includes(name))) {
+        const figure = `${cell.name}, read in order: ${contender.name}, of a processor`
+        const rate = await readsForProcessor(contender, 2 * sliceMs)
+        tellValue(figure, rate, 'records for a second of processor time')
+      }
     }
     tellValue(`${cell.name}: used by others`, otherLoad(), 'share of all processors')
     for (const contender of contenders) await contender.stop()

@@ -9,6 +9,8 @@ export type Writer = 'worker' | 'inline'
 
 export interface Opened {
   readonly openMs: number
+  /** Of the processors, in all threads: waiting for the disk and for others does not count. */
+  readonly processorMs: number
   /** Records that the log had when it was open. */
   readonly records: number
 }
@@ -29,10 +31,12 @@ const log = createLog({
   writer: writer as Writer,
   member: 'bench',
 })
-const from = performance.now()
+const [from, used] = [performance.now(), process.cpuUsage()]
 await log.start()
 const openMs = performance.now() - from
-process.send?.({ openMs, records: log.status().next } satisfies Opened)
+const { user, system } = process.cpuUsage(used)
+const processorMs = (user + system) / 1_000
+process.send?.({ openMs, processorMs, records: log.status().next } satisfies Opened)
 
 const value = crypto.getRandomValues(new Uint8Array(Number(recordBytes)))
 const group = Array.from({ length: perAppend }, () => ({ value }))
