@@ -34,11 +34,29 @@ type Happening =
   | { readonly kind: 'user'; readonly event: UserEvent }
   | { readonly kind: 'query'; readonly event: ReceivedQuery; readonly untilMs: number }
 
+/** Of all handlers together; all only grow but `waiting`. */
+export interface EventHandlersStats {
+  /** Runs that ended well, those with a code that is not 0 or with none, and those out of time. */
+  readonly succeeded: number
+  readonly failed: number
+  readonly timedOut: number
+  /** Events dropped because too many waited, and queries whose time was over before a run. */
+  readonly dropped: number
+  readonly late: number
+  readonly waiting: number
+}
+
+export interface EventHandlers {
+  stats(): EventHandlersStats
+  stop(): Promise<void>
+}
+
 /** Runs handlers until it is stopped. Who is a member already has joined as far as they know. */
-export function startEventHandlers(options: EventHandlersOptions): () => Promise<void> {
+export function startEventHandlers(options: EventHandlersOptions): EventHandlers {
   const { handlers, gossip } = options
   const stopping = new AbortController()
-  const lines = handlers.map((handler) => new Line(handler, options, stopping.signal))
+  const counts = { succeeded: 0, failed: 0, timedOut: 0, dropped: 0, late: 0 }
+  const lines = handlers.map((handler) => new Line(handler, options, stopping.signal, counts))
   const happened = (happening: Happening): void => {
     for (const line of lines) line.add(happening)
   }
@@ -53,28 +71,44 @@ export function startEventHandlers(options: EventHandlersOptions): () => Promise
       happened({ kind: 'query', event, untilMs: performance.now() + event.timeoutMs })
     }),
   ]
-  return async () => {
-    for (const stop of unsubscribe) stop()
-    stopping.abort()
-    await Promise.all(lines.map((line) => line.ended))
+  return {
+    stats: () => ({ ...counts, waiting: lines.reduce((sum, { waiting }) => sum + waiting, 0) }),
+    async stop() {
+      for (const stop of unsubscribe) stop()
+      stopping.abort()
+      await Promise.all(lines.map((line) => line.ended))
+    },
   }
 }
+
+type Counts = { -readonly [Name in Exclude<keyof EventHandlersStats, 'waiting'>]: number }
 
 /** One handler, what waits for it, and the program that runs. */
 class Line {
   readonly #handler: ResolvedEventHandler
   readonly #options: EventHandlersOptions
   readonly #stopping: AbortSignal
+  readonly #counts: Counts
   #waiting: Happening[] = []
   #dropped = 0
   #running = false
   /** Resolves when nothing runs any more. */
   ended: Promise<void> = Promise.resolve()
 
-  constructor(handler: ResolvedEventHandler, options: EventHandlersOptions, stopping: AbortSignal) {
+  constructor(
+    handler: ResolvedEventHandler,
+    options: EventHandlersOptions,
+    stopping: AbortSignal,
+    counts: Counts,
+  ) {
     this.#handler = handler
     this.#options = options
     this.#stopping = stopping
+    this.#counts = counts
+  }
+
+  get waiting(): number {
+    return this.#waiting.length
   }
 
   add(happening: Happening): void {
@@ -83,6 +117,7 @@ class Line {
     if (this.#waiting.length >= waitingMax) {
       if (this.#dropped === 0) this.#warn({}, 'it is behind; events are dropped')
       this.#dropped += 1
+      this.#counts.dropped += 1
       return
     }
     const { kind } = happening
@@ -108,7 +143,10 @@ class Line {
       const next = this.#waiting.shift()
       if (next === undefined || this.#stopping.aborted) break
       // oxlint-disable-next-line no-await-in-loop -- one at a time is the point
-      await this.#run(next).catch((cause: unknown) => this.#warn({ cause }, 'it did not run'))
+      await this.#run(next).catch((cause: unknown) => {
+        this.#counts.failed += 1
+        this.#warn({ cause }, 'it did not run')
+      })
     }
     if (this.#dropped > 0) this.#warn({ dropped: this.#dropped }, 'it has caught up')
     this.#dropped = 0
@@ -120,7 +158,10 @@ class Line {
     const { gossip, logger } = this.#options
     const left = happening.kind === 'query' ? happening.untilMs - performance.now() : timeoutMs
     // Nobody hears the answer any more.
-    if (left < 1) return this.#warn({}, 'the time of a query was over before it ran')
+    if (left < 1) {
+      this.#counts.late += 1
+      return this.#warn({}, 'the time of a query was over before it ran')
+    }
     const limitMs = Math.min(timeoutMs, left)
     const { code, killedBy, stopped, output } = await runProgram({
       command,
@@ -132,8 +173,15 @@ class Line {
     })
     const text = output.toString('utf8').trimEnd()
     if (stopped && this.#stopping.aborted) return
-    if (stopped) return this.#warn({ limitMs, output: text }, 'it took too long and was ended')
-    if (code !== 0) return this.#warn({ code, killedBy, output: text }, 'it failed')
+    if (stopped) {
+      this.#counts.timedOut += 1
+      return this.#warn({ limitMs, output: text }, 'it took too long and was ended')
+    }
+    if (code !== 0) {
+      this.#counts.failed += 1
+      return this.#warn({ code, killedBy, output: text }, 'it failed')
+    }
+    this.#counts.succeeded += 1
     const handler = command[0]
     logger.debug({ handler, event: eventOf(happening), output: text }, 'an event handler ran')
     if (happening.kind === 'query' && output.length > 0) await happening.event.respond(output)

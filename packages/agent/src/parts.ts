@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createGossip, type Gossip } from '@kith/gossip'
 import { type Address, type Logger, showValue } from '@kith/interface'
 import { createLog, type Log } from '@kith/log'
-import { createMetrics } from '@kith/metrics'
+import { createMetrics, type MetricSources } from '@kith/metrics'
 import { createRegistry, type Registry } from '@kith/registry'
 import { createReplicator, type Replicator } from '@kith/replicator'
 import { createReplicationHandler } from '@kith/replicator/http'
@@ -14,10 +14,11 @@ import type { TlsServerOptions } from '@kith/interface/node'
 import { AgentError, invalidOptions } from './errors.ts'
 import { type AgentDiagnosis, createAgentDiagnosis } from './diagnosis.ts'
 import { startEventHandlers } from './event-handlers.ts'
+import { LateFigures } from './figures.ts'
 import { expectsOthers, snapshotProblem } from './finding.ts'
 import { HttpFindings } from './http-findings.ts'
 import type { ResolvedAgentOptions } from './options.ts'
-import { pluginRoleOf, setUpPlugins } from './plugins.ts'
+import { type PluginHost, pluginRoleOf, setUpPlugins } from './plugins.ts'
 import { replicationSource, toldHttp } from './replication.ts'
 import { createRpc, type RpcControl, rpcPlace } from './rpc.ts'
 import { createSockets, type Sockets } from './sockets.ts'
@@ -95,17 +96,14 @@ async function assemble(
   options.tls?.tellOfTimes()
   const others = await expectsOthers(options)
   const log = await startLog(options, others, signal, stops)
-  const server = createServer({
-    ...options.http,
-    logger,
-    tokens: options.httpTokens,
-    ...(options.tls === undefined ? {} : { tls: options.tls.server }),
-  })
+  const server = createAgentServer(options)
   stops.push({ name: 'server', stop: () => server.stop() })
   const httpAddress = await server.start()
   signal.throwIfAborted()
   const sockets = createSockets(options.bind, options.transports)
+  const late = new LateFigures()
   const gossip = await startGossip(options, sockets, httpAddress, signal, stops, control.nameLost)
+  startHandlers(options, gossip, late, stops)
   const registry = createRegistry({
     membership: gossip,
     extensions: gossip,
@@ -122,7 +120,10 @@ async function assemble(
   const handler = createReplicationHandler({ source: replicator.local })
   stops.push({ name: 'replicator', stop: () => replicator.stop() })
   await replicator.start(signal)
-  const sources = { gossip, transports: sockets, registry, log, replicator, server }
+  const sources = {
+    ...{ gossip, transports: sockets, registry, log, replicator, server },
+    ...late.sources,
+  }
   const metrics = createMetrics(sources)
   stops.push({ name: 'metrics', stop: async () => metrics.stop() })
   const diagnosis = createAgentDiagnosis({ gossip, log, http, data: options.data }, stops)
@@ -139,6 +140,7 @@ async function assemble(
     metrics: () => metrics.scrape(),
   })
   const rpc = await startRpc(options, gossip, control, stops)
+  late.rpc = rpc?.server
   const renewTls = (next: TlsServerOptions): void => {
     server.renewTls(next)
     if (options.rpcTls) rpc?.server.renewTls(next)
@@ -146,12 +148,36 @@ async function assemble(
   const own = { log, server, gossip, registry, replicator, diagnosis }
   const parts = { ...own, httpAddress, rpcAddress: rpc?.place, renewTls, stops }
   for (const service of options.services) await registry.register(service)
-  const { data } = options
-  const told = { name, membership: gossip, extensions: gossip, data, logger, signal: stopping }
-  const shared = { ...told, log, registry, replicator, metrics: sources }
-  const context = { ...shared, roleOf: pluginRoleOf(options) }
+  const context = contextOf(options, own, { sources, late, stopping })
   await setUpPlugins(options, { context, server, stops })
   return parts
+}
+
+function createAgentServer({
+  http,
+  httpTokens: tokens,
+  tls,
+  logger,
+}: ResolvedAgentOptions): Server {
+  const secure = tls === undefined ? {} : { tls: tls.server }
+  return createServer({ ...http, logger, tokens, ...secure })
+}
+
+/** What plugins are given. */
+function contextOf(
+  options: ResolvedAgentOptions,
+  { gossip, log, registry, replicator }: Pick<Parts, 'gossip' | 'log' | 'registry' | 'replicator'>,
+  shared: {
+    readonly sources: MetricSources
+    readonly late: LateFigures
+    readonly stopping: AbortSignal
+  },
+): PluginHost['context'] {
+  const { name, data, logger } = options
+  const { sources: metrics, late, stopping: signal } = shared
+  const told = { name, membership: gossip, extensions: gossip, data, logger, signal }
+  const figures = { metrics, report: late.report }
+  return { ...told, log, registry, replicator, ...figures, roleOf: pluginRoleOf(options) }
 }
 
 function createAgentReplicator(
@@ -287,12 +313,19 @@ async function startGossip(
   await gossip.start(signal).catch((cause: unknown) => {
     throw snapshotProblem(cause, options.snapshot)
   })
-  const { eventHandlers: handlers } = options
-  if (handlers.length > 0) {
-    const stop = startEventHandlers({ handlers, gossip, logger })
-    stops.push({ name: 'event handlers', stop })
-  }
   return gossip
+}
+
+function startHandlers(
+  { eventHandlers, logger }: ResolvedAgentOptions,
+  gossip: Gossip,
+  late: LateFigures,
+  stops: Stop[],
+): void {
+  if (eventHandlers.length === 0) return
+  const handlers = startEventHandlers({ handlers: eventHandlers, gossip, logger })
+  late.handlers = () => handlers.stats()
+  stops.push({ name: 'event handlers', stop: () => handlers.stop() })
 }
 
 function unready(gossip: Gossip, stopping: AbortSignal): string | undefined {

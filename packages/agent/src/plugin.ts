@@ -16,6 +16,7 @@ import type { MetricSources } from '@kith/metrics'
 import type { Registry } from '@kith/registry'
 import type { Replicator } from '@kith/replicator'
 import type { AccessRole, PluginRoute } from '@kith/server'
+import type { PluginFigures } from './figures.ts'
 
 export interface AgentContext {
   readonly name: string
@@ -29,6 +30,11 @@ export interface AgentContext {
   readonly http: PluginHttp
   /** What metrics are read from: `observeMetrics` of `@kith/metrics/opentelemetry` takes it. */
   readonly metrics: MetricSources
+  /**
+   * Shows figures of a DNS server or of Consul's API among the metrics: those of `@kith/dns` and
+   * `@kith/consul-api` report theirs. Read at each scrape; of two reports of one, the later counts.
+   */
+  readonly report: (figures: PluginFigures) => void
   readonly logger: Logger
   /**
    * What whoever shows this token may do, undefined where nothing: for plugins that answer others

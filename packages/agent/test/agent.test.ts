@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { formatAddress } from '@kith/interface'
 import type { ChannelMessage } from '@kith/interface/node'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type Agent, type AgentOptions, createAgent } from '../src/index.ts'
+import { createSerfClient } from '@kith/serf-rpc'
+import { type Agent, type AgentContext, type AgentOptions, createAgent } from '../src/index.ts'
 
 const agents: Agent[] = []
 const folders: string[] = []
@@ -108,8 +109,26 @@ describe('an agent without options', () => {
   })
 
   it('MET-1: shows every metric of the table, and no other', async () => {
-    const a = agent({ services: [{ service: 'web', port: 80, checks: [{ kind: 'ttl' }] }] })
+    const outcomes = { SRV: { found: 2 } }
+    const dns = { ...{ udpQueries: 2, tcpQueries: 0, malformed: 0 }, answers: outcomes }
+    const doors = {
+      name: 'doors',
+      setup({ report }: AgentContext) {
+        report({ dns: () => ({ ...dns, overloaded: 0, truncated: 0, connections: 0 }) })
+        report({ consul: () => ({ requests: 3, refused: 0, failures: 0, parked: 1 }) })
+      },
+    }
+    const a = agent({
+      services: [{ service: 'web', port: 80, checks: [{ kind: 'ttl' }] }],
+      eventHandlers: [{ on: 'user:ran', command: ['/bin/true'] }],
+      rpc: '127.0.0.1:0',
+      plugins: [doors],
+    })
     await a.start()
+    await a.gossip.emit('ran')
+    const serf = createSerfClient({ address: a.rpcAddress ?? '' })
+    expect(await serf.members()).toHaveLength(1)
+    await serf[Symbol.asyncDispose]()
     // Another one, since who is alone is behind nobody; and a record, which it has to have copied.
     const b = agent({ join: [formatAddress(a.gossip.address)] })
     await b.start()
@@ -126,6 +145,7 @@ describe('an agent without options', () => {
       expect(scraped).toMatch(
         /^kith_http_request_duration_seconds_count\{.*replication\/hello.*\} [1-9]/m,
       )
+      expect(scraped).toMatch(/^kith_handler_runs_total\{outcome="well"\} 1$/m)
       return scraped
     }, 10_000)
     const kinds = (found: Iterable<RegExpExecArray>): object =>
@@ -141,6 +161,10 @@ describe('an agent without options', () => {
       'kith_replicator_applied_records_total 1',
       'kith_replicator_members{phase="connected"} 1',
       'kith_part_readable{part="gossip"} 1',
+      'kith_rpc_requests_total{command="members-filtered"} 1',
+      'kith_rpc_connections_total 1',
+      'kith_dns_answers_total{type="SRV",outcome="found"} 2',
+      'kith_consul_requests_total 3',
     ]) {
       expect(text.split('\n')).toContain(sample)
     }

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { formatAddress, type Logger } from '@kith/interface'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { startEventHandlers } from '../src/event-handlers.ts'
+import { resolveAgentOptions } from '../src/options.ts'
 import { type Agent, createAgent, type EventHandler } from '../src/index.ts'
 
 const agents: Agent[] = []
@@ -118,6 +120,30 @@ describe('event handlers', { timeout: 30_000 }, () => {
       ]),
     )
     expect(warned.find(({ on }) => on === 'query:bad')).toMatchObject({ code: 3, output: 'no' })
+  })
+
+  it('are counted by how they end, and what is not run by why', async () => {
+    const { agent } = await started([])
+    const bad = await program('bad', 'exit 3')
+    const slow = await program('slow', `echo began >> ${heard}; sleep 60`)
+    const { eventHandlers } = resolveAgentOptions({
+      eventHandlers: [
+        { on: 'user:well', command: ['/bin/true'] },
+        { on: 'user:bad', command: [bad] },
+        { on: 'user:slow', command: [slow], timeoutMs: 100 },
+        { on: 'user:stuck', command: [slow], timeoutMs: 60_000 },
+      ],
+    })
+    const logger: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+    const running = startEventHandlers({ handlers: eventHandlers, gossip: agent.gossip, logger })
+    for (const name of ['well', 'bad', 'slow']) await agent.gossip.emit(name)
+    await until(() => running.stats().timedOut === 1 && running.stats().failed === 1)
+    // One runs, as many as may wait do, and two are too many.
+    for (let at = 0; at < 1_027; at += 1) await agent.gossip.emit('stuck', Buffer.from(`${at}`))
+    const stats = { succeeded: 1, failed: 1, timedOut: 1, dropped: 2, late: 0, waiting: 1_024 }
+    await until(() => running.stats().dropped === 2)
+    expect(running.stats()).toEqual(stats)
+    await running.stop()
   })
 
   it('take a zero byte in a name, which no variable can hold', async () => {

@@ -16,4 +16,5 @@ export type {
   ConsulServiceDefinition,
 } from './ports.ts'
 export { createConsulApi } from './server.ts'
-export type { ConsulApi, ConsulApiStats } from './server.ts'
+export type { ConsulApi } from './server.ts'
+export type { ConsulApiStats } from './stats.ts'

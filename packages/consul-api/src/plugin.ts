@@ -42,7 +42,7 @@ export function consulApiPlugin({
   resolveOptions({ ...options, ...(ports as unknown as ConsulApiOptions) })
   return {
     name: 'consul-api',
-    async setup({ registry, membership, logger, data, roleOf }) {
+    async setup({ registry, membership, logger, data, roleOf, report }) {
       const own = { registry, membership, logger, persist: data !== undefined }
       const guarded = roleOf === undefined ? {} : { roleOf }
       const api = createConsulApi({ ...options, ...own, ...guarded })
@@ -51,6 +51,7 @@ export function consulApiPlugin({
         throw cause
       })
       logger.info({ consul: formatAddress(address) }, "answering Consul's clients")
+      report?.({ consul: () => api.stats() })
       onListening?.(address)
       return () => api.stop()
     },

@@ -1,4 +1,5 @@
 /** What the API needs of the others; the parts of an agent fit. */
+import type { ConsulApiStats } from './stats.ts'
 import type {
   CheckState,
   CheckStatus,
@@ -73,6 +74,8 @@ export interface ConsulApiPluginContext {
   readonly data?: string | undefined
   /** Where the agent takes tokens. */
   readonly roleOf?: ConsulRoleOf | undefined
+  /** Told where figures about the API are read, for the metrics of the agent. */
+  readonly report?: (figures: { readonly consul: () => ConsulApiStats }) => void
 }
 
 /** Fits `AgentOptions.plugins`. */

@@ -13,6 +13,7 @@ import { agentRoutes } from './routes/agent.ts'
 import { catalogRoutes } from './routes/catalog.ts'
 import { healthRoutes } from './routes/health.ts'
 import { statusRoutes } from './routes/status.ts'
+import type { ConsulApiStats } from './stats.ts'
 
 export interface ConsulApi extends AsyncDisposable {
   /**
@@ -23,17 +24,6 @@ export interface ConsulApi extends AsyncDisposable {
   /** Answers what waits, closes every connection. Idempotent; ends within 3 s. */
   stop(): Promise<void>
   stats(): ConsulApiStats
-}
-
-/** Flat figures; all only grow except `parked`. */
-export interface ConsulApiStats {
-  readonly requests: number
-  /** Answered with a status from 400 to 499. */
-  readonly refused: number
-  /** Answered with a status from 500. */
-  readonly failures: number
-  /** Queries that wait for a change. */
-  readonly parked: number
 }
 
 /** What is under way when it stops has so long to end. */

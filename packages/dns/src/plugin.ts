@@ -27,10 +27,11 @@ export function dnsPlugin({ onListening, ...options }: DnsPluginOptions = {}): D
   resolveOptions({ ...options, registry: { resolve: () => [] } })
   return {
     name: 'dns',
-    async setup({ registry, membership, logger }) {
+    async setup({ registry, membership, logger, report }) {
       const server = createDnsServer({ ...options, registry, members: membership, logger })
       const address = await server.start()
       logger.info({ dns: formatAddress(address) }, 'answering DNS')
+      report?.({ dns: () => server.stats() })
       onListening?.(address)
       return () => server.stop()
     },

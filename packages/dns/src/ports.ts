@@ -1,5 +1,6 @@
 /** What the server needs to know: a registry of a member fits, and so does a plain client. */
 import type { Logger, Member, ServiceInstance } from '@kith/interface'
+import type { DnsStats } from './stats.ts'
 
 export interface DnsRegistry {
   /**
@@ -21,6 +22,8 @@ export interface DnsPluginContext {
   readonly registry: DnsRegistry
   readonly membership: DnsMembers
   readonly logger: Logger
+  /** Told where figures about the DNS server are read, for the metrics of the agent. */
+  readonly report?: (figures: { readonly dns: () => DnsStats }) => void
 }
 
 /** Fits `plugins` of an agent. */

@@ -4,25 +4,11 @@ import { once } from 'node:events'
 import { createServer, isIPv6, type Server, type Socket } from 'node:net'
 import type { Address } from '@kith/interface'
 import { answer } from './answer.ts'
+import { Answers } from './answers.ts'
 import { DnsError } from './errors.ts'
 import { answerBytesMax, decodeQuery, encodeReply, type Query, type Reply } from './message.ts'
 import { type DnsServerOptions, resolveOptions, type ResolvedDnsOptions } from './options.ts'
-
-/** Flat figures; all only grow except `waiting` and `connections`. */
-export interface DnsStats {
-  readonly udpQueries: number
-  readonly tcpQueries: number
-  /** Packets that were no query, or longer than `queryBytesMax`: dropped. */
-  readonly malformed: number
-  /** Queries over `waitingMax`, and connections over `connectionsMax`: dropped. */
-  readonly overloaded: number
-  /** Answers that did not fit and said so. */
-  readonly truncated: number
-  /** Queries that the registry could not answer: SERVFAIL. */
-  readonly failures: number
-  readonly waiting: number
-  readonly connections: number
-}
+import type { DnsStats } from './stats.ts'
 
 export interface DnsServer extends AsyncDisposable {
   /**
@@ -63,6 +49,7 @@ class RunningDnsServer implements DnsServer {
     failures: 0,
     waiting: 0,
   }
+  readonly #answers = new Answers()
   #udp: UdpSocket | undefined
   #tcp: Server | undefined
   #state: 'new' | 'started' | 'stopped' = 'new'
@@ -96,7 +83,8 @@ class RunningDnsServer implements DnsServer {
   }
 
   stats(): DnsStats {
-    return { ...this.#counts, connections: this.#connections.size }
+    const answers = this.#answers.read()
+    return { ...this.#counts, answers, connections: this.#connections.size }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -154,6 +142,7 @@ class RunningDnsServer implements DnsServer {
       const encoded = encodeReply(query, reply, bytesMax, udpBytesMax, recordBytes)
       const { bytes, truncated } = encoded
       if (truncated) this.#counts.truncated += 1
+      this.#answers.count(query, reply)
       send(bytes)
     }
     const fail = (cause: unknown): void => {

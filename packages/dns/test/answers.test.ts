@@ -203,6 +203,26 @@ describe('what there is not', () => {
   })
 })
 
+it('DNS-10: answers are counted by type and outcome, in places that nobody can add to', async () => {
+  const zone = await open()
+  zone.services = { web: [instance('1')] }
+  for (const [name, type] of [
+    ['web.service.kith', 'A'],
+    ['web.service.kith', 'A'],
+    ['web.service.kith', 'MX'],
+    ['nobody.service.kith', 'A'],
+    ['example.org', 'A'],
+    ['web.service.kith', 'NAPTR'],
+  ] as const) {
+    await zone.ask(name, type)
+  }
+  expect(zone.server.stats().answers).toEqual({
+    A: { found: 2, unknown: 1, refused: 1 },
+    MX: { empty: 1 },
+    other: { empty: 1 },
+  })
+})
+
 describe('length and EDNS0', () => {
   const opt = (udpPayloadSize: number, ednsVersion = 0) => ({
     additionals: [{ type: 'OPT', name: '.', udpPayloadSize, ednsVersion, options: [] } as never],
@@ -222,6 +242,7 @@ describe('length and EDNS0', () => {
     expect(short.flag_tc).toBe(true)
     expect(data(short).length).toBeGreaterThan(3)
     expect(zone.server.stats().truncated).toBe(1)
+    expect(zone.server.stats().answers).toEqual({ SRV: { found: 1 } })
     const whole = await zone.askTcp('web.service.kith', 'SRV')
     expect([whole.flag_tc, data(whole).length, whole.additionals?.length]).toEqual([
       false,

@@ -1,4 +1,5 @@
 /** All metrics of one member, read in one go: what both doors, Prometheus' and the other, show. */
+import { consulPart, dnsPart, handlersPart, rpcPart } from './doors.ts'
 import { eventsPart, type OnRequest } from './events.ts'
 import { type Family, gauge, type Part, type Put } from './family.ts'
 import { gossipPart } from './gossip.ts'
@@ -33,6 +34,7 @@ export function createFigures(sources: MetricSources, onRequest: OnRequest): Fig
   const ownProcess = processPart()
   const events = eventsPart(sources, onRequest)
   const { gossip, transports, registry, log, replicator, server } = sources
+  const { rpc, dns, consul, handlers } = sources
   const parts: Part[] = [ownProcess, events]
   if (gossip) parts.push(gossipPart(gossip))
   if (transports) parts.push(transportsPart(transports))
@@ -40,6 +42,10 @@ export function createFigures(sources: MetricSources, onRequest: OnRequest): Fig
   if (log) parts.push(logPart(log))
   if (replicator && log) parts.push(replicatorPart(replicator, log))
   if (server) parts.push(serverPart(server))
+  if (rpc) parts.push(rpcPart(rpc))
+  if (dns) parts.push(dnsPart(dns))
+  if (consul) parts.push(consulPart(consul))
+  if (handlers) parts.push(handlersPart(handlers))
   return {
     families: [readable, ...parts.flatMap(({ families }) => families)],
     read() {

@@ -5,11 +5,15 @@
 export { createMetrics } from './prometheus.ts'
 export type { Metrics, Scrape } from './prometheus.ts'
 export type {
+  ConsulSource,
+  DnsSource,
   GossipSource,
+  HandlersSource,
   LogSource,
   MetricSources,
   RegistrySource,
   ReplicatorSource,
+  RpcSource,
   ServerSource,
   TcpSource,
   TransportSources,

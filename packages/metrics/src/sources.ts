@@ -138,6 +138,39 @@ export interface ServerSource {
   }
 }
 
+export interface RpcSource {
+  readonly connections: number
+  /** `accepted`, `requests`, `recordsDropped`, `command.NAME`; every other is why somebody had to go. */
+  readonly counters: Readonly<Record<string, number>>
+}
+
+export interface DnsSource {
+  readonly udpQueries: number
+  readonly tcpQueries: number
+  readonly malformed: number
+  readonly overloaded: number
+  readonly truncated: number
+  readonly connections: number
+  /** By type, then by outcome. */
+  readonly answers: Readonly<Record<string, Readonly<Record<string, number>>>>
+}
+
+export interface ConsulSource {
+  readonly requests: number
+  readonly refused: number
+  readonly failures: number
+  readonly parked: number
+}
+
+export interface HandlersSource {
+  readonly succeeded: number
+  readonly failed: number
+  readonly timedOut: number
+  readonly dropped: number
+  readonly late: number
+  readonly waiting: number
+}
+
 /** The parts of one member, those that there are. All stay owned by whoever gives them. */
 export interface MetricSources {
   readonly gossip?: GossipSource
@@ -147,4 +180,9 @@ export interface MetricSources {
   /** Needs `log`, which says who wrote what is behind. */
   readonly replicator?: ReplicatorSource
   readonly server?: ServerSource
+  /** These and those below are asked each time: undefined while they do not run. */
+  readonly rpc?: () => RpcSource | undefined
+  readonly dns?: () => DnsSource | undefined
+  readonly consul?: () => ConsulSource | undefined
+  readonly handlers?: () => HandlersSource | undefined
 }

@@ -133,6 +133,21 @@ export function fakes(): Fakes {
         watchers: 1,
       }),
     },
+    rpc: () => ({
+      connections: 2,
+      counters: { accepted: 5, requests: 7, 'command.event': 4, keysWrong: 1, recordsDropped: 3 },
+    }),
+    dns: () => ({
+      udpQueries: 8,
+      tcpQueries: 1,
+      malformed: 2,
+      overloaded: 0,
+      truncated: 1,
+      connections: 1,
+      answers: { SRV: { found: 6, unknown: 1 }, other: { empty: 2 } },
+    }),
+    consul: () => ({ requests: 9, refused: 2, failures: 1, parked: 3 }),
+    handlers: () => ({ succeeded: 4, failed: 1, timedOut: 2, dropped: 3, late: 1, waiting: 5 }),
   }
 }
 

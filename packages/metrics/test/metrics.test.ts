@@ -221,6 +221,25 @@ describe('metrics', () => {
     expect(valueOf(await scrape(), 'kith_replicator_lag_records_max')).toBeUndefined()
   })
 
+  it('MET-5: a door that opens later is absent until then, and shows each command and outcome', async () => {
+    const sources = fakes()
+    let open = false
+    const rpc = (): ReturnType<typeof sources.rpc> => (open ? sources.rpc() : undefined)
+    const scrape = scraping({ ...sources, rpc })
+    const before = await scrape()
+    expect(valueOf(before, 'kith_part_readable{part="rpc"}')).toBe(0)
+    expect(before).not.toMatch(/^kith_rpc_connections /m)
+    expect(valueOf(before, 'kith_dns_answers_total{type="SRV",outcome="unknown"}')).toBe(1)
+    expect(valueOf(before, 'kith_consul_parked_queries')).toBe(3)
+    expect(valueOf(before, 'kith_handler_runs_total{outcome="timeout"}')).toBe(2)
+    open = true
+    const text = await scrape()
+    expect(valueOf(text, 'kith_rpc_connections_total')).toBe(5)
+    expect(valueOf(text, 'kith_rpc_requests_total{command="event"}')).toBe(4)
+    expect(valueOf(text, 'kith_rpc_refused_total{reason="keysWrong"}')).toBe(1)
+    expect(text).not.toMatch(/reason="(?:accepted|requests|recordsDropped|command\.event)"/)
+  })
+
   it('MET-5: only the parts that there are have metrics', async () => {
     const { log } = fakes()
     const names = shown(await scraping({ log })()).map(({ name }) => name)

@@ -1,6 +1,6 @@
 /** What goes into one connection of the server, and what comes out. */
 import type { SerfHostEvent, SerfKeyCommand, SerfLogLine } from '../words.ts'
-import type { QueryRecord, QueryRequest, ResponseBody } from '../wire/message.ts'
+import type { Command, QueryRecord, QueryRequest, ResponseBody } from '../wire/message.ts'
 import type { MemberFilter } from './members.ts'
 
 /** News as the core sees them: a query is answered by its handle. */
@@ -68,8 +68,11 @@ export type ConnectionOutput =
   | { readonly kind: 'end'; readonly why?: EndCause }
   /** The caller made the agent leave: it may end now. */
   | { readonly kind: 'shutdown' }
-  | { readonly kind: 'count'; readonly what: 'recordsDropped' | 'keysWrong' | 'requests' }
+  | { readonly kind: 'count'; readonly what: Counted }
   | { readonly kind: 'warn'; readonly text: string }
+
+/** `command.event` counts the requests of one command. */
+export type Counted = 'recordsDropped' | 'keysWrong' | 'requests' | `command.${Command}`
 
 export type EndCause =
   | 'certificateRefused'

@@ -45,6 +45,7 @@ export function perform(
 ): void {
   state.outputs.push({ kind: 'count', what: 'requests' })
   const { command } = request
+  state.outputs.push({ kind: 'count', what: `command.${command}` })
   switch (command) {
     case 'handshake':
       return answer(state, command, sequence, greet(state, request.version))

@@ -22,8 +22,9 @@ export interface SerfRpcServerStats {
   /** Of these, not through handshake and authentication. */
   readonly strangers: number
   /**
-   * What happened so far by name: `accepted`, `requests`; `refused` above `connectionsMax`;
-   * `strangersEvicted` above `strangersMax`; `recordsDropped` for slow readers; why callers were sent away: `handshakeMissing`,
+   * What happened so far by name: `accepted`, `requests`, and of these each command as
+   * `command.event`; `refused` above `connectionsMax`; `strangersEvicted` above `strangersMax`;
+   * `recordsDropped` for slow readers; why callers were sent away: `handshakeMissing`,
    * `handshakeLate`, `keysWrong`, `keysWrongTooOften`, `commandUnknown`, `undecodable`,
    * `frameTooLarge`, `certificateRefused`, `handshakesFailed` of TLS.
    */

@@ -70,6 +70,8 @@ describe('sessions', () => {
     expect(pair.host.calls.map(([, name]) => name)).toEqual(['e', 'f'])
     const answers = [1, 2, 3].map((sequence) => `82a54572726f72a0a35365710${sequence}`)
     expect(toHex(raw.received())).toBe(answers.join(''))
+    const counted = { accepted: 1, requests: 3, 'command.handshake': 1, 'command.event': 2 }
+    expect(pair.server.stats().counters).toEqual(counted)
   })
 
   it('RPC-12 hangs up after the answer that says why', async () => {
