@@ -6,6 +6,7 @@ import { distance } from './distance.ts'
 import { encrypted, strangers } from './encrypted.ts'
 import { linkedBySerf } from './link.ts'
 import { walledOff } from './firewall.ts'
+import { mixed } from './mixed.ts'
 import { kithJoinsSerf, serfsJoinKith } from './membership.ts'
 import { withCrew } from './support/crew.ts'
 import { rotated } from './rotation.ts'
@@ -46,6 +47,14 @@ describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
       await withCrew(traffic)
     },
     atTier(240_000, 720_000),
+  )
+
+  it(
+    'GOS-41 and two more, with three of ours, show the same members to either command',
+    async () => {
+      await withCrew(mixed)
+    },
+    atTier(240_000, 2_700_000),
   )
 
   it(

@@ -16,7 +16,7 @@ const allowedAfterStall: readonly RegExp[] = [
   /\[WARN\] memberlist: Refuting a (?:suspect|dead) message/,
   /\[WARN\] memberlist: Was able to connect to \S+ but other probes failed/,
 ]
-const stallMs = 500
+export const stallMs = 500
 
 const trafficMs: number = atTier(120_000, 600_000)
 const roundMs = 1_000
@@ -91,7 +91,7 @@ export function complaints(serf: SerfParty, stalled: boolean): readonly string[]
 }
 
 /** Nobody failed, nobody was doubted, nothing was odd. */
-function ownComplaints(kith: KithParty, stalled: boolean): readonly string[] {
+export function ownComplaints(kith: KithParty, stalled: boolean): readonly string[] {
   const odd = /"level":"(?:warn|error)"|"event":"(?:member-failed|suspect|refute)"/
   const expected = stalled ? /no data directory|paused|"suspect"|"refute"/ : /no data directory/
   return kith.lines.filter((line) => odd.test(line) && !expected.test(line))

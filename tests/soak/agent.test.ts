@@ -4,7 +4,10 @@ import { atTier, evidence } from '../support/tier.ts'
 import { soakAgent } from './agent/soak.ts'
 import { complaints, showLine, trendOf } from './agent/trend.ts'
 
-/** The bound on the heap after collection. */
+/**
+ * The bound on the heap after collection. Some 200 bytes of each member are kept for its log, which
+ * pulled from the agent's: of at most 4,096 logs, the last ones (`pullersMax` of the replicator).
+ */
 const bytesPerHourMax = 2 ** 20
 /**
  * Until code is compiled, tables have their size, and what is remembered for five minutes

@@ -5,10 +5,9 @@ import type { Party, SeenMember } from './party.ts'
 import { run, within } from './process.ts'
 import type { Running, Track } from './process.ts'
 
-const main = join(
-  dirname(fileURLToPath(import.meta.resolve('@kith/cli/package.json'))),
-  'src/main.ts',
-)
+const folder = dirname(fileURLToPath(import.meta.resolve('@kith/cli/package.json')))
+const main = join(folder, 'src/main.ts')
+const bin = join(folder, 'bin/kith.js')
 
 export interface KithOptions {
   readonly name: string
@@ -18,6 +17,8 @@ export interface KithOptions {
   readonly handlers?: readonly string[]
   /** Base64, for `--encrypt`. */
   readonly encrypt?: string
+  /** Runs what was built, which starts with half of the work. Default false. */
+  readonly built?: boolean
 }
 
 export interface KithParty extends Party {
@@ -51,8 +52,8 @@ export async function startKith(options: KithOptions, track: Track): Promise<Kit
   let ready: Ready
   const begin = async (bind: string, seed: string | undefined): Promise<void> => {
     const seeds = seed === undefined ? [] : ['--join', seed]
-    const args = ['--conditions=@kith/source', main, 'agent', ...flags, '--bind', bind, ...seeds]
-    running = run(process.execPath, args)
+    const program = options.built ? [bin] : ['--conditions=@kith/source', main]
+    running = run(process.execPath, [...program, 'agent', ...flags, '--bind', bind, ...seeds])
     track(running)
     const own = running.lines
     const first = (): Ready | undefined =>

@@ -16,7 +16,7 @@ export interface Party {
   /** The graceful way out, and waits for the end. */
   leave(): Promise<void>
   /** The same name at the same address, as a new process. */
-  restart(join: string): Promise<void>
+  restart(join?: string): Promise<void>
   readonly lines: readonly string[]
 }
 
