@@ -70,13 +70,16 @@ const gossip: Program = {
 }
 const hasSerf = spawnSync('serf', ['version'], { stdio: 'ignore' }).status === 0
 
-/** Milliseconds of every round, by program; one round goes before them and counts for nothing. */
+/**
+ * Milliseconds of every round, by program. One round goes before them and counts for nothing: it
+ * ends in order, so that what it compiled is kept, as by whoever starts an agent again.
+ */
 async function startUp(programs: readonly Program[]): Promise<ReadonlyMap<Program, number[]>> {
   const times = new Map(programs.map((program) => [program, [] as number[]]))
   for (let round = -1; round < rounds; round += 1) {
     for (const program of programs) {
-      const started = await start(program)
-      await started.end()
+      const started = await start(program, folder)
+      await started.end(round < 0 ? 'SIGTERM' : 'SIGKILL')
       if (round >= 0) times.get(program)?.push(started.ms)
     }
   }
@@ -89,7 +92,7 @@ async function memory(programs: readonly Program[]): Promise<ReadonlyMap<Program
     Array.from({ length: copiesOf(program) }, () => program),
   )
   const started = await Promise.all(
-    all.map(async (program) => ({ program, process: await start(program) })),
+    all.map(async (program) => ({ program, process: await start(program, folder) })),
   )
   await delay(idleMs)
   const found = started.map(({ program, process }) => ({ program, value: process.rssMiB() }))

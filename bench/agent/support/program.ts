@@ -17,15 +17,16 @@ export interface Started {
   readonly ms: number
   /** Memory in RAM, now. */
   rssMiB(): number
-  end(): Promise<void>
+  /** Killed where nothing else is said, which leaves no time to keep anything. */
+  end(signal?: NodeJS.Signals): Promise<void>
 }
 
 const readyMsMax = 60_000
-/** Without what the caller's own options would lead to. */
-const env = { ...process.env, NODE_OPTIONS: '' }
-
-export async function start({ name, file, args, ready }: Program): Promise<Started> {
+/** `cache` is for what programs keep for their next start. */
+export async function start({ name, file, args, ready }: Program, cache: string): Promise<Started> {
   const startedAt = performance.now()
+  // Without what the caller's own options would lead to.
+  const env = { ...process.env, NODE_OPTIONS: '', XDG_CACHE_HOME: cache }
   const child = spawn(file, args(), { stdio: ['ignore', 'pipe', 'inherit'], env })
   const signal = AbortSignal.timeout(readyMsMax)
   const exited = once(child, 'exit', { signal })
@@ -38,9 +39,9 @@ export async function start({ name, file, args, ready }: Program): Promise<Start
       const [, kibibytes] = /VmRSS:\s*(\d+) kB/.exec(statusOf(child)) ?? []
       return Number(kibibytes) / 1024
     },
-    async end() {
+    async end(signal = 'SIGKILL') {
       if (child.exitCode !== null || child.signalCode !== null) return
-      child.kill('SIGKILL')
+      child.kill(signal)
       await once(child, 'exit')
     },
   }
