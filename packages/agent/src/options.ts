@@ -15,6 +15,7 @@ import {
 } from '@kith/interface'
 import { systemRandom } from '@kith/interface/node'
 import { type LogStorage, type RetentionOptions, retentionProblems } from '@kith/log'
+import { bytesPerSecondBounds } from '@kith/replicator'
 import { type ServiceDefinition, serviceProblems } from '@kith/registry'
 import type { AccessToken } from '@kith/server'
 import { type EncryptionOptions, isEncrypted, resolveEncryption } from './encryption.ts'
@@ -77,6 +78,11 @@ export interface AgentOptions extends EncryptionOptions, RpcOptions, TlsOptions 
   readonly logStorage?: LogStorage
   /** Bounds on the records kept; the oldest go. Default: everything is kept. */
   readonly retention?: RetentionOptions
+  /**
+   * Bytes of records a second that are copied from all others together, 262,144 to 17,179,869,184,
+   * or 0 for no limit. Default 0.
+   */
+  readonly replicationBytesPerSecond?: number
   /** Told to all members; names that begin with `kith.` are the agent's own. */
   readonly tags?: Readonly<Record<string, string>>
   /** Pace of probes and gossip. Default lan. */
@@ -115,6 +121,7 @@ export interface ResolvedAgentOptions extends ResolvedEncryption, ResolvedRpc, R
   readonly httpToken: string | undefined
   readonly data: string | undefined
   readonly logStorage: LogStorage | undefined
+  readonly replicationBytesPerSecond: number
   readonly retention: RetentionOptions | undefined
   readonly tags: Readonly<Record<string, string>>
   readonly profile: AgentProfile
@@ -147,6 +154,7 @@ const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
   'httpToken',
   'data',
   'logStorage',
+  'replicationBytesPerSecond',
   'retention',
   'tags',
   'profile',
@@ -195,6 +203,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     rejoinAfterLeave: options.rejoinAfterLeave ?? false,
     data: options.data,
     logStorage: options.logStorage,
+    replicationBytesPerSecond: options.replicationBytesPerSecond ?? 0,
     retention: options.retention,
     tags: readTags(options.tags, problems),
     profile: options.profile ?? 'lan',
@@ -216,6 +225,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
   }
   checkPlain(resolved, problems)
   checkStorage(resolved, problems)
+  checkRate(resolved.replicationBytesPerSecond, problems)
   checkLists(resolved, problems)
   const plaintextFits = insecurePlaintext === true || isEncrypted(resolved)
   problems.push(...rpcExposure(resolved, plaintextFits, options.tlsCert !== undefined))
@@ -315,6 +325,13 @@ function checkStorage(options: ResolvedAgentOptions, problems: OptionProblem[]):
   } else if (logStore !== undefined) {
     problems.push({ field: 'logStorage', got, want: 'absent where a plugin has a logStore' })
   }
+}
+
+function checkRate(rate: number, problems: OptionProblem[]): void {
+  const [min, max] = bytesPerSecondBounds
+  if (rate === 0 || (Number.isInteger(rate) && rate >= min && rate <= max)) return
+  const want = `0 for no limit, or an integer from ${min} to ${max}`
+  problems.push({ field: 'replicationBytesPerSecond', got: showValue(rate), want })
 }
 
 function checkLists(options: ResolvedAgentOptions, problems: OptionProblem[]): void {

@@ -189,7 +189,7 @@ function createAgentReplicator(
   }: { readonly log: Log; readonly gossip: Gossip; readonly http: HttpFindings },
   expectMembers: boolean,
 ): Replicator {
-  const { name, clusterId, logger } = options
+  const { name, clusterId, replicationBytesPerSecond, logger } = options
   const replicator = createReplicator({
     log,
     member: name,
@@ -197,6 +197,7 @@ function createAgentReplicator(
     membership: gossip,
     source: (other) => replicationSource(other, options, http),
     expectMembers,
+    tuning: { bytesPerSecondMax: replicationBytesPerSecond },
     logger,
   })
   replicator.on('memberRefused', (refused) => {

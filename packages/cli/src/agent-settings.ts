@@ -12,6 +12,7 @@ import {
   addService,
   addTag,
   addText,
+  integerFlag,
   jsonFlag,
   keyFlag,
   labelFlag,
@@ -182,6 +183,12 @@ export const agentSettings: readonly Setting[] = [
     help: 'keep so much of the log (again for more)',
     read: addBound,
     many: true,
+  },
+  {
+    key: 'replicationBytesPerSecond',
+    flag: '--replication-bytes-per-second <bytes>',
+    help: 'copy no more than this from all others together; 0, the default, for no limit',
+    read: integerFlag(0, 16 * 1024 ** 3),
   },
   {
     key: 'tags',

@@ -48,6 +48,7 @@ export interface AgentConfig {
   readonly rpcAuth?: string | undefined
   readonly data?: string | undefined
   readonly logStorage?: LogStorageName | undefined
+  readonly replicationBytesPerSecond?: number | undefined
   /** Bounds by name; which there are is the log's to say. */
   readonly retention?: Record<string, number> | undefined
   readonly tags?: Record<string, string> | undefined
@@ -111,6 +112,7 @@ function oneOf<const Values extends readonly [string, ...string[]]>(values: Valu
 
 const texts = z.record(z.string(), z.string({ error: 'text' }), { error: 'an object of texts' })
 const keyError = 'base64 of 16, 24 or 32 bytes, as kith keygen prints'
+const rateError = 'bytes a second as an integer, 0 for no limit'
 const portError = 'an integer from 1 to 65535'
 
 const service = z.strictObject(
@@ -161,6 +163,7 @@ const schema = z.strictObject(
     rpcAuth: text('a text that callers of the RPC show').optional(),
     data: text('the path of a directory').optional(),
     logStorage: oneOf(logStorages).optional(),
+    replicationBytesPerSecond: z.int({ error: rateError }).min(0, { error: rateError }).optional(),
     retention: z
       .record(z.string(), z.int({ error: 'a whole number' }), { error: 'an object of bounds' })
       .optional(),

@@ -6,7 +6,7 @@ export type { ReplicatorEvents } from './core/messages.ts'
 export type { Counters, SessionCounters, SessionPhase } from './core/state.ts'
 export { isReplicatorCode, ReplicatorError } from './errors.ts'
 export type { ReplicatorErrorCode } from './errors.ts'
-export { resolveTuning, tuningDefaults } from './options.ts'
+export { bytesPerSecondBounds, resolveTuning, tuningDefaults } from './options.ts'
 export type { GapPolicy, ReplicatorTuning } from './options.ts'
 export { createReplicator } from './runtime/replicator.ts'
 export type {

@@ -18,6 +18,13 @@ export interface ReplicatorTuning {
   readonly pullBytesMax: number
   /** Most bytes received from one member and not applied yet, or asked for; default 16 MiB. */
   readonly creditBytesMax: number
+  /**
+   * Bytes of batches a second that are pulled, from all members together and from each one; 0, the
+   * default, for no limit, else 256 KiB to 16 GiB. A second's worth may come at once. Repairs are
+   * not counted.
+   */
+  readonly bytesPerSecondMax: number
+  readonly memberBytesPerSecondMax: number
   /** Most bytes of batches in one transaction, 64 KiB to 64 MiB; default 4 MiB. */
   readonly applyBytesMax: number
   /** Milliseconds a hello may take, 10 to 60,000; default 5,000. */
@@ -48,6 +55,8 @@ export const tuningDefaults: ReplicatorTuning = Object.freeze({
   pullWaitMs: 5_000,
   pullBytesMax: 4 * 1024 * 1024,
   creditBytesMax: 16 * 1024 * 1024,
+  bytesPerSecondMax: 0,
+  memberBytesPerSecondMax: 0,
   applyBytesMax: 4 * 1024 * 1024,
   helloTimeoutMs: 5_000,
   pullTimeoutMs: 10_000,
@@ -63,12 +72,25 @@ export const tuningDefaults: ReplicatorTuning = Object.freeze({
 
 const mebibyte = 1024 * 1024
 
+/**
+ * Bytes a second, where there is a limit; with less a batch of the largest size would silence a
+ * member for too long.
+ */
+export const bytesPerSecondBounds: readonly [min: number, max: number] = Object.freeze([
+  mebibyte / 4,
+  16 * 1024 * mebibyte,
+])
+/** For these 0 stands for no limit. */
+const unlimited: ReadonlySet<string> = new Set(['bytesPerSecondMax', 'memberBytesPerSecondMax'])
+
 type Bounded = Exclude<keyof ReplicatorTuning, 'gapPolicy'>
 
 const bounds: Readonly<Record<Bounded, readonly [min: number, max: number]>> = Object.freeze({
   pullWaitMs: [10, 30_000],
   pullBytesMax: [2 * mebibyte, 16 * mebibyte],
   creditBytesMax: [4 * mebibyte, 1024 * mebibyte],
+  bytesPerSecondMax: bytesPerSecondBounds,
+  memberBytesPerSecondMax: bytesPerSecondBounds,
   applyBytesMax: [64 * 1024, 64 * mebibyte],
   helloTimeoutMs: [10, 60_000],
   pullTimeoutMs: [10, 120_000],
@@ -96,8 +118,10 @@ export function resolveTuning(overrides: Partial<ReplicatorTuning> = {}): Replic
     readonly [number, number],
   ][]) {
     const value: unknown = tuning[field]
+    if (value === 0 && unlimited.has(field)) continue
     if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) {
-      problems.push({ field, got: String(value), want: `an integer from ${min} to ${max}` })
+      const zero = unlimited.has(field) ? '0, or ' : ''
+      problems.push({ field, got: String(value), want: `${zero}an integer from ${min} to ${max}` })
     }
   }
   if (tuning.gapPolicy !== 'halt' && tuning.gapPolicy !== 'skip') {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { lagOf } from '../src/core/index.ts'
+import type { ReplicatorTuning } from '../src/options.ts'
 import { wireLimits } from '../src/wire/limits.ts'
 import { batchOf, chain, Core, logOf, originA, originB, originX, stateOf } from './core-support.ts'
 
@@ -240,6 +241,73 @@ describe('credit and pace', () => {
     core.answer('b', { batches })
     expect(core.of('apply')).toEqual([])
     expect(core.events('memberDisconnected').at(-1)?.reason).toContain('more than')
+  })
+
+  /**
+   * What two members that hold the same bring, each at once whatever it is asked for, in batches of
+   * `size` bytes.
+   */
+  function brought(
+    tuning: Partial<ReplicatorTuning>,
+    ms: number,
+    size: number,
+  ): { bytes: number; repicks: number } {
+    const core = new Core(tuning)
+    for (const name of ['b', 'c']) core.meet(name, [stateOf(originB, 1_000_000)])
+    const end = core.now + ms
+    let [next, bytes] = [1, 0]
+    while (core.now < end) {
+      for (const name of ['b', 'c']) {
+        for (const pull of core.pulls(name)) {
+          const asked = core.state.sessions.get(name)?.pulls.get(pull)
+          if (asked?.wants.get(originB)?.next !== next) continue
+          const batches = []
+          for (let sent = 0; sent < asked.bytesMax; sent += size) {
+            batches.push(batchOf(originB, next, 1, size))
+            next += 1
+          }
+          bytes += batches.length * size
+          core.answer(name, { batches, more: true }, pull)
+          const outcomes = core.state.applying?.items.map(() => 'applied' as const) ?? []
+          core.applied(outcomes, [stateOf(originB, next)])
+        }
+      }
+      core.pass(50)
+    }
+    return { bytes, repicks: core.state.counters.repicks }
+  }
+
+  it('REP-39 takes no more in a minute than it is allowed, and little less', () => {
+    const rate = mebibyte / 4
+    expect(brought({}, 2_000, 65_536).bytes).toBeGreaterThan(20 * mebibyte)
+    for (const tuning of [{ bytesPerSecondMax: rate }, { memberBytesPerSecondMax: rate }]) {
+      for (const size of [65_536, mebibyte]) {
+        const { bytes, repicks } = brought(tuning, 60_000, size)
+        // A second's worth at once, and the answers to the pulls that were under way.
+        expect(bytes).toBeLessThanOrEqual(60 * rate + rate + 2 * (rate + size))
+        expect(bytes).toBeGreaterThanOrEqual(60 * rate)
+        // To wait is our own doing, however long a large batch makes it: nobody is left for it.
+        expect(repicks).toBe(0)
+      }
+    }
+  })
+
+  it('REP-39 asks for no more at once than comes in a second, nor for less than a window', () => {
+    const asked = (tuning: Partial<ReplicatorTuning>): number => {
+      const core = new Core(tuning)
+      core.meet('b', [stateOf(originB, 10_000, { own: true })])
+      for (let round = 0; round < 8; round += 1) {
+        const next = 1 + round * 200
+        const size = core.lastPull('b').request.bytesMax
+        core.answer('b', { batches: [batchOf(originB, next, 200, Math.min(size, mebibyte))] })
+        core.applied(['applied'], [stateOf(originB, next + 200)])
+        while (core.pulls('b').length === 0) core.pass(50)
+      }
+      return core.lastPull('b').request.bytesMax
+    }
+    expect(asked({})).toBeGreaterThan(mebibyte)
+    expect(asked({ bytesPerSecondMax: mebibyte / 2 })).toBe(mebibyte / 2)
+    expect(asked({ memberBytesPerSecondMax: mebibyte / 4 })).toBe(mebibyte / 4)
   })
 
   it('REP-37 pauses when the log takes nothing, and asks again from where the log stands', () => {

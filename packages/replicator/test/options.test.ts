@@ -20,6 +20,10 @@ describe('options', () => {
       colour: 'red',
     } as unknown as Partial<ReplicatorTuning>
     expect(() => resolveTuning(wrong)).toThrow(/colour.*pullWaitMs.*gapPolicy.*backoffMaxMs/s)
+    expect(() => resolveTuning({ bytesPerSecondMax: 1_000 })).toThrow(
+      /bytesPerSecondMax must be 0, or an integer from 262144/,
+    )
+    expect(resolveTuning({ bytesPerSecondMax: 0 }).bytesPerSecondMax).toBe(0)
     expect(() => resolveTuning({ creditBytesMax: 5 * 1024 * 1024 })).toThrow(/creditBytesMax/)
   })
 

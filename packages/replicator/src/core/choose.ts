@@ -127,6 +127,14 @@ export function stallDeadline(
   return view.behindSince + Math.max(2 * eager.roundTripMs, state.tuning.stallMs)
 }
 
+/** Only from now on could `session` bring anything. */
+export function begins({ state, now }: Turn, session: Session): void {
+  for (const origin of state.behind) {
+    const view = state.origins.get(origin)
+    if (view?.eager === session.member) view.behindSince = now
+  }
+}
+
 /** Somebody is ahead and our source brings nothing: try the next one, or wait another round. */
 export function repickStalled(turn: Turn): void {
   const { state, now } = turn
@@ -135,8 +143,8 @@ export function repickStalled(turn: Turn): void {
     const deadline = view === undefined ? undefined : stallDeadline(state, origin, view)
     if (view === undefined || deadline === undefined || now < deadline) continue
     view.behindSince = now
-    // What waits for our own disk is no fault of the source.
-    if (hasQueued(state, origin)) continue
+    // What waits for our own disk, or for our own limit, is no fault of the source.
+    if (hasQueued(state, origin) || isHeld(state, view)) continue
     const next = localNext(state, origin)
     const others = holders(state, origin).filter(
       (session) => session.member !== view.eager && serves(session, origin, next),
@@ -149,6 +157,10 @@ export function repickStalled(turn: Turn): void {
     view.eager = other.member
     markDue(turn, view.eager)
   }
+}
+
+function isHeld(state: State, { eager }: OriginView): boolean {
+  return eager !== undefined && state.sessions.get(eager)?.heldUntil !== undefined
 }
 
 function hasQueued(state: State, origin: OriginId): boolean {

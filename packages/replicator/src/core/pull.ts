@@ -9,6 +9,7 @@ import { wireLimits } from '../wire/limits.ts'
 import { checkTheirs, onForkAnswer } from './fork.ts'
 import { takeGap } from './gap.ts'
 import { nextOf, wanted } from './holding.ts'
+import { heldUntil, spend, windowWithin } from './rate.ts'
 import { lose, takeVector } from './session.ts'
 import { localNext, nextId } from './state.ts'
 import type { PullInFlight, Session, State, Turn } from './state.ts'
@@ -39,6 +40,8 @@ function pullFrom(turn: Turn, session: Session): void {
   const { state, now } = turn
   if (session.pulls.size >= inFlightMax || !hasCredit(state, session)) return
   if (session.idleUntil !== undefined && now < session.idleUntil) return
+  session.heldUntil = heldUntil(state.tuning, state.bucket, session.bucket, now)
+  if (session.heldUntil !== undefined) return
   const wants = wantsOf(state, session)
   if (session.pulls.size === 0) {
     // At the end of everything the next pull waits for the apply: it then carries the acks.
@@ -93,6 +96,7 @@ function wantsOf(state: State, session: Session): Wants {
 function issue(turn: Turn, session: Session, wants: Wants, maxWaitMs: number): void {
   const { state, now, out } = turn
   const pull = nextId(state)
+  const bytesMax = windowWithin(state.tuning, session.windowBytes, windowBytesMin)
   const acks = changedAcks(state, session)
   session.pulls.set(pull, {
     issuedAt: now,
@@ -100,7 +104,7 @@ function issue(turn: Turn, session: Session, wants: Wants, maxWaitMs: number): v
     deadline: now + maxWaitMs + state.tuning.pullTimeoutMs,
     wants,
     reserved: reservation(session),
-    bytesMax: session.windowBytes,
+    bytesMax,
     acks,
   })
   session.counters.pulls += 1
@@ -112,7 +116,7 @@ function issue(turn: Turn, session: Session, wants: Wants, maxWaitMs: number): v
     request: {
       logId: state.logId,
       want: [...wants].map(([origin, want]) => ({ origin, ...want })),
-      bytesMax: session.windowBytes,
+      bytesMax,
       maxWaitMs,
       ack: acks,
       ackChains: chainsOf(turn.state, session, acks),
@@ -196,6 +200,7 @@ function takeBatches(
   if (bytes > pull.reserved) return lose(turn, session, 'sent more than was asked for')
   session.counters.batches += batches.length
   session.counters.bytes += bytes
+  spend(state.tuning, state.bucket, session.bucket, bytes, now)
   adaptWindow(turn, session, now - pull.issuedAt, bytes >= pull.bytesMax / 2)
   for (const batch of batches) {
     const head = readBatchHead(batch)

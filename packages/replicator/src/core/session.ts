@@ -2,6 +2,7 @@
 import type { HelloMessage, OriginState } from '@kith/interface'
 import type { Failure, Input } from './messages.ts'
 import { checkTheirs, exchanged } from './fork.ts'
+import { newBucket } from './rate.ts'
 import { helloOf, nextId, protocolVersions } from './state.ts'
 import type { Session, State, Turn } from './state.ts'
 
@@ -46,6 +47,8 @@ function addSession(state: State, member: string): Session {
     stalled: new Map(),
     fruitless: new Map(),
     idleUntil: undefined,
+    heldUntil: undefined,
+    bucket: newBucket(),
     acked: new Map(),
     corrupt: 0,
     due: false,
@@ -116,6 +119,7 @@ export function close(turn: Turn, session: Session): void {
   session.stalled.clear()
   session.fruitless.clear()
   session.idleUntil = undefined
+  session.heldUntil = undefined
   session.corrupt = 0
   session.bufferedBytes = 0
   // Whatever it was the source of needs another one.

@@ -10,6 +10,8 @@ import type {
 } from '@kith/interface'
 import type { ReplicatorTuning } from '../options.ts'
 import type { Output } from './messages.ts'
+import { newBucket } from './rate.ts'
+import type { Bucket } from './rate.ts'
 
 export type SessionPhase = 'unreachable' | 'dialling' | 'connected' | 'backoff' | 'refused'
 
@@ -70,6 +72,9 @@ export interface Session {
   fruitless: Map<OriginId, number>
   /** An empty answer came too soon: no pull before this. */
   idleUntil: number | undefined
+  /** Too much came of late: no pull before this (REP-39). */
+  heldUntil: number | undefined
+  readonly bucket: Bucket
   acked: Map<OriginId, number>
   corrupt: number
   /** Something changed that may allow a pull: looked at before the step ends. */
@@ -184,6 +189,8 @@ export interface State {
         readonly deadline: number
       }
     | undefined
+  /** Of all members together. */
+  readonly bucket: Bucket
   lastId: number
   readonly counters: Counters
 }
@@ -224,6 +231,7 @@ export function createState(options: CoreOptions): State {
     wasOwed: false,
     repairs: new Map(),
     repairing: undefined,
+    bucket: newBucket(),
     lastId: 0,
     counters: {
       applied: 0,

@@ -5,7 +5,7 @@
  */
 import type { OriginState } from '@kith/interface'
 import { onApplied, settleApply } from './apply.ts'
-import { repickStalled, settleChoices, stallDeadline } from './choose.ts'
+import { begins, repickStalled, settleChoices, stallDeadline } from './choose.ts'
 import {
   checkTheirs,
   exchanged,
@@ -198,6 +198,10 @@ function sessionDeadline(turn: Turn, session: Session): void {
   const { now } = turn
   session.due = true
   if (session.idleUntil !== undefined && now >= session.idleUntil) session.idleUntil = undefined
+  if (session.heldUntil !== undefined && now >= session.heldUntil) {
+    session.heldUntil = undefined
+    begins(turn, session)
+  }
   for (const pull of session.pulls.values()) {
     if (now >= pull.deadline) return lose(turn, session, 'a pull was not answered in time')
   }
@@ -225,6 +229,7 @@ export function nextDeadline(state: State): number | undefined {
     if (session.phase !== 'connected' && session.phase !== 'unreachable') consider(session.deadline)
     for (const pull of session.pulls.values()) consider(pull.deadline)
     consider(session.idleUntil)
+    consider(session.heldUntil)
   }
   for (const view of state.origins.values()) consider(gapDeadline(state, view))
   for (const origin of state.behind) {
