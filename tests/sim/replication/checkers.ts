@@ -4,7 +4,7 @@
  * here is shared with the log or the replicator.
  */
 import { createHash } from 'node:crypto'
-import type { StoreChanges, StoredBatch } from '@kith/interface'
+import type { StoreChanges, StoredBatch, StoredHole } from '@kith/interface'
 import type { Rows, SimDisk } from './disk.ts'
 
 export class Violation extends Error {
@@ -123,14 +123,15 @@ export class Checkers {
     this.commits += 1
     const shadow = this.#shadows.get(disk)
     if (shadow === undefined) throw new Error('a disk that was never opened')
-    for (const batch of changes.batches ?? []) this.#batch(disk, shadow, name, batch, now)
-    for (const hole of changes.holes ?? []) {
-      const position = shadow.at(hole.origin)
-      if (hole.from !== position.next) {
-        throw new Violation('REP-4', `${name}: a hole of ${hole.origin} begins off its end`)
-      }
-      position.next = hole.to
-      position.chain = hole.chain
+    const holes = [...(changes.holes ?? [])]
+    for (const batch of changes.batches ?? []) {
+      // One transaction may declare a hole and hold what comes behind it.
+      passHoles(shadow, batch.origin, holes)
+      this.#batch(disk, shadow, name, batch, now)
+    }
+    for (const { origin } of [...holes]) passHoles(shadow, origin, holes)
+    for (const { origin } of holes) {
+      throw new Violation('REP-4', `${name}: a hole of ${origin} begins off its end`)
     }
     for (const row of changes.origins ?? []) {
       const position = shadow.at(row.origin)
@@ -272,6 +273,18 @@ function add(sets: Map<string, Set<SimDisk>>, value: string, disk: SimDisk): voi
   const known = sets.get(value)
   if (known === undefined) sets.set(value, new Set([disk]))
   else known.add(disk)
+}
+
+/** Takes from `holes` those that lead on from where the origin stands. */
+function passHoles(shadow: Shadow, origin: string, holes: StoredHole[]): void {
+  const position = shadow.at(origin)
+  for (;;) {
+    const at = holes.findIndex((hole) => hole.origin === origin && hole.from === position.next)
+    const [hole] = at < 0 ? [] : holes.splice(at, 1)
+    if (hole === undefined) return
+    position.next = hole.to
+    position.chain = hole.chain
+  }
 }
 
 /** How long a rotation may take from the hello that calls for it. */
