@@ -11,7 +11,7 @@ import type { LogStorage } from '@kith/log'
 import { latenciesBesideReader } from './support/latency.ts'
 import { endOnSignals, inPlace } from './support/place.ts'
 import { groupCommits, openRaw } from './support/raw.ts'
-import { tellValue } from './support/report.ts'
+import { tellConditions, tellValue } from './support/report.ts'
 import type { Bound } from './support/report.ts'
 
 const ms = Number(
@@ -57,6 +57,7 @@ async function measure(name: string, run: Measure, bound: Bound): Promise<void> 
 const round = (value: number): number => Math.round(value * 1_000) / 1_000
 
 endOnSignals()
+tellConditions()
 await measure('raw file (R)', besideRaw, {})
 await measure('sqlite inline', besideLog('sqlite', 'inline'), { most: p99MsMax })
 await measure('sqlite worker', besideLog('sqlite', 'worker'), { most: p99MsMax })

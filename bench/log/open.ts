@@ -13,7 +13,7 @@ import { watchLoad } from './support/load.ts'
 import type { Opening } from './support/opens.ts'
 import { openAfterKills, openEmpty, writers } from './support/opens.ts'
 import { endOnSignals, inPlace } from './support/place.ts'
-import { tellSpread, tellValue } from './support/report.ts'
+import { tellConditions, tellSpread, tellValue } from './support/report.ts'
 
 const recordBytes = process.argv.includes('--long') ? 1024 : 100
 const records = Number(process.env['KITH_BENCH_RECORDS'] ?? 10_000_000)
@@ -21,6 +21,7 @@ const kills = Number(process.env['KITH_BENCH_KILLS'] ?? 5)
 const most: Readonly<Record<LogStorage, number>> = { sqlite: 50, segment: 300 }
 
 endOnSignals()
+tellConditions()
 for (const writer of writers) {
   const ms: number[] = []
   for (let time = 0; time < kills; time += 1) {

@@ -24,7 +24,7 @@ import { openOurs } from './support/ours.ts'
 import { openRaw } from './support/raw.ts'
 import { openRedis } from './support/redis.ts'
 import { endOnSignals, inPlace } from './support/place.ts'
-import { print, tellSpread, tellValue } from './support/report.ts'
+import { print, tellConditions, tellSpread, tellValue } from './support/report.ts'
 import type { Bound } from './support/report.ts'
 import { appendRates, readRates, readsForProcessor } from './support/slices.ts'
 import type { Rates } from './support/slices.ts'
@@ -56,6 +56,9 @@ const cells: readonly Cell[] = [
 const ours = ['sqlite inline', 'sqlite worker', 'segment inline', 'segment worker']
 const readsMin = 1_500_000
 const spaceMax = 1.15
+/** Whose space is looked at, and how large they are then; what there is of the others is told. */
+const spaceJudged = ['sqlite inline', 'segment inline']
+const spacePayload = Number(process.env['KITH_BENCH_SPACE_MIB'] ?? 1_024) * 2 ** 20
 
 /** What a store of ours shall be of a peer, at 1 KiB x 100: of each way to use that peer. */
 const targets: Readonly<Record<string, Readonly<Record<string, number>>>> = {
@@ -138,27 +141,26 @@ async function measure(cell: Cell, place: string): Promise<ReadonlyMap<string, n
     const values = Array.from({ length: cell.perCommit }, () =>
       crypto.getRandomValues(Buffer.alloc(cell.recordBytes)),
     )
-    const counted = contenders.map((contender) => ({
-      ...contender,
-      append: (group: readonly Uint8Array[]) => {
-        written.set(contender, (written.get(contender) ?? 0) + group.length * cell.recordBytes)
-        return contender.append(group)
-      },
-    }))
+    const counted = contenders.map((contender) => {
+      const counting: Contender = {
+        ...contender,
+        append: (group) => {
+          const bytes = group.length * cell.recordBytes
+          written.set(counting, (written.get(counting) ?? 0) + bytes)
+          return contender.append(group)
+        },
+      }
+      return counting
+    })
     const otherLoad = watchLoad(pids)
     const rates = await appendRates(counted, values, { rounds, sliceMs })
     tellRates(`${cell.name}, append`, rates)
     const toRaw = tellRatios(cell, rates)
-    if (cell.judged) {
-      const reads = await readRates(counted, cell.recordBytes, readPlan)
-      tellRates(`${cell.name}, read in order`, reads, readsMin)
-      for (const contender of contenders.filter(({ name }) => ours.includes(name))) {
-        const figure = `${cell.name}, read in order: ${contender.name}, of a processor`
-        const rate = await readsForProcessor(contender, 2 * sliceMs)
-        tellValue(figure, rate, 'records for a second of processor time')
-      }
-    }
+    if (cell.judged) await tellReads(cell, counted)
     tellValue(`${cell.name}: used by others`, otherLoad(), 'share of all processors')
+    if (cell.judged) {
+      for (const contender of counted) await fillUp(contender, values, written.get(contender) ?? 0)
+    }
     for (const contender of contenders) await contender.stop()
     stopped = true
     if (cell.judged) tellSpace(written)
@@ -168,10 +170,34 @@ async function measure(cell: Cell, place: string): Promise<ReadonlyMap<string, n
   }
 }
 
+async function tellReads(cell: Cell, contenders: readonly Contender[]): Promise<void> {
+  const reads = await readRates(contenders, cell.recordBytes, readPlan)
+  tellRates(`${cell.name}, read in order`, reads, readsMin)
+  for (const contender of contenders.filter(({ name }) => ours.includes(name))) {
+    const figure = `${cell.name}, read in order: ${contender.name}, of a processor`
+    const rate = await readsForProcessor(contender, 2 * sliceMs)
+    tellValue(figure, rate, 'records for a second of processor time')
+  }
+}
+
+/** A file that is filled ahead is much of a small log, and nothing of a large one. */
+async function fillUp(
+  contender: Contender,
+  values: readonly Uint8Array[],
+  written: number,
+): Promise<void> {
+  const payload = values.reduce((sum, value) => sum + value.length, 0)
+  if (!spaceJudged.includes(contender.name)) return
+  for (let bytes = written; bytes < spacePayload; bytes += payload) await contender.append(values)
+}
+
 /** After everything was closed, because what a write-ahead log holds is not lasting. */
 function tellSpace(written: ReadonlyMap<Contender, number>): void {
   for (const [{ name, directory }, bytes] of written) {
-    const bound = ours.includes(name) ? { most: spaceMax } : {}
+    const judged = spaceJudged.includes(name)
+    // The other writers of ours store the same.
+    if (ours.includes(name) && !judged) continue
+    const bound = judged ? { most: spaceMax } : {}
     const more = { payloadMiB: Math.round(bytes / 2 ** 20) }
     const unit = 'bytes a byte of payload'
     tellValue(`1 KiB, space: ${name}`, allocatedBytes(directory) / bytes, unit, bound, more)
@@ -179,6 +205,8 @@ function tellSpace(written: ReadonlyMap<Contender, number>): void {
 }
 
 endOnSignals()
+tellConditions()
+print({ figure: 'slices', rounds, sliceMs })
 const toRaw: ReadonlyMap<string, number>[] = []
 for (const cell of cells.filter(({ name }) => name.includes(wanted))) {
   toRaw.push(await inPlace((place) => measure(cell, place)))

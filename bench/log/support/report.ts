@@ -1,4 +1,5 @@
 /** How figures are printed, one line of JSON each, and when the program has missed a bound. */
+import { isPreferred } from './load.ts'
 import { spread } from './statistics.ts'
 
 export interface Bound {
@@ -9,6 +10,12 @@ export interface Bound {
 /** Three digits behind the point for ratios, none where that is below a thousandth of the value. */
 function shown(value: number): number {
   return Math.abs(value) >= 1_000 ? Math.round(value) : Math.round(value * 1_000) / 1_000
+}
+
+/** What goes in front of all: figures of a process that was preferred are named so. */
+export function tellConditions(): void {
+  if (!isPreferred()) return
+  print({ figure: 'PREFERRED', reason: 'this process runs before all others (real-time policy)' })
 }
 
 export function print(figure: Readonly<Record<string, unknown>>): void {
