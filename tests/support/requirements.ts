@@ -2,7 +2,17 @@
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-export type Requirement = 'root' | 'serf' | 'strace' | 'iproute2' | 'nft' | 'dig' | 'prometheus'
+export type Requirement =
+  | 'root'
+  | 'serf'
+  | 'strace'
+  | 'iproute2'
+  | 'nft'
+  | 'dig'
+  | 'prometheus'
+  | 'openssl'
+  | 'curl'
+  | 'jq'
 
 export interface Need {
   /** True where the tests cannot run here: give it to `describe.skipIf`. */
@@ -18,6 +28,9 @@ const commands = {
   nft: 'nft',
   dig: 'dig',
   prometheus: 'prometheus',
+  openssl: 'openssl',
+  curl: 'curl',
+  jq: 'jq',
 } as const
 
 /** Where the command is; undefined where it is nowhere. */
