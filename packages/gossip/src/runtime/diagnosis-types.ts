@@ -24,7 +24,7 @@ export interface FindingBase {
  * - `loopbackAdvertised`: a member tells others an address that means their own machine.
  * - `nameTwice`: two members claim one name; the one at `address` has it, the one at `other` not.
  * - `metaTooLarge`: a member's tags have more bytes than may be; what it says is not heard.
- * - `loopLate`: this process did not run for a while within the last minute.
+ * - `loopLate`: this process did not run within the last minute, for longer than a probe waits.
  * - `keyUnknown`: somebody sends what no key of this member opens; port 0 where only its host is
  *   known, here and below.
  * - `keyMissing`: somebody sends what is encrypted, and this member has no key.

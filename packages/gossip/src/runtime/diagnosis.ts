@@ -2,7 +2,7 @@
 import { formatAddress } from '@kith/interface'
 import type { Address, Clock, Member } from '@kith/interface'
 import { findingLastsMs, findings, takeNote } from '../core/index.ts'
-import type { CoreFinding, Notes, State } from '../core/index.ts'
+import type { CoreFinding, FindingDetail, Notes, State } from '../core/index.ts'
 import { messageType } from '../wire/memberlist.ts'
 import type { Finding, FindingBase, Found, StrangerDetail } from './diagnosis-types.ts'
 import { keyFix } from './refusal.ts'
@@ -98,7 +98,8 @@ export function createDiagnosis({ clock, label, members }: DiagnosisOptions): Di
         since: Math.round(wallNow - (now - since)),
         lastAt: Math.round(wallNow - (now - lastAt)),
       })
-      const seen: Seen[] = [...findings(state), ...strangersSeen(state, now)]
+      const own = findings(state).filter(({ what }) => concernsOthers(state, what))
+      const seen: Seen[] = [...own, ...strangersSeen(state, now)]
       const code = alone.get('seedsUnreachable')?.detail.code
       const told = [...seen, ...aloneSeen(state, now)].map((one): Finding => {
         const { member, what, since, lastAt, times } = one
@@ -110,6 +111,14 @@ export function createDiagnosis({ clock, label, members }: DiagnosisOptions): Di
       return told.sort((a, b) => (a.kind < b.kind ? -1 : a.kind > b.kind ? 1 : 0))
     },
   }
+}
+
+/**
+ * Whether it is anything to others: a stall that no probe would notice is given back, and is
+ * counted, and every busy machine has some.
+ */
+function concernsOthers(state: State, what: FindingDetail): boolean {
+  return what.kind !== 'loopLate' || what.longestMs > state.timings.probeTimeoutMs
 }
 
 /** In the cluster, and nobody else is. */
