@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { enableCompileCache } from 'node:module'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 
 /**
  * What was compiled is kept for the next start. In a folder of the user's own: in that of Node.js,
@@ -11,7 +11,9 @@ function keepCompiled() {
   const { XDG_CACHE_HOME, NODE_COMPILE_CACHE } = process.env
   if (NODE_COMPILE_CACHE) return
   try {
-    enableCompileCache(join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'kith'))
+    const caches = XDG_CACHE_HOME || join(homedir(), '.cache')
+    // Without a home it would be wherever the command is called, and so anybody's.
+    if (isAbsolute(caches)) enableCompileCache(join(caches, 'kith'))
   } catch {
     // A user without a home starts a little later.
   }
