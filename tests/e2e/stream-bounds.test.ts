@@ -1,7 +1,8 @@
 /** Who may hold how many streams of a member over real TCP, and for how long saying nothing. */
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
-import { createGossip } from '@kith/gossip'
+import { createGossip, createKeyring } from '@kith/gossip'
+import type { GossipOptions } from '@kith/gossip'
 import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
 import { expect, it } from 'vitest'
@@ -18,13 +19,17 @@ function open(port: number): Socket {
 }
 
 const local = { host, port: 0 }
-const member = (name: string): ReturnType<typeof createGossip> =>
-  createGossip({ name, packets: udpTransport(local), streams: tcpTransport(local) })
+const member = (name: string, options: GossipOptions): ReturnType<typeof createGossip> =>
+  createGossip({ ...options, name, packets: udpTransport(local), streams: tcpTransport(local) })
+const key = Buffer.alloc(32, 3)
 
-it.skipIf(process.platform !== 'linux')(
-  'GOS-183 one address gets 64 streams, and loses them when it says nothing',
-  async () => {
-    const [target, friend] = [member('target'), member('friend')]
+it.skipIf(process.platform !== 'linux').each([
+  { where: 'in the clear', options: () => ({}) },
+  { where: 'with a key', options: () => ({ keyring: createKeyring({ keys: [key] }) }) },
+])(
+  'GOS-183 one address gets 64 streams, and loses them when it says nothing: $where',
+  async ({ options }) => {
+    const [target, friend] = [member('target', options()), member('friend', options())]
     await Promise.all([target.start(), friend.start()])
     try {
       const { port } = target.address

@@ -1,5 +1,5 @@
 /** What is wrong, in words: the core's findings, who is not understood here, and being alone. */
-import { formatAddress } from '@kith/interface'
+import { formatAddress, sameAddress } from '@kith/interface'
 import type { Address, Clock, Member } from '@kith/interface'
 import { findingLastsMs, findings, takeNote } from '../core/index.ts'
 import type { CoreFinding, FindingDetail, Notes, State } from '../core/index.ts'
@@ -98,7 +98,10 @@ export function createDiagnosis({ clock, label, members }: DiagnosisOptions): Di
         since: Math.round(wallNow - (now - since)),
         lastAt: Math.round(wallNow - (now - lastAt)),
       })
-      const own = findings(state).filter(({ what }) => concernsOthers(state, what))
+      const known = members()
+      const own = findings(state).filter(
+        ({ member, what }) => concernsOthers(state, what) && isStillHeld(known, member, what),
+      )
       const seen: Seen[] = [...own, ...strangersSeen(state, now)]
       const code = alone.get('seedsUnreachable')?.detail.code
       const told = [...seen, ...aloneSeen(state, now)].map((one): Finding => {
@@ -119,6 +122,13 @@ export function createDiagnosis({ clock, label, members }: DiagnosisOptions): Di
  */
 function concernsOthers(state: State, what: FindingDetail): boolean {
   return what.kind !== 'loopLate' || what.longestMs > state.timings.probeTimeoutMs
+}
+
+/** A name that has moved since, or that nobody has any more, is claimed by nobody else. */
+function isStillHeld(members: readonly Member[], name: string, what: FindingDetail): boolean {
+  if (what.kind !== 'nameTwice') return true
+  const holder = members.find((member) => member.name === name)
+  return holder !== undefined && sameAddress(holder.address, what.address)
 }
 
 /** In the cluster, and nobody else is. */

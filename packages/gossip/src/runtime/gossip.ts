@@ -43,7 +43,7 @@ import { createKeys } from './keys.ts'
 import type { Keys } from './keys.ts'
 import { createNews } from './news.ts'
 import type { News } from './news.ts'
-import { resolveGossipOptions, seedProblems } from './options.ts'
+import { resolveGossipOptions } from './options.ts'
 import type { ResolvedGossipOptions } from './options.ts'
 import { createPackets } from './packets.ts'
 import type { Packets } from './packets.ts'
@@ -55,7 +55,7 @@ import { joinError } from './refusal.ts'
 import { resolveSeeds } from './resolve.ts'
 import { createRunning } from './running.ts'
 import type { Running } from './running.ts'
-import { checkEvent, checkStream, questionOf } from './talk.ts'
+import { checkEvent, checkForceLeave, checkJoin, checkStream, questionOf } from './talk.ts'
 import type {
   EmitOptions,
   EventsOptions,
@@ -267,8 +267,7 @@ class RunningGossip implements Gossip {
 
   async join(addresses: readonly string[], options: JoinOptions = {}): Promise<number> {
     const { state } = this.#requireActive()
-    const error = optionsError(seedProblems(addresses))
-    if (error !== undefined) throw error
+    checkJoin(addresses, options)
     if (addresses.length === 0) return 0
     const found = await resolveSeeds(addresses, state.address.port)
     const outcome =
@@ -300,6 +299,7 @@ class RunningGossip implements Gossip {
   }
 
   async forceLeave(name: string, options: { readonly prune?: boolean } = {}): Promise<void> {
+    checkForceLeave(name, options)
     const prune = options.prune ?? false
     await this.#ask((id) => ({ kind: 'forceLeave', id, name, prune }))
   }
@@ -307,9 +307,10 @@ class RunningGossip implements Gossip {
   async emit(
     name: string,
     payload: Uint8Array = new Uint8Array(0),
-    { coalesce = false }: EmitOptions = {},
+    options: EmitOptions = {},
   ): Promise<UserEvent> {
-    checkEvent(name, payload, coalesce)
+    checkEvent(name, payload, options)
+    const { coalesce = false } = options
     const { event } = await this.#ask((id) => ({ kind: 'emit', id, name, payload, coalesce }))
     invariant(event !== undefined, 'an emit that is done brings its event')
     return event

@@ -200,13 +200,16 @@ export interface Gossip
    * `stop`.
    */
   leave(): Promise<void>
-  /** Declares a failed member left; with `prune` all members forget it at once. */
+  /**
+   * Declares a failed member left; with `prune` (default false) all members forget it at once.
+   * Rejects with `ERR_GOSSIP_OPTIONS`.
+   */
   forceLeave(name: string, options?: { readonly prune?: boolean }): Promise<void>
   /**
    * Tells everybody, this member included, and resolves with the event once it is delivered here
    * and on its way. Name and payload together, and encoded once more, have at most 512 bytes
-   * (`overrides.userEventBytesMax`). Rejects with `ERR_GOSSIP_EVENT_TOO_LARGE`, or
-   * `ERR_GOSSIP_OVERLOADED` where too many events wait to be sent.
+   * (`overrides.userEventBytesMax`). Rejects with `ERR_GOSSIP_EVENT_TOO_LARGE`,
+   * `ERR_GOSSIP_OVERLOADED` where too many events wait to be sent, or `ERR_GOSSIP_OPTIONS`.
    */
   emit(name: string, payload?: Uint8Array, options?: EmitOptions): Promise<UserEvent>
   /**

@@ -2,7 +2,8 @@
 import type { Address, ByteStream, StreamTransport } from '@kith/interface'
 import { createRandom, silentLogger } from '@kith/interface'
 import { describe, expect, it } from 'vitest'
-import type { Gossip } from '../../src/index.ts'
+import { createKeyring } from '../../src/index.ts'
+import type { Gossip, GossipOptions } from '../../src/index.ts'
 import {
   createStreamDecoder,
   encodeMessage,
@@ -48,8 +49,25 @@ function counter(member: Gossip, kind: string): number {
   return member.stats().counters[kind] ?? 0
 }
 
-async function one(place: Place): Promise<{ member: Gossip; other: Stranger }> {
-  const member = place.gossip(1)
+const envelopes = [
+  {
+    where: 'in the clear',
+    options: (): GossipOptions => ({}),
+    begun: encodeStream(pushPull(['a'])).subarray(0, 20),
+  },
+  {
+    where: 'with a key',
+    options: (): GossipOptions => ({ keyring: createKeyring({ keys: [new Uint8Array(16)] }) }),
+    // A frame of 65,536 bytes, of which the version and eleven bytes came.
+    begun: hex('0a 00010000 01 0102030405060708090a0b'),
+  },
+]
+
+async function one(
+  place: Place,
+  options: GossipOptions = {},
+): Promise<{ member: Gossip; other: Stranger }> {
+  const member = place.gossip(1, options)
   await startAll(place, [member])
   return { member, other: await stranger(place) }
 }
@@ -75,30 +93,36 @@ describe('streams from strangers', () => {
     await stopAll(place, [member])
   })
 
-  it('GOS-30 who connects and says nothing is closed after a quarter of the time', async () => {
-    const place = createPlace()
-    const { member, other } = await one(place)
-    const stream = await place.until(other.streams.connect(at(1)))
-    const before = place.clock.now()
-    expect(await place.until(stream.read().catch(() => undefined))).toBeUndefined()
-    expect(place.clock.now() - before).toBeGreaterThanOrEqual(2_400)
-    expect(place.clock.now() - before).toBeLessThanOrEqual(2_700)
-    expect(counter(member, 'streamsSilent')).toBe(1)
-    await stopAll(place, [member])
-  })
+  it.each(envelopes)(
+    'GOS-30 who connects and says nothing is closed after a quarter of the time: $where',
+    async ({ options }) => {
+      const place = createPlace()
+      const { member, other } = await one(place, options())
+      const stream = await place.until(other.streams.connect(at(1)))
+      const before = place.clock.now()
+      expect(await place.until(stream.read().catch(() => undefined))).toBeUndefined()
+      expect(place.clock.now() - before).toBeGreaterThanOrEqual(2_400)
+      expect(place.clock.now() - before).toBeLessThanOrEqual(2_700)
+      expect(counter(member, 'streamsSilent')).toBe(1)
+      await stopAll(place, [member])
+    },
+  )
 
-  it('GOS-30 who begins and never ends is closed after the stream time', async () => {
-    const place = createPlace()
-    const { member, other } = await one(place)
-    const stream = await place.until(other.streams.connect(at(1)))
-    const before = place.clock.now()
-    await place.until(stream.write(encodeStream(pushPull(['a'])).subarray(0, 20)))
-    expect(await place.until(stream.read().catch(() => undefined))).toBeUndefined()
-    expect(place.clock.now() - before).toBeGreaterThanOrEqual(9_900)
-    expect(place.clock.now() - before).toBeLessThanOrEqual(10_200)
-    expect(member.stats().streamsOpen).toBe(0)
-    await stopAll(place, [member])
-  })
+  it.each(envelopes)(
+    'GOS-30 who begins and never ends is closed after the stream time: $where',
+    async ({ options, begun }) => {
+      const place = createPlace()
+      const { member, other } = await one(place, options())
+      const stream = await place.until(other.streams.connect(at(1)))
+      const before = place.clock.now()
+      await place.until(stream.write(begun))
+      expect(await place.until(stream.read().catch(() => undefined))).toBeUndefined()
+      expect(place.clock.now() - before).toBeGreaterThanOrEqual(9_900)
+      expect(place.clock.now() - before).toBeLessThanOrEqual(10_200)
+      expect(member.stats().streamsOpen).toBe(0)
+      await stopAll(place, [member])
+    },
+  )
 
   it('GOS-30 unfinished messages of all streams together have a bound', async () => {
     const place = createPlace()

@@ -121,6 +121,20 @@ describe('diagnose', () => {
     await place.eventually(() => found(members[0], 'nameTwice').length === 0, 600_000)
   })
 
+  it('GOS-162 one name twice is over once the name has moved to the other one', async () => {
+    const { place, members } = await clusterOf(2, { overrides: { deadMemberReclaimMs: 5_000 } })
+    const twin = place.gossip(7, { name: 'm2', nameConflict: 'ignore' })
+    await startAll(place, [twin])
+    await place.until(twin.join([text(1)]))
+    await place.eventually(() => found(members[0], 'nameTwice').length > 0)
+    await place.until(members[1]?.stop() ?? Promise.resolve())
+    const moved = (): boolean => members[0]?.member('m2')?.address.host === at(7).host
+    await place.eventually(() => moved(), 120_000)
+    // Told a moment ago, and not true any more.
+    expect(found(members[0], 'nameTwice')).toEqual([])
+    members.push(twin)
+  })
+
   it('GOS-162 more meta than may be: of whom, how much, until it is less', async () => {
     const { place, members } = await clusterOf(2)
     const big = new Uint8Array(600)
