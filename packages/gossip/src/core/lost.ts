@@ -42,7 +42,8 @@ export function doubtDeath(state: State, entry: Entry): void {
   const row = state.members.get(entry.name)
   if (row?.snapshot.status !== 'failed' || state.askFirst.has(entry.name)) return
   const { probeIntervalMs, gossipIntervalMs } = state.timings
-  if (state.now - row.askedAt < probeIntervalMs || state.askFirst.size >= outOfTurnMax) return
+  const asked = row.askedAt ?? -Infinity
+  if (state.now - asked < probeIntervalMs || state.askFirst.size >= outOfTurnMax) return
   count(state, 'deathsDoubted')
   state.askFirst.add(entry.name)
   cancel(state.deadlines, state.lostTimer)

@@ -2,7 +2,7 @@
  * Serf's rows in order of name, and which addresses they have. Both are kept as members come and
  * go: in a cluster of thousands, sorting and listing anew after each change is most of a join.
  */
-import { formatAddress, sameAddress } from '@kith/interface'
+import { sameAddress } from '@kith/interface'
 import type { Address } from '@kith/interface'
 import type { MemberRow, State } from './state.ts'
 
@@ -33,7 +33,7 @@ export function moveAddress(state: State, from: Address, to: Address): void {
 
 /** Whether any member has that address, whatever its status. */
 export function hasMemberAt(state: State, address: Address): boolean {
-  return state.addresses.has(formatAddress(address))
+  return state.addresses.has(keyOf(address))
 }
 
 /** The first place whose name is not before `name`. */
@@ -49,8 +49,13 @@ function placeOf({ ordered }: State, name: string): number {
 }
 
 function recount({ addresses }: State, address: Address, by: number): void {
-  const text = formatAddress(address)
-  const left = (addresses.get(text) ?? 0) + by
-  if (left > 0) addresses.set(text, left)
-  else addresses.delete(text)
+  const key = keyOf(address)
+  const left = (addresses.get(key) ?? 0) + by
+  if (left > 0) addresses.set(key, left)
+  else addresses.delete(key)
+}
+
+/** In one piece: a template's parts would stay in memory beside the key that V8 makes of them. */
+function keyOf({ host, port }: Address): string {
+  return [host, port].join(' ')
 }

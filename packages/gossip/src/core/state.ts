@@ -97,7 +97,7 @@ export interface MemberRow {
   goneAt: number
   /** When it is asked again whether it is back, while it is failed, and when it was. */
   askAt: number
-  askedAt: number
+  askedAt: number | undefined
   /** Why it was given up, while it is failed, and when. */
   failure: { readonly at: number; readonly report: FailureReport } | undefined
   /** Its last round trips, seconds, oldest first. */

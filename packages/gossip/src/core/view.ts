@@ -37,7 +37,7 @@ export function memberJoined(state: State, entry: Entry): void {
     timeImplied: intent?.implied ?? false,
     goneAt: 0,
     askAt: 0,
-    askedAt: -Infinity,
+    askedAt: undefined,
     failure: undefined,
     rtts: noRtts,
   }
