@@ -73,17 +73,19 @@ async function scenario(walls: Walls): Promise<void> {
   }
   await within(30_000, 'both Kith members know each other', knowEachOther)
   const rounds = atTier(2, 10)
-  let slowest = 0
+  const late: string[] = []
   for (let round = 1; round <= rounds; round += 1) {
     for (const size of sizes) {
-      const ms = await arrives(owner, asker, entryOf(size, `r${round}`))
+      const { ms, meanwhile } = await arrives(owner, asker, entryOf(size, `r${round}`))
       evidence(`through the firewall: an entry of ${size} bytes arrived after, ms`, Math.round(ms))
-      slowest = Math.max(slowest, ms)
+      if (ms <= arriveMsMax) continue
+      const said = meanwhile.join(', ') || 'no verdict of anybody'
+      late.push(`${size} bytes after ${Math.round(ms)} ms; meanwhile: ${said}`)
     }
   }
   const { largest, largestMax } = await owner.ask({ order: 'look' })
   evidence('through the firewall: bytes of the largest broadcast, of', `${largest}, ${largestMax}`)
-  expect(slowest).toBeLessThanOrEqual(arriveMsMax)
+  expect(late).toEqual([])
 
   // Whoever asks was killed: it hears everything again from the Serfs.
   const ids = sizes.map((size) => `web-${size}`)
@@ -113,12 +115,20 @@ async function scenario(walls: Walls): Promise<void> {
   for (const serf of serfs) await handlersHeardNothing(serf, heard(serf))
 }
 
-/** Milliseconds from the registration at one to the resolution at the other. */
-async function arrives(owner: Walled, asker: Walled, entry: ServiceDefinition): Promise<number> {
+interface Arrival {
+  /** From the registration at one to the resolution at the other. */
+  readonly ms: number
+  /** Who was called failed or came back in between: an owner that did is served once it spoke. */
+  readonly meanwhile: readonly string[]
+}
+
+async function arrives(owner: Walled, asker: Walled, entry: ServiceDefinition): Promise<Arrival> {
   const { service, id = '', meta = {} } = entry
   const told = asker.ask({ order: 'hear', service, ids: [id], revision: meta['rev'] ?? '' })
   const { at } = await owner.ask({ order: 'register', service: entry })
-  return (await told).at - at
+  const arrived = await told
+  const meanwhile = arrived.verdicts.filter((verdict) => verdict.at >= at)
+  return { ms: arrived.at - at, meanwhile: meanwhile.map(({ text }) => text) }
 }
 
 /** A service whose entry takes so many bytes, by the layout of the registry's SPEC.md. */

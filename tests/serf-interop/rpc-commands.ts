@@ -1,11 +1,9 @@
 // One cluster of real agents and one of ours, and both commands asked of both kinds: `serf` and
 // `kith`, each line four times. Exit codes are the same and the output is.
 import { execFile } from 'node:child_process'
-import { PassThrough, Readable } from 'node:stream'
-import { text } from 'node:stream/consumers'
 import { isDeepStrictEqual } from 'node:util'
-import { runCli } from '@kith/cli'
 import { expect } from 'vitest'
+import { kithHere } from './support/commands.ts'
 import type { Crew } from './support/crew.ts'
 import type { KithParty } from './support/kith.ts'
 import { allAlive, allSee } from './support/party.ts'
@@ -31,21 +29,8 @@ async function serf(rpc: string, [verb = '', ...flags]: readonly string[]): Prom
 }
 
 async function kith(rpc: string, [verb = '', ...flags]: readonly string[]): Promise<Ran> {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()]
-  const [out, err] = [text(stdout), text(stderr)]
-  const code = await runCli([verb, '--rpc-addr', rpc, ...flags], {
-    stdin: Readable.from([]),
-    stdout,
-    stderr,
-    env: {},
-    onSignal: () => () => {},
-    exit: (status) => {
-      throw new Error(`the process would have ended with ${status}`)
-    },
-  })
-  stdout.end()
-  stderr.end()
-  return ran(code, await out, await err)
+  const { code, out, err } = await kithHere([verb, '--rpc-addr', rpc, ...flags])
+  return ran(code, out, err)
 }
 
 /** What is printed in no order stands in one; what is measured is left out. */

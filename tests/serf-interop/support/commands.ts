@@ -38,6 +38,19 @@ async function run(file: string, args: readonly string[]): Promise<string> {
 }
 
 async function here(args: readonly string[]): Promise<string> {
+  const { code, out, err } = await kithHere(args)
+  if (code === 0) return out
+  throw new Error(`kith ${args.join(' ')} ended with ${code}: ${out}${err}`)
+}
+
+export interface Printed {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+/** Our command in this process, with what it prints to either stream. */
+export async function kithHere(args: readonly string[]): Promise<Printed> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()]
   const [out, err] = [text(stdout), text(stderr)]
   const code = await runCli(args, {
@@ -52,6 +65,5 @@ async function here(args: readonly string[]): Promise<string> {
   })
   stdout.end()
   stderr.end()
-  if (code === 0) return await out
-  throw new Error(`kith ${args.join(' ')} ended with ${code}: ${await out}${await err}`)
+  return { code, out: await out, err: await err }
 }

@@ -29,6 +29,12 @@ const extensions: ExtensionHost = {
     return answer
   },
 }
+const verdicts: { at: number; text: string }[] = []
+for (const kind of ['fail', 'join'] as const) {
+  gossip.on(kind, ({ member }) => {
+    verdicts.push({ at: sharedNow(), text: `${kind} of ${member.name}` })
+  })
+}
 const registry = createRegistry({ membership: gossip, extensions, directory })
 await gossip.start()
 await registry.start()
@@ -71,5 +77,6 @@ function figures(): Omit<WalledTold, 'question' | 'at'> {
     largest,
     largestMax: gossip.broadcastBytesMax('registry'),
     fetched,
+    verdicts,
   }
 }

@@ -28,4 +28,6 @@ export interface WalledTold {
   readonly largestMax: number
   /** Fetches from other members that were answered. */
   readonly fetched: number
+  /** Who was called failed, or came back, and when, by `sharedNow`. */
+  readonly verdicts: readonly { readonly at: number; readonly text: string }[]
 }
