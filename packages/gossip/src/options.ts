@@ -8,6 +8,7 @@ import { optionsError } from './errors.ts'
 
 export type Profile = 'lan' | 'wan' | 'local' | 'fast'
 
+/** Defaults, bounds and the values of each profile stand in OPTIONS.md; a test compares. */
 export interface GossipTimings {
   /** Milliseconds between two probes of one member. Less finds failures sooner and sends more. */
   readonly probeIntervalMs: number
@@ -109,6 +110,9 @@ export const extensionBytesMax = 1024
 /** Anti-entropy state of one extension. */
 export const extensionStateBytesMax = 65_536
 
+/** Packets that may leave within one probe interval: when each of them left is kept. */
+const packetsPerProbeLimit = 1_048_576
+
 const lan: GossipTimings = Object.freeze({
   probeIntervalMs: 1000,
   probeTimeoutMs: 500,
@@ -172,8 +176,8 @@ const local: GossipTimings = Object.freeze({
 })
 
 /**
- * Finds a crash in less than 3 s in clusters of up to 200 members: the first probe that meets it
- * begins 1.58 intervals after it at the latest, on average, and the suspicion lasts 4 log10(N) of
+ * Finds a crash within 3 s at the median in clusters of up to 200 members: the first probe that
+ * meets it ends about 1.6 intervals after it, on average, and the suspicion lasts 4 log10(N) of
  * them. It forgives a member 1 s of silence, and costs four times the packets of `lan`.
  */
 const fast: GossipTimings = Object.freeze({
@@ -275,6 +279,16 @@ function relationProblems(timings: GossipTimings): OptionProblem[] {
       field: 'overrides.probeTimeoutMs',
       got: String(timings.probeTimeoutMs),
       want: `less than probeIntervalMs (${timings.probeIntervalMs})`,
+    })
+  }
+  const { gossipFanout, gossipIntervalMs, probeIntervalMs } = timings
+  if ((gossipFanout * probeIntervalMs) / gossipIntervalMs > packetsPerProbeLimit) {
+    problems.push({
+      field: 'overrides.gossipIntervalMs',
+      got: String(gossipIntervalMs),
+      want:
+        `at least gossipFanout (${gossipFanout}) times probeIntervalMs (${probeIntervalMs}) ` +
+        `by ${packetsPerProbeLimit}`,
     })
   }
   return problems

@@ -42,12 +42,14 @@ export interface GossipOptions {
    */
   readonly advertise?: Address
   /**
-   * Seeds: `host:port`, `host`, or either behind `name/`. Contacted from `start` on, again and
-   * again with back-off while this member is alone.
+   * Seeds, at most 1,024: `host:port`, `host` (then the port is this member's own), or either
+   * behind `name/`. Contacted from `start` on, again and again with back-off while this member is
+   * alone. Default none.
    */
   readonly join?: readonly string[]
   /**
    * Further ways to find the others, asked as often as the seeds: `[dnsDiscovery('kith.internal')]`.
+   * At most 16; default none.
    */
   readonly discovery?: readonly DiscoveryFactory[]
   /**
@@ -75,7 +77,7 @@ export interface GossipOptions {
   readonly verifyOutgoing?: boolean
   /** Up to 512 bytes encoded; `kith.v` is added. */
   readonly tags?: Readonly<Record<string, string>>
-  /** Serf's timings, or `fast`, which finds a crash in less than 3 s; default `lan`. */
+  /** Serf's timings, or `fast`, which finds a crash within 3 s at the median; default `lan`. */
   readonly profile?: Profile
   /** Changes to the profile. */
   readonly overrides?: Partial<GossipTimings>
@@ -94,8 +96,8 @@ export interface GossipOptions {
   /** Asked before members are taken in; see `MergeVeto`. Default: all may come. */
   readonly mergeVeto?: MergeVeto
   /**
-   * Networks in CIDR form, IPv4 and IPv6, in which members must have their address; any other is
-   * neither taken in nor joined. Default: all addresses.
+   * 1 to 1,024 networks in CIDR form, IPv4 and IPv6, in which members must have their address; any
+   * other is neither taken in nor joined. Default: all addresses.
    */
   readonly allowedNetworks?: readonly string[]
   /** Default: the system's clock and entropy, and no logging. */

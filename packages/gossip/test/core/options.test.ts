@@ -62,6 +62,13 @@ describe('options', () => {
     expect(problemsOf('lan', { probeIntervalMs: 501 })).toEqual([])
   })
 
+  it('GOS-66 more packets within a probe interval than can be kept count of are refused', () => {
+    // Each field is legal alone; together they would take two gigabytes.
+    const much = { gossipFanout: 64, gossipIntervalMs: 1, probeIntervalMs: 3_600_000 }
+    expect(problemsOf('lan', much)).toEqual(['overrides.gossipIntervalMs'])
+    expect(problemsOf('lan', { ...much, gossipIntervalMs: 220 })).toEqual([])
+  })
+
   it("GOS-66 what is given is merged, frozen, and not the caller's object", () => {
     const overrides = { membersMax: 7 }
     const resolved = resolveOptions('wan', overrides)
