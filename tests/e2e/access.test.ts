@@ -115,6 +115,12 @@ const routes: Readonly<Record<string, Route>> = {
   'GET /v1/log/records': { takes: 'read', path: '/v1/log/records?from=0' },
   'POST /v1/log/records': { takes: 'write', body: 'a record' },
   'POST /v1/log/verify': { takes: 'operator' },
+  // That the log knows none such is for those to know who may retire one.
+  'POST /v1/log/origins/:origin/retire': {
+    takes: 'operator',
+    path: `/v1/log/origins/${'ab'.repeat(16)}/retire`,
+    status: 409,
+  },
   'GET /v1/services': { takes: 'read' },
   'GET /v1/services/:name': { takes: 'read', path: '/v1/services/web' },
   'PUT /v1/services/:id': {

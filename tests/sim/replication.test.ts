@@ -27,6 +27,12 @@ const plan: readonly (readonly [
   ['REP-10 REP-11', 'replication-safe-retention', atTier(30, 2_400), ['dropped', 'replacements']],
   ['REP-11 REP-4', 'replication-unsafe-retention', atTier(30, 2_400), ['dropped', 'gap']],
   [
+    'REP-40 REP-41 REP-13',
+    'replication-retirement',
+    atTier(30, 2_400),
+    ['retirements', 'wrongRetirements', 'refusedRetirements', 'revivals', 'rollBacks', 'dropped'],
+  ],
+  [
     'REP-13 REP-1',
     'replication-roll-back-gated',
     atTier(40, 2_400),

@@ -136,6 +136,7 @@ async function assemble(
     diagnose: () => diagnosis.findings(),
     replication: handler,
     lag: () => replicator.lag(),
+    retire: (origin) => replicator.retire(origin),
     unready: () => unready(gossip, stopping),
     metrics: () => metrics.scrape(),
   })

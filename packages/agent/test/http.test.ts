@@ -82,6 +82,15 @@ describe('the HTTP interface over the real parts', () => {
     expect(await ask('POST', '/v1/log/verify')).toMatchObject({ status: 200, body: { ok: true } })
   })
 
+  it('REP-40 retires no origin that it writes, or does not know', async () => {
+    const { body } = await ask('GET', '/v1/log/status')
+    const own = await ask('POST', `/v1/log/origins/${String(body['origin'])}/retire`)
+    expect(own).toMatchObject({ status: 409, body: { code: 'ERR_REPLICATOR_RETIRE' } })
+    const unknown = await ask('POST', `/v1/log/origins/${'ab'.repeat(16)}/retire`)
+    expect(unknown).toMatchObject({ status: 409, body: { code: 'ERR_REPLICATOR_RETIRE' } })
+    expect(await ask('POST', '/v1/log/origins/x/retire')).toMatchObject({ status: 400 })
+  })
+
   it('LOG-44 LOG-47 drops what its bounds let go, and names the floor', async () => {
     const retention = { recordsMax: 2, checkMs: 10 }
     await using small = createAgent({ name: 'small', profile: 'local', retention })

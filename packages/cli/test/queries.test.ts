@@ -173,6 +173,21 @@ describe('log read, tail, status and verify', () => {
     expect(run.out).toMatch(/ada\s+1\s+9\s+unknown\s+live\s+cccccccccccc\n/)
   })
 
+  it('retires an origin, and takes nothing else for one', async () => {
+    const origin = 'ab'.repeat(16)
+    await using agent = await fakeAgent(() => ({ origin, status: 'retired' }))
+    const run = await kith(['log', 'retire', origin, '--http-addr', agent.address])
+    expect(run.out).toContain(`${origin} is retired`)
+    const path = `/v1/log/origins/${origin}/retire`
+    expect(agent.asked[0]).toMatchObject({ method: 'POST', url: path })
+    const args = ['log', 'retire', origin, '--http-addr', agent.address, '--format', 'json']
+    expect(JSON.parse((await kith(args)).out)).toEqual({ origin, status: 'retired' })
+    for (const bad of ['../x', 'AB'.repeat(16), '']) {
+      expect((await kith(['log', 'retire', bad, '--http-addr', agent.address])).code).toBe(2)
+    }
+    expect(agent.asked.length).toBe(2)
+  })
+
   it('exits 1 when verify finds damage', async () => {
     await using agent = await fakeAgent(() => ({ ok: false, damage: [{ table: 'batch' }] }))
     const run = await kith(['log', 'verify', '--http-addr', agent.address])

@@ -15,6 +15,7 @@ export { describeProblems, invariant, isKithError, KithError } from './errors.ts
 export type { KithErrorOptions, OptionProblem } from './errors.ts'
 export { fromHex, toHex } from './hex.ts'
 export { addressBytes, addressText } from './ip.ts'
+export { isForgotten } from './log.ts'
 export type {
   AppendOptions,
   AppendRecord,

@@ -69,6 +69,11 @@ export interface Hole {
  */
 export type ReadFrom = number | 'earliest' | 'latest' | { readonly time: number }
 
+/**
+ * `sealed`: this log gave it up for another one. `retired`: an operator said that nothing comes
+ * any more; a record that comes anyway makes it `live` again. `quarantined`: nothing is taken or
+ * served.
+ */
 export type OriginStatus = 'live' | 'sealed' | 'retired' | 'quarantined'
 
 /** What this log durably holds of one origin. */
@@ -91,6 +96,15 @@ export interface OriginState {
    * nothing. Said of the own log only, never of another.
    */
   readonly neverHeld?: true
+}
+
+/**
+ * Retired, and nothing of it is held: where it ended is kept for whoever comes back with it, and
+ * told to nobody else.
+ */
+export function isForgotten(state: OriginState): boolean {
+  const { status, floor, next, holes, own } = state
+  return status === 'retired' && floor === next && holes.length === 0 && !own
 }
 
 export type BatchRun =
@@ -190,6 +204,12 @@ export interface ReplicaLog {
   recordGap(origin: OriginId, resume: number, chainBefore: Chain, why: string): Promise<void>
   /** Stops one origin durably, with an event. */
   quarantine(origin: OriginId, why: string): Promise<void>
+  /**
+   * Notes durably that nothing is expected of an origin any more, where it ends at `next`. Changes
+   * nothing that is held; a batch that comes later is taken, and makes it live again, with an
+   * event. Rejects for an origin that is unknown, quarantined, the own one, or ends elsewhere.
+   */
+  retire(origin: OriginId, next: number, why: string): Promise<void>
   /** Seals the own origin and mints a new one. Rejects when over its rate (one an hour). */
   rotate(why: string): Promise<OriginId>
   /** Lets appends begin: called after the first hello, or when nobody is expected. Idempotent. */

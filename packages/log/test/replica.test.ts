@@ -121,6 +121,40 @@ describe.each(kinds)('a %s log as a replica', (kind) => {
     expect(await again.verify()).toMatchObject({ ok: true, records: 6 })
   })
 
+  it('LOG-70 retires an origin where it ends, until more of it comes', async () => {
+    const options = home(kind)
+    const log = await started(options)
+    const one = makeBatch(stranger)
+    await log.applyBatches([one.bytes], new Map([[stranger, 'gone']]))
+    const events: unknown[] = []
+    log.on('retire', (event) => events.push(event))
+    log.on('revive', (event) => events.push(event))
+    const refused = (origin: string, next: number): Promise<string> =>
+      codeOf(log.retire(origin, next, 'its disk is gone'))
+    expect(await refused(log.origin, 1)).toBe('ERR_LOG_RETIRE')
+    expect(await refused('ef'.repeat(16), 1)).toBe('ERR_LOG_RETIRE')
+    expect(await refused(stranger, one.next + 1)).toBe('ERR_LOG_RETIRE')
+    await log.retire(stranger, one.next, 'its disk is gone')
+    await log.retire(stranger, one.next, 'told twice')
+    const ended = { origin: stranger, member: 'gone', next: one.next }
+    expect(events).toEqual([{ ...ended, why: 'its disk is gone' }])
+    await log.stop()
+    const again = await started(options)
+    again.on('revive', (event) => events.push(event))
+    const statusOf = (): unknown => again.vector().find(({ origin }) => origin === stranger)?.status
+    expect(statusOf()).toBe('retired')
+    expect((await again.applyBatches([one.bytes])).outcomes).toEqual(['duplicate'])
+    expect(await pulled(again, stranger)).toEqual([one.bytes])
+    expect(statusOf()).toBe('retired')
+    const two = makeBatch(stranger, one.next, one.chain)
+    expect((await again.applyBatches([two.bytes])).outcomes).toEqual(['applied'])
+    expect(statusOf()).toBe('live')
+    expect(events.slice(1)).toEqual([ended])
+    await again.quarantine(stranger, 'a test')
+    expect(await codeOf(again.retire(stranger, two.next, 'no'))).toBe('ERR_LOG_RETIRE')
+    expect(await again.verify()).toMatchObject({ ok: true })
+  })
+
   it('LOG-11 LOG-13 rotates and quarantines when its own origin forked', async () => {
     const log = await started(home(kind))
     await log.append(records(3))

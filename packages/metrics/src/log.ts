@@ -4,7 +4,10 @@ import type { LogSource } from './sources.ts'
 
 const records = gauge('kith_log_records', 'Records held, of every origin.')
 const bytes = gauge('kith_log_bytes', 'Bytes of the batches held.')
-const origins = gauge('kith_log_origins', 'Origins that the log knows.')
+const origins = gauge(
+  'kith_log_origins',
+  'Origins that the log knows, without retired ones of which nothing is held.',
+)
 const floor = gauge('kith_log_floor_offset', 'Offset of the oldest record held.')
 const next = gauge('kith_log_next_offset', 'Offset that the next record gets.')
 const gate = gauge('kith_log_gate', '1 at the state of the gate for appends, 0 at others.', 'state')

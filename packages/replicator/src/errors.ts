@@ -13,6 +13,8 @@ export type ReplicatorErrorCode =
   | 'ERR_REPLICATOR_MALFORMED'
   /** Options out of range; `details` names them all. */
   | 'ERR_REPLICATOR_OPTIONS'
+  /** The origin is not one of which nothing is expected: the message says why. */
+  | 'ERR_REPLICATOR_RETIRE'
   /** The other log has our own log id. */
   | 'ERR_REPLICATOR_SELF'
   /** Stopped, or closed, before or while the call ran. */
@@ -36,6 +38,7 @@ const codes: ReadonlySet<string> = new Set<ReplicatorErrorCode>([
   'ERR_REPLICATOR_HELLO_NEEDED',
   'ERR_REPLICATOR_MALFORMED',
   'ERR_REPLICATOR_OPTIONS',
+  'ERR_REPLICATOR_RETIRE',
   'ERR_REPLICATOR_SELF',
   'ERR_REPLICATOR_STOPPED',
   'ERR_REPLICATOR_TOO_LARGE',

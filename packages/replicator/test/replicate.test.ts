@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { restoreLog } from '@kith/log'
 import { afterEach, describe, expect, it } from 'vitest'
-import { bytes, contents, positions, until, Village } from './support.ts'
+import { bytes, contents, joined, left, positions, until, Village } from './support.ts'
 
 let village = new Village()
 afterEach(async () => {
@@ -236,5 +236,116 @@ describe('a replicator', () => {
     expect(a.replicator.status().gate).toBe('waiting')
     village.join('a', 'alone')
     await until(() => a.replicator.status().gate === 'open', 'the gate opens')
+  })
+
+  it('REP-34 a hello that says nothing of our past does not open the gate, an answer does', async () => {
+    const a = await village.add('a', { expectMembers: true })
+    await append('a', 3)
+    await a.replicator.start()
+    const b = await village.add('b')
+    await b.replicator.start()
+    b.replicator.memberChanged(joined('a'))
+    await until(() => equal('a', 'b'), 'b has the records of a')
+    expect(a.replicator.status().gate).toBe('waiting')
+    a.replicator.memberChanged(joined('b'))
+    await until(() => a.replicator.status().gate === 'open', 'the gate opens')
+  })
+})
+
+describe('origins whose log is gone', () => {
+  const rowAt = (name: string, origin: string) =>
+    village.places
+      .get(name)!
+      .log.vector()
+      .find((state) => state.origin === origin)
+  const statuses = (origin: string, ...names: readonly string[]) =>
+    names.map((name) => rowAt(name, origin)?.status)
+
+  /** a wrote three records, b and c have them, a is gone. */
+  async function departed(): Promise<string> {
+    for (const name of ['a', 'b', 'c']) await (await village.add(name)).replicator.start()
+    await append('a', 3)
+    village.join('a', 'b', 'c')
+    await until(() => equal('a', 'b', 'c'), 'everybody has the records of a')
+    const { replicator, log } = village.places.get('a')!
+    await replicator.stop()
+    for (const name of ['b', 'c']) village.places.get(name)!.replicator.memberChanged(left('a'))
+    return log.origin
+  }
+
+  it('REP-40 who stands at the same end takes the word of whoever retired it', async () => {
+    const origin = await departed()
+    await village.places.get('b')!.replicator.retire(origin)
+    await until(() => statuses(origin, 'c')[0] === 'retired', 'c has it from b')
+    const { log } = village.places.get('c')!
+    expect((await contents(log)).length).toBe(3)
+    expect(log.status().origins.map((state) => state.origin)).toContain(origin)
+    await village.places.get('b')!.replicator.retire(origin)
+  })
+
+  it('REP-40 refuses one that is its own, unknown, written by a member, or not all here', async () => {
+    const origin = await departed()
+    const { replicator, log } = village.places.get('b')!
+    const refusal = (one: string) =>
+      replicator.retire(one).then(
+        () => 'retired',
+        (cause: Error & { code: string }) => `${cause.code} ${cause.message}`,
+      )
+    expect(await refusal(log.origin)).toMatch(/^ERR_REPLICATOR_RETIRE .*this member appends/)
+    expect(await refusal('ab'.repeat(16))).toMatch(/knows no such origin/)
+    const other = village.places.get('c')!.log.origin
+    await append('c', 1)
+    await until(() => rowAt('b', other)?.next === 2, 'b has the record of c')
+    expect(await refusal(other)).toMatch(/c appends under it/)
+    await log.quarantine(origin, 'a test')
+    expect(await refusal(origin)).toMatch(/it is quarantined/)
+    await replicator.stop()
+    expect(await refusal(other)).toMatch(/^ERR_REPLICATOR_STOPPED/)
+  })
+
+  it('REP-40 a record that comes after all is taken, with an event, and told on', async () => {
+    const origin = await departed()
+    const { log } = village.places.get('a')!
+    await village.places.get('b')!.replicator.retire(origin)
+    await until(() => statuses(origin, 'c')[0] === 'retired', 'c has it from b')
+    const revived: unknown[] = []
+    village.places.get('c')!.log.on('revive', (event) => revived.push(event))
+    const again = await village.again('a')
+    await again.replicator.start()
+    village.join('a', 'b', 'c')
+    await log.append({ value: bytes('late') })
+    await until(() => equal('a', 'b', 'c'), 'everybody has the record')
+    expect(statuses(origin, 'a', 'b', 'c')).toEqual(['live', 'live', 'live'])
+    expect(revived).toMatchObject([{ origin, member: 'a', next: 4 }])
+  })
+
+  it('REP-41 with nothing of it held it leaves vectors, lag and status', async () => {
+    const origin = await departed()
+    const { replicator, log } = village.places.get('b')!
+    await replicator.retire(origin)
+    await until(() => statuses(origin, 'c')[0] === 'retired', 'c has it from b')
+    for (const name of ['b', 'c']) await village.places.get(name)!.log.retain({ recordsMax: 0 })
+    const d = await village.add('d')
+    await d.replicator.start()
+    village.join('b', 'c', 'd')
+    await append('b', 1)
+    await until(() => rowAt('d', log.origin)?.next === 2, 'd has the record of b')
+    expect(rowAt('d', origin)).toBe(undefined)
+    expect(replicator.lag().has(origin)).toBe(false)
+    expect(log.status().origins.map((state) => state.origin)).not.toContain(origin)
+    expect(rowAt('b', origin)).toMatchObject({ status: 'retired', floor: 4, next: 4 })
+  })
+
+  it('REP-41 who slept and comes back with it is told where it ended', async () => {
+    const origin = await departed()
+    const { log } = village.places.get('a')!
+    await village.places.get('b')!.replicator.retire(origin)
+    await village.places.get('b')!.log.retain({ recordsMax: 0 })
+    await log.rotate('another disk')
+    const again = await village.again('a')
+    await again.replicator.start()
+    village.join('a', 'b')
+    await until(() => statuses(origin, 'a')[0] === 'retired', 'a has it from b')
+    expect((await contents(log)).length).toBe(3)
   })
 })

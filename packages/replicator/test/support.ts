@@ -18,6 +18,10 @@ export function joined(name: string): MemberEvent {
   return { kind: 'join', member: memberOf(name) }
 }
 
+export function left(name: string): MemberEvent {
+  return { kind: 'leave', member: memberOf(name, { status: 'left' }) }
+}
+
 export interface Place {
   readonly name: string
   readonly log: Log
@@ -38,6 +42,22 @@ export class Village {
   ): Promise<Place> {
     const log = createLog({ member: name, ...logOptions })
     await log.start()
+    return this.place(name, log, options, tuning)
+  }
+
+  /** Another replicator over the log of one that stopped. */
+  async again(name: string): Promise<Place> {
+    const log = this.places.get(name)?.log
+    if (log === undefined) throw new Error(`no place ${name}`)
+    return this.place(name, log, {}, {})
+  }
+
+  private place(
+    name: string,
+    log: Log,
+    options: Partial<ReplicatorOptions>,
+    tuning: Partial<ReplicatorTuning>,
+  ): Place {
     const source = (member: Member): ReplicationSource | undefined => this.source(name, member.name)
     const defaults = { pullWaitMs: 200, backoffMinMs: 10, backoffMaxMs: 100, announceDelayMs: 5 }
     const replicator = createReplicator({

@@ -41,6 +41,7 @@ const routeAccess: Readonly<Record<string, RouteAccess>> = {
   'GET /v1/log/records': 'read',
   'POST /v1/log/records': 'write',
   'POST /v1/log/verify': 'operator',
+  'POST /v1/log/origins/:origin/retire': 'operator',
   'GET /v1/services': 'read',
   'GET /v1/services/:name': 'read',
   'PUT /v1/services/:id': 'write',

@@ -133,6 +133,8 @@ export interface ServerParts {
   readonly replication: ReplicationPort
   /** Records behind the best known holder, by origin. */
   lag(): ReadonlyMap<OriginId, number | 'unknown'>
+  /** Notes that nothing is expected of an origin any more. */
+  retire(origin: OriginId): Promise<void>
   /** Why this member should get no traffic now; undefined when it should. */
   unready(): string | undefined
   /** What `/metrics` answers. */

@@ -55,6 +55,7 @@ const foreignStatuses: Readonly<Record<string, readonly [number, string]>> = {
   ERR_LOG_PRODUCER_STALE: conflict,
   ERR_LOG_RECORD_INVALID: badRequest,
   ERR_LOG_RECORD_TOO_LARGE: tooLarge,
+  ERR_LOG_RETIRE: conflict,
   ERR_LOG_ROTATION_RATE: unavailable,
   ERR_LOG_STORE_FULL: [507, 'The store is full'],
   ERR_REGISTRY_CHECK_NOT_SETTABLE: conflict,
@@ -65,6 +66,8 @@ const foreignStatuses: Readonly<Record<string, readonly [number, string]>> = {
   ERR_REGISTRY_SERVICE: badRequest,
   ERR_REGISTRY_UNKNOWN_CHECK: missing,
   ERR_REGISTRY_UNKNOWN_INSTANCE: missing,
+  ERR_REPLICATOR_RETIRE: conflict,
+  ERR_REPLICATOR_STOPPED: unavailable,
 }
 
 /** The problem for anything that was thrown. Texts of errors not ours stay inside. */

@@ -250,6 +250,12 @@ export const maintenanceBody: Schema<{ readonly reason: string }> = later(() =>
   z().strictObject({ reason: text(1, 256) }, { error: 'an object { reason }' }),
 )
 
+export const originId: Schema<string> = later(() =>
+  z()
+    .string()
+    .regex(/^[0-9a-f]{32}$/, { error: '32 hex digits, in small letters' }),
+)
+
 export const checkStatus: Schema<CheckStatus> = later(() =>
   z().enum(['passing', 'warning', 'critical'], {
     error: '"passing", "warning" or "critical"',

@@ -269,6 +269,7 @@ export async function startServer(
     registry,
     replication,
     lag: () => new Map(),
+    retire: async () => {},
     unready: () => undefined,
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'kith_test 1\n' }),
   }

@@ -117,6 +117,7 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   'log tail': { ...query, '--from': from, '--limit': [...wholes, '0'] },
   'log status': query,
   'log verify': query,
+  'log retire': query,
 }
 
 /** How a refusal names a flag that only the agent behind the command can judge. */
@@ -139,6 +140,7 @@ const argumentOf: Readonly<Record<string, readonly string[]>> = {
   resolve: ['web'],
   register: ['web:80'],
   deregister: ['web-1'],
+  'log retire': ['ab'.repeat(16)],
 }
 /** Free ports, so that what is refused late disturbs nobody. */
 const quiet = [

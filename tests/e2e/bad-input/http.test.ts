@@ -132,6 +132,14 @@ const rows: Readonly<Record<string, readonly Bad[]>> = {
   'GET /v1/diagnosis': [unknownQuery('/v1/diagnosis')],
   'GET /v1/log/status': [unknownQuery('/v1/log/status')],
   'POST /v1/log/verify': [unknownQuery('/v1/log/verify')],
+  'POST /v1/log/origins/:origin/retire': [
+    unknownQuery(`/v1/log/origins/${'ab'.repeat(16)}/retire`),
+    ...['x', 'AB'.repeat(16), 'ab'.repeat(17), '..%2f'].map((origin) => ({
+      path: `/v1/log/origins/${origin}/retire`,
+      status: 400,
+      says: ['origin', 'must be'],
+    })),
+  ],
   'GET /v1/log/records': [
     unknownQuery('/v1/log/records'),
     ...queries('/v1/log/records', {

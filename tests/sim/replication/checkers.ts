@@ -4,7 +4,7 @@
  * here is shared with the log or the replicator.
  */
 import { createHash } from 'node:crypto'
-import type { StoreChanges, StoredBatch, StoredHole } from '@kith/interface'
+import type { StoreChanges, StoredBatch, StoredHole, StoredOrigin } from '@kith/interface'
 import type { Rows, SimDisk } from './disk.ts'
 
 export class Violation extends Error {
@@ -62,6 +62,8 @@ class Shadow {
   offset = 0
   readonly positions = new Map<string, Position>()
   readonly quarantined = new Set<string>()
+  /** Where each origin that is said to have ended ends. */
+  readonly retired = new Map<string, number>()
 
   at(origin: string): Position {
     let position = this.positions.get(origin)
@@ -103,6 +105,7 @@ export class Checkers {
       }
       shadow.positions.set(origin, position)
       if (row.status === 'quarantined') shadow.quarantined.add(origin)
+      if (row.status === 'retired') shadow.retired.set(origin, row.next)
     }
     for (const batch of rows.batches) {
       if (rows.origins.has(batch.origin)) continue
@@ -147,6 +150,18 @@ export class Checkers {
       else if (shadow.quarantined.has(row.origin)) {
         throw new Violation('REP-12', `${name} took the quarantine off ${row.origin}`)
       }
+      this.#retired(shadow, name, row)
+    }
+  }
+
+  /** What comes of an origin that was said to have ended is not taken in silence (REP-40). */
+  #retired(shadow: Shadow, name: string, row: StoredOrigin): void {
+    const ended = shadow.retired.get(row.origin)
+    if (row.status !== 'retired') shadow.retired.delete(row.origin)
+    else if (ended === undefined) shadow.retired.set(row.origin, row.next)
+    else if (ended !== row.next) {
+      const text = `${name} has ${row.origin} up to ${row.next}, retired at ${ended}`
+      throw new Violation('REP-40', text)
     }
   }
 
@@ -351,17 +366,40 @@ export function checkAgreement(disks: ReadonlyMap<string, SimDisk>): void {
   }
 }
 
+/** Retired, and not a record of it held: it is not spoken of. */
+function isForgotten({ status, floor, next }: StoredOrigin): boolean {
+  return status === 'retired' && floor === next
+}
+
+/** Where an origin ends, as far as anybody knows, and what all who stand there say of it. */
+interface Best {
+  readonly next: number
+  readonly chain: string
+  readonly name: string
+  retired: boolean
+  forgotten: boolean
+}
+
 /**
  * At rest: equal positions of everything that is not stopped (REP-9). Undefined where all agree.
  */
 export function disagreement(disks: ReadonlyMap<string, SimDisk>): string | undefined {
-  const best = new Map<string, { readonly next: number; readonly chain: string; name: string }>()
+  const best = new Map<string, Best>()
+  // Whoever writes an origin takes nobody's word that it has ended, and who hears only it cannot.
+  const written = new Set([...disks.values()].map(({ rows }) => rows.meta?.origin ?? ''))
   for (const [name, { rows }] of disks) {
     for (const row of rows.origins.values()) {
       if (row.status === 'quarantined' || row.next === 1) continue
       const known = best.get(row.origin)
+      const retired = row.status === 'retired'
+      // Of what is retired and held nowhere, whoever has nothing needs nothing, and who was told
+      // of an earlier end misses nothing that there is.
+      const forgotten = isForgotten(row)
       if (known === undefined || row.next > known.next) {
-        best.set(row.origin, { next: row.next, chain: row.chain, name })
+        best.set(row.origin, { next: row.next, chain: row.chain, name, retired, forgotten })
+      } else if (row.next === known.next) {
+        known.retired ||= retired
+        known.forgotten &&= forgotten
       }
     }
   }
@@ -369,7 +407,11 @@ export function disagreement(disks: ReadonlyMap<string, SimDisk>): string | unde
     for (const [name, { rows }] of disks) {
       const row = rows.origins.get(origin)
       if (row?.status === 'quarantined') continue
-      if (row?.next === wanted.next && row.chain === wanted.chain) continue
+      if (row?.next === wanted.next && row.chain === wanted.chain) {
+        if (row.status === 'retired' || !wanted.retired || written.has(origin)) continue
+        return `${name} has ${origin} as ${row.status}, elsewhere it is retired`
+      }
+      if (wanted.forgotten && (row === undefined || isForgotten(row))) continue
       const got = row === undefined ? 'nothing' : `up to ${row.next}`
       return `${name} has ${got} of ${origin}, ${wanted.name} has up to ${wanted.next}`
     }

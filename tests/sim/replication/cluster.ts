@@ -182,6 +182,10 @@ export class Cluster {
     })
     seat.life = { host, log, replicator }
     this.#countEvents(name, replicator)
+    log.on('revive', ({ origin }) => {
+      this.count('revivals')
+      this.note(`${name} has more of ${origin}`)
+    })
     await replicator.start()
     for (const other of this.neighbours(name)) this.tell(name, other, 'alive')
     for (const other of this.neighbours(name)) this.tell(other, name, 'alive')
@@ -398,6 +402,22 @@ export class Cluster {
     this.owed.lost(seat.disk, seat.disk.flushed.batches)
     this.count('rollBacks')
     this.note(`${name} is rolled back`)
+  }
+
+  /** Some origin of another log, by an operator who asks, or who is wrong and cannot be told so. */
+  retire(name: string): void {
+    const { disk, life } = this.seat(name)
+    const others = [...disk.rows.origins.keys()].filter((origin) => origin !== life?.log.origin)
+    if (life === undefined || others.length === 0) return
+    const origin = this.random.pick(others)
+    const next = disk.rows.origins.get(origin)?.next ?? 1
+    const asked = this.random.chance(0.7)
+    const done = asked ? life.replicator.retire(origin) : life.log.retire(origin, next, 'a mistake')
+    done.then(
+      () => this.count(asked ? 'retirements' : 'wrongRetirements'),
+      () => this.count('refusedRetirements'),
+    )
+    this.note(`${name} is told to retire ${origin}`)
   }
 
   async stop(): Promise<void> {

@@ -1,4 +1,5 @@
 /** Faults planted on purpose: for each the checkers must name the clause it breaks. */
+import { isForgotten } from '@kith/interface'
 import type { ReplicaLog, StoreChanges, StoredBatch } from '@kith/interface'
 import type { Log } from '@kith/log'
 import { readHead } from './checkers.ts'
@@ -216,6 +217,34 @@ export const mutants: Readonly<Record<string, Planted>> = {
         log.acknowledged(logId, ahead, member)
       },
     })),
+  },
+  'records of a retired origin taken in silence': {
+    caught: /REP-40/,
+    schedule: 'replication-retirement',
+    mutant: rewriting((changes, rows) => {
+      const origins = changes.origins?.map((row) =>
+        rows.origins.get(row.origin)?.status === 'retired'
+          ? { ...row, status: 'retired' as const }
+          : row,
+      )
+      return [origins === undefined ? changes : { ...changes, origins }]
+    }),
+  },
+  'forgotten origins told to nobody': {
+    caught: /REP-9: .*(retired|has up to)/,
+    schedule: 'replication-retirement',
+    mutant: {
+      source: (source) => ({
+        ...source,
+        hello: async (message, signal) => {
+          const answer = await source.hello(message, signal)
+          return { ...answer, vector: answer.vector.filter((state) => !isForgotten(state)) }
+        },
+        pull: (request, signal) => source.pull(request, signal),
+        chainAt: (origin, sequences, signal) => source.chainAt(origin, sequences, signal),
+        fetch: (origin, first, signal) => source.fetch(origin, first, signal),
+      }),
+    },
   },
   'two members with different bytes': {
     caught: /REP-1:/,

@@ -17,6 +17,8 @@ export interface Schedule {
   readonly rollBack?: 'gated' | 'blind'
   /** `safe` keeps what somebody still lacks; `unsafe` does not. */
   readonly retention?: 'safe' | 'unsafe'
+  /** Operators say of origins that nothing more comes of them. */
+  readonly retire?: boolean
 }
 
 const steps = 120
@@ -93,7 +95,7 @@ class Driver {
   /** What only some schedules have. */
   async #rare(name: string): Promise<void> {
     const { random } = this.#cluster
-    const { bootstrap, replace, rollBack, retention } = this.#schedule
+    const { bootstrap, replace, retire, rollBack, retention } = this.#schedule
     if (bootstrap === true && random.chance(0.02)) this.#cluster.bootstrap(name)
     if (replace === true && random.chance(0.02)) this.#cluster.replace(name)
     if (rollBack !== undefined && random.chance(0.03)) await this.#rollBack(name)
@@ -101,6 +103,7 @@ class Driver {
       this.#cluster.stopOrderly(name).catch(() => this.#cluster.count('stopsCutOff'))
     }
     if (retention !== undefined && random.chance(0.06)) this.#retain(name)
+    if (retire === true && random.chance(0.15)) this.#cluster.retire(name)
   }
 
   /** Now and then it writes on at once, before anybody could say what it lost. */
@@ -261,6 +264,14 @@ export const schedules: Readonly<Record<string, Schedule>> = {
     retention: 'safe',
   },
   'replication-unsafe-retention': { topology: 'mesh', sizes: [3, 5], retention: 'unsafe' },
+  'replication-retirement': {
+    topology: 'mesh',
+    sizes: [3, 5],
+    replace: true,
+    retention: 'safe',
+    rollBack: 'gated',
+    retire: true,
+  },
   'replication-roll-back-gated': { topology: 'mesh', sizes: [3, 5], rollBack: 'gated' },
   'replication-roll-back-blind': { topology: 'mesh', sizes: [3, 5], rollBack: 'blind' },
 }

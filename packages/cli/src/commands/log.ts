@@ -1,6 +1,6 @@
 /** `kith log`: append to, read and check the log of an agent. */
 import type { OriginState } from '@kith/interface'
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { CliError, exitCodes } from '../errors.ts'
 import { fromFlag, integerFlag } from '../flags.ts'
 import { createHttpCaller } from '../http.ts'
@@ -16,6 +16,7 @@ export function logCommand(io: Io, done: (code: number) => void): Command {
     .addCommand(tailCommand(io))
     .addCommand(statusCommand(io))
     .addCommand(verifyCommand(io, done))
+    .addCommand(retireCommand(io))
 }
 
 interface ReadFlags extends QueryFlags {
@@ -122,6 +123,28 @@ function statusText(status: StatusAnswer): string {
   const { logId, records, bytes, floor, next } = status
   const held = `${records} records, ${bytes} bytes, offsets ${floor} to ${next}`
   return `log ${logId}, ${kind}: ${held}\n${table([head, ...rows])}`
+}
+
+function retireCommand(io: Io): Command {
+  const command = new Command('retire')
+    .description('say that nothing is expected of an origin any more: its log is gone')
+    .argument('<origin>', 'as kith log status shows it', originArgument)
+  return queryOptions(command, io).action(async (origin: string, flags: QueryFlags) => {
+    await using caller = createHttpCaller(flags, io)
+    const path = `/v1/log/origins/${origin}/retire`
+    const answer = await caller.json<object>(path, { method: 'POST' })
+    const text = `${origin} is retired; a record of it that comes after all would be taken\n`
+    await write(
+      io.stdout,
+      flags.format === 'json' ? `${JSON.stringify(answer, undefined, 2)}\n` : text,
+    )
+  })
+}
+
+/** It becomes part of a path: nothing else may. */
+function originArgument(text: string): string {
+  if (/^[0-9a-f]{32}$/.test(text)) return text
+  throw new InvalidArgumentError('It must be 32 hex digits, in small letters.')
 }
 
 function verifyCommand(io: Io, done: (code: number) => void): Command {

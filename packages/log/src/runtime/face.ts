@@ -39,6 +39,7 @@ export interface LogStatus {
   readonly floor: number
   /** The offset the next record gets. */
   readonly next: number
+  /** All but those that were retired and of which nothing is held. */
   readonly origins: readonly OriginState[]
   /** What commits found: whether the disk is slow or full. */
   readonly disk: DiskStatus

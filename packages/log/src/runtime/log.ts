@@ -1,7 +1,7 @@
 /**
  * The log itself: assembles its parts, opens and closes them in order, and is their public face.
  */
-import { createEmitter, describeProblems, silentLogger } from '@kith/interface'
+import { createEmitter, describeProblems, isForgotten, silentLogger } from '@kith/interface'
 import type {
   AppendOptions,
   AppendRecord,
@@ -35,7 +35,7 @@ import type { ReadOptions, ReadResult, TailOptions } from './queries.ts'
 import { Corruption } from './corruption.ts'
 import type { Log, LogStatus, ScrubCall } from './face.ts'
 import { ReadOnlyLog } from './read-only.ts'
-import { applyBatches, quarantine, recordGap, rotate } from './replication.ts'
+import { applyBatches, quarantine, recordGap, retire, rotate } from './replication.ts'
 import { Retention } from './retention.ts'
 import type { RetainReport } from './retention.ts'
 import { Scrub } from './scrub.ts'
@@ -297,6 +297,9 @@ class RunningLog implements Log {
   quarantine: Log['quarantine'] = (origin, why) =>
     this.later((parts) => quarantine(parts, origin, why))
 
+  retire: Log['retire'] = (origin, next, why) =>
+    this.later((parts) => retire(parts, origin, next, why))
+
   rotate: Log['rotate'] = (why) => this.later((parts) => rotate(parts, why))
 
   openGate(): void {
@@ -346,7 +349,7 @@ class RunningLog implements Log {
       bytes,
       floor: flushed.meta.floor,
       next: flushed.nextOffset,
-      origins: this.vector(),
+      origins: this.vector().filter((state) => !isForgotten(state)),
       disk: writer.diskStatus,
       metrics: {
         ...{ ...writer.counters, ...this.retention?.counters, ...this.corruption?.counters },

@@ -33,6 +33,15 @@ export interface LogEvents {
     readonly to: number
     readonly why: string
   }
+  /** Nothing is expected of an origin any more; what is held of it stays. */
+  readonly retire: {
+    readonly origin: OriginId
+    readonly member: string
+    readonly next: number
+    readonly why: string
+  }
+  /** From `next` on records came of an origin that was retired: it is live again. */
+  readonly revive: { readonly origin: OriginId; readonly member: string; readonly next: number }
   readonly rotate: { readonly from: OriginId; readonly to: OriginId; readonly why: string }
   /** A rotation was due within an hour of the last: appends are refused until it may happen. */
   readonly rotationRefused: { readonly why: string }

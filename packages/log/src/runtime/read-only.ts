@@ -2,7 +2,7 @@
  * A log whose writer runs somewhere else, or nowhere (LOG-52): it reads, tails and verifies what is
  * committed and durable, and changes nothing.
  */
-import { createEmitter, isKithError, silentLogger } from '@kith/interface'
+import { createEmitter, isForgotten, isKithError, silentLogger } from '@kith/interface'
 import type {
   Clock,
   Digests,
@@ -211,7 +211,7 @@ export class ReadOnlyLog implements Log {
       for (const each of flushed.origins.values()) bytes += each.bytes
       const ends = { floor, next: flushed.nextOffset, records: flushed.nextOffset - floor }
       const gate = damage.length > 0 ? 'damaged' : 'readOnly'
-      const origins = vectorOf(flushed)
+      const origins = vectorOf(flushed).filter((state) => !isForgotten(state))
       return {
         ...{ logId, origin, durable: true, writer: 'elsewhere', gate, bytes, origins },
         ...ends,
@@ -255,6 +255,7 @@ export class ReadOnlyLog implements Log {
   applyBatches: Log['applyBatches'] = () => refuse('applyBatches')
   recordGap: Log['recordGap'] = () => refuse('recordGap')
   quarantine: Log['quarantine'] = () => refuse('quarantine')
+  retire: Log['retire'] = () => refuse('retire')
   rotate: Log['rotate'] = () => refuse('rotate')
 
   /** There is no gate where nothing is appended. */

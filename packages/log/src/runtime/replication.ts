@@ -1,6 +1,6 @@
 /**
- * What replication does to a log: apply, declare lost, quarantine, rotate (LOG-9 to LOG-13,
- * LOG-15).
+ * What replication does to a log: apply, declare lost, quarantine, retire, rotate (LOG-9 to LOG-13,
+ * LOG-15, LOG-70).
  */
 import type {
   ApplyOutcome,
@@ -64,7 +64,7 @@ function applyOne(
   )
   if (decision.outcome === 'fork') quarantineOrigin(parts, entry, decision.why)
   if (decision.outcome === 'applied') {
-    setOrigin(parts, decision.entry)
+    setOrigin(parts, revived(parts, decision.entry, entry.next))
     const { origin, first, count } = header
     const chains = { previousChain: entry.chain, chain: decision.entry.chain }
     parts.writer.current(bytes.length).addForeign(bytes, { origin, first, count, ...chains })
@@ -137,6 +137,53 @@ export async function quarantine(parts: LogParts, origin: OriginId, why: string)
   await parts.writer.settled()
 }
 
+/** More is known of an origin that was said to have ended at `from`: it has not. */
+function revived(parts: LogParts, entry: StoredOrigin, from: number): StoredOrigin {
+  if (entry.status !== 'retired') return entry
+  const { origin, member } = entry
+  parts.writer
+    .current(0)
+    .announcements.push(() => parts.events.emit('revive', { origin, member, next: from }))
+  return { ...entry, status: 'live', why: '', changedAt: parts.clock.wallNow() }
+}
+
+export async function retire(
+  parts: LogParts,
+  origin: OriginId,
+  next: number,
+  why: string,
+): Promise<void> {
+  mayWrite(parts)
+  parts.writer.admit(0)
+  checkOrigin(origin)
+  const { head } = parts.writer
+  const entry = head.origins.get(origin)
+  const problem = retireProblem(entry, head.meta.origin, next)
+  if (entry === undefined || problem !== undefined) {
+    const details = { origin, next: entry?.next, asked: next }
+    throw new LogError('ERR_LOG_RETIRE', `${origin} cannot be retired: ${problem}`, { details })
+  }
+  if (entry.status !== 'retired') {
+    setOrigin(parts, { ...entry, status: 'retired', why, changedAt: parts.clock.wallNow() })
+    const { member } = entry
+    const transaction = parts.writer.current(0)
+    transaction.flush = true
+    transaction.announcements.push(() => parts.events.emit('retire', { origin, member, next, why }))
+  }
+  await parts.writer.join()
+}
+
+function retireProblem(
+  entry: StoredOrigin | undefined,
+  own: OriginId,
+  next: number,
+): string | undefined {
+  if (entry === undefined) return 'this log knows no such origin'
+  if (entry.origin === own) return 'this log appends under it'
+  if (entry.status === 'quarantined') return 'it is quarantined'
+  return entry.next === next ? undefined : `it ends at ${entry.next}, not at ${next}`
+}
+
 export async function recordGap(
   parts: LogParts,
   origin: OriginId,
@@ -160,7 +207,8 @@ export async function recordGap(
   // A log that held what came before, and dropped it, loses what does not come.
   const nothingHeld = entry.records === 0 && !head.holes.has(origin)
   const floor = nothingHeld ? resume : entry.floor
-  setOrigin(parts, { ...entry, floor, next: resume, chain: chainBefore })
+  const past = { ...entry, floor, next: resume, chain: chainBefore }
+  setOrigin(parts, revived(parts, past, from))
   const transaction = parts.writer.current(0)
   if (!nothingHeld) {
     const hole = { origin, from, to: resume, chain: chainBefore, why, at: now }

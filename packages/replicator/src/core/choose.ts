@@ -5,6 +5,7 @@
 import type { OriginId } from '@kith/interface'
 import { considerGap } from './gap.ts'
 import { holders, nextOf, serves, wanted } from './holding.ts'
+import { adoptRetired } from './retire.ts'
 import { localNext, originView } from './state.ts'
 import type { OriginView, Session, State, Turn } from './state.ts'
 
@@ -15,7 +16,10 @@ const stalledStalls = 10
 export function settleChoices(turn: Turn): void {
   const { state } = turn
   // Handling one origin marks no other, so that one pass is enough.
-  for (const origin of [...state.dirty].toSorted()) chooseFor(turn, origin)
+  for (const origin of [...state.dirty].toSorted()) {
+    chooseFor(turn, origin)
+    adoptRetired(turn, origin)
+  }
   state.dirty.clear()
   announceCaughtUp(turn)
 }

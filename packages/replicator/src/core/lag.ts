@@ -1,6 +1,7 @@
 /**
  * How far behind: a number where somebody who would know was heard lately, else `unknown` (REP-21).
  */
+import { isForgotten } from '@kith/interface'
 import type { OriginId } from '@kith/interface'
 import type { State } from './state.ts'
 
@@ -20,6 +21,10 @@ export function lagOf(state: State, now: number): ReadonlyMap<OriginId, number |
   const lag = new Map<OriginId, number | 'unknown'>()
   for (const ours of state.localList) {
     const known = best.get(ours.origin)
+    if (isForgotten(ours) && (known ?? 0) <= ours.next) {
+      best.delete(ours.origin)
+      continue
+    }
     const lost = ours.status === 'quarantined' || known === undefined
     const number = Math.max(0, (known ?? 0) - ours.next)
     lag.set(ours.origin, ours.own ? 0 : lost ? 'unknown' : number)

@@ -49,6 +49,7 @@ export type Input =
   | { readonly kind: 'rotated'; readonly to: OriginId | undefined; readonly reason: string }
   | { readonly kind: 'gapRecorded'; readonly origin: OriginId; readonly reason: string | undefined }
   | { readonly kind: 'quarantined'; readonly origin: OriginId }
+  | { readonly kind: 'retired'; readonly origin: OriginId }
   /** Our own source was told hello, was shown a vector, or found a fork while it served. */
   | { readonly kind: 'heard'; readonly hello: HelloMessage }
   | { readonly kind: 'acked'; readonly logId: LogId; readonly ack: ReadonlyMap<OriginId, number> }
@@ -112,6 +113,13 @@ export type Output =
       readonly why: string
     }
   | { readonly kind: 'quarantine'; readonly origin: OriginId; readonly why: string }
+  /** Where it ends at `next` still. */
+  | {
+      readonly kind: 'retire'
+      readonly origin: OriginId
+      readonly next: number
+      readonly why: string
+    }
   | { readonly kind: 'rotate'; readonly why: string }
   /** All batches from the run's `from` to its `to`. */
   | ({ readonly kind: 'fetch' } & RepairCall)

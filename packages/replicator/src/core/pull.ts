@@ -3,6 +3,7 @@
  * a second one asks at once for what the first does not cover. Data that waits to be applied counts
  * against the member's credit, so that the log paces the network (REP-15).
  */
+import { isForgotten } from '@kith/interface'
 import type { Chain, OriginId, PullResponse } from '@kith/interface'
 import { readBatchHead } from '../wire/head.ts'
 import { wireLimits } from '../wire/limits.ts'
@@ -130,6 +131,7 @@ function changedAcks(state: State, session: Session): ReadonlyMap<OriginId, numb
   const acks = new Map<OriginId, number>()
   for (const ours of state.localList) {
     if (ours.status === 'quarantined') continue
+    if (isForgotten(ours) && !session.theirs.has(ours.origin)) continue
     if (session.acked.get(ours.origin) !== ours.next) acks.set(ours.origin, ours.next)
   }
   return acks

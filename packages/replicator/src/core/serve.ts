@@ -1,4 +1,5 @@
 /** What a source answers, as a function of what its log holds. The runtime only reads and waits. */
+import { isForgotten } from '@kith/interface'
 import type {
   BatchRun,
   Chain,
@@ -65,7 +66,7 @@ function forked(origin: OriginId, sequence: number, chain: Chain): RunVerdict & 
 export interface VectorVersions {
   /** The version after taking in the log's present vector. */
   update(states: readonly OriginState[]): number
-  /** Everything, where `version` is none of ours. */
+  /** Everything that is not forgotten, where `version` is none of ours. */
   since(version: number): readonly OriginState[]
 }
 
@@ -92,8 +93,8 @@ export function createVectorVersions(base: number): VectorVersions {
     since(asked) {
       const foreign = asked < base || asked > version
       const changed: OriginState[] = []
-      for (const entry of known.values()) {
-        if (foreign || entry.version > asked) changed.push(entry.state)
+      for (const { state, version: at } of known.values()) {
+        if (foreign ? !isForgotten(state) : at > asked) changed.push(state)
       }
       return changed
     },

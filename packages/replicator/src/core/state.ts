@@ -1,4 +1,5 @@
 /** Everything the core remembers. Positions are not here: they live in the log, with the data. */
+import { isForgotten } from '@kith/interface'
 import type {
   Chain,
   CorruptRun,
@@ -167,6 +168,8 @@ export interface State {
   readonly owed: Set<OriginId>
   readonly comparisons: Map<number, Comparison>
   readonly quarantining: Set<OriginId>
+  /** Origins that the log is asked to retire. */
+  readonly retiring: Set<OriginId>
   /** Origins that the log cannot take now (a newer version, a failed row), and until when. */
   readonly waiting: Map<OriginId, number>
   queue: QueuedBatch[]
@@ -219,6 +222,7 @@ export function createState(options: CoreOptions): State {
     owed: new Set(),
     comparisons: new Map(),
     quarantining: new Set(),
+    retiring: new Set(),
     waiting: new Map(),
     queue: [],
     applying: undefined,
@@ -295,7 +299,8 @@ export function helloOf(state: State): HelloMessage {
     member: state.member,
     origin: state.own ?? '',
     durable: state.durable,
-    vector: state.localList,
+    // Whoever has something of a forgotten origin to tell names it first, and is answered (REP-41).
+    vector: state.localList.filter((ours) => !isForgotten(ours)),
     vectorVersion: 0,
   }
 }

@@ -3,7 +3,7 @@
  * returns
  * what must be done, in order; `nextDeadline` says when it wants to be called again.
  */
-import type { OriginState } from '@kith/interface'
+import type { HelloMessage, OriginState } from '@kith/interface'
 import { onApplied, settleApply } from './apply.ts'
 import { begins, repickStalled, settleChoices, stallDeadline } from './choose.ts'
 import {
@@ -74,6 +74,7 @@ function take(turn: Turn, input: Input): void {
     case 'rotated':
     case 'gapRecorded':
     case 'quarantined':
+    case 'retired':
       return onLogAnswer(turn, input)
     case 'corrupt':
     case 'fetched':
@@ -125,7 +126,10 @@ function onAnswer(turn: Turn, input: Answer): void {
   }
 }
 
-type LogAnswer = Extract<Input, { kind: 'compared' | 'rotated' | 'gapRecorded' | 'quarantined' }>
+type LogAnswer = Extract<
+  Input,
+  { kind: 'compared' | 'rotated' | 'gapRecorded' | 'quarantined' | 'retired' }
+>
 
 function onLogAnswer(turn: Turn, input: LogAnswer): void {
   switch (input.kind) {
@@ -137,6 +141,9 @@ function onLogAnswer(turn: Turn, input: LogAnswer): void {
       return onGapRecorded(turn, input.origin, input.reason)
     case 'quarantined':
       return onQuarantined(turn, input.origin)
+    case 'retired':
+      // What the log refused is told again with the next vector that says so.
+      turn.state.retiring.delete(input.origin)
   }
 }
 
@@ -148,13 +155,23 @@ function onServed(turn: Turn, input: Served): void {
     case 'heard':
       if (helloProblem(state, input.hello) !== undefined) return
       checkTheirs(turn, input.hello.member, input.hello.vector, true)
-      return exchanged(turn)
+      if (tellsOfOurs(state, input.hello)) exchanged(turn)
+      return
     case 'acked':
       return onAcked(turn, input)
     case 'servedFork':
       // The puller stops the origin; only the one who writes under it must act as well.
       if (input.origin === state.own) onForked(turn, input.origin, input.sequence, 'a puller')
   }
+}
+
+/**
+ * Who retired our origin says nothing of it before we do: whether others hold more of it only an
+ * answer to our own hello tells (REP-34).
+ */
+function tellsOfOurs({ own, local }: State, { vector }: HelloMessage): boolean {
+  const past = own === undefined ? 1 : (local.get(own)?.next ?? 1)
+  return past === 1 || vector.some(({ origin }) => origin === own)
 }
 
 function onLocal(turn: Turn, states: readonly OriginState[]): void {

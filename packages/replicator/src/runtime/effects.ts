@@ -91,6 +91,7 @@ function run(work: Work, output: Output): void {
     case 'compare':
     case 'recordGap':
     case 'quarantine':
+    case 'retire':
     case 'rotate':
     case 'repair':
       return track(work, askLog(work, output))
@@ -212,7 +213,7 @@ function disconnect(work: Work, member: string): void {
 
 type LogOutput = Extract<
   Output,
-  { kind: 'apply' | 'compare' | 'recordGap' | 'quarantine' | 'rotate' | 'repair' }
+  { kind: 'apply' | 'compare' | 'recordGap' | 'quarantine' | 'retire' | 'rotate' | 'repair' }
 >
 
 async function askLog(work: Work, output: LogOutput): Promise<void> {
@@ -241,6 +242,13 @@ async function askLog(work: Work, output: LogOutput): Promise<void> {
       if (reason !== undefined) work.options.logger.error({ origin, reason }, 'no quarantine')
       changed()
       return answered(work, { kind: 'quarantined', origin })
+    }
+    case 'retire': {
+      const { origin, next, why } = output
+      const reason = await log.retire(origin, next, why).catch(reasonOf)
+      if (reason !== undefined) work.options.logger.debug({ origin, reason }, 'not retired')
+      changed()
+      return answered(work, { kind: 'retired', origin })
     }
     case 'repair': {
       const { repair, run, batches } = output

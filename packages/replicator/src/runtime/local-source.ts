@@ -18,6 +18,7 @@ import type {
   ReplicaLog,
   ReplicationSource,
 } from '@kith/interface'
+import { isNews } from '../core/retire.ts'
 import { createVectorVersions, judgeRun, judgeWant } from '../core/serve.ts'
 import type { RunVerdict, VectorVersions } from '../core/serve.ts'
 import { protocolVersions } from '../core/state.ts'
@@ -149,6 +150,7 @@ function hello(serving: Serving, message: HelloMessage): HelloMessage {
   }
   serving.onHello(message)
   const vector = log.vector()
+  const theirs = new Map(message.vector.map((state) => [state.origin, state]))
   return {
     versions: protocolVersions,
     clusterId,
@@ -156,7 +158,7 @@ function hello(serving: Serving, message: HelloMessage): HelloMessage {
     member,
     origin: vector.find((state) => state.own)?.origin ?? '',
     durable: log.durable,
-    vector,
+    vector: vector.filter((state) => isNews(state, theirs.get(state.origin))),
     vectorVersion: serving.versions.update(vector),
   }
 }

@@ -1,5 +1,5 @@
 /** The replicator as it runs: the core between a log, a membership view and sources. */
-import { silentLogger } from '@kith/interface'
+import { showValue, silentLogger } from '@kith/interface'
 import type {
   Clock,
   EventSource,
@@ -17,7 +17,8 @@ import type {
 import { createChannelEmitter, systemClock, systemRandom } from '@kith/interface/node'
 import { lagOf } from '../core/lag.ts'
 import type { Input, ReplicatorEvents } from '../core/messages.ts'
-import { createState } from '../core/state.ts'
+import { retireProblem } from '../core/retire.ts'
+import { createState, localNext } from '../core/state.ts'
 import type { Counters, Session, SessionPhase, State } from '../core/state.ts'
 import { nextDeadline, step } from '../core/step.ts'
 import { ReplicatorError } from '../errors.ts'
@@ -100,6 +101,13 @@ export interface Replicator
    * Records behind the best known holder; `unknown` where nobody who would know was heard lately.
    */
   lag(): ReadonlyMap<OriginId, number | 'unknown'>
+  /**
+   * Says that nothing is expected of an origin any more, because the log that wrote it is gone. The
+   * other members take it over; once nothing of it is held it leaves vectors, lag and status. A
+   * record that comes after all is taken, and makes it live again, with an event of the log.
+   * Rejects with `ERR_REPLICATOR_RETIRE` where a connected member writes it or holds more of it.
+   */
+  retire(origin: OriginId): Promise<void>
   status(): ReplicatorStatus
 }
 
@@ -155,11 +163,28 @@ export function createReplicator(options: ReplicatorOptions): Replicator {
       step(state, { kind: 'local', states: options.log.vector() }, clock.now())
       return lagOf(state, clock.now())
     },
+    retire: (origin) => retire(running, origin),
     status: () => statusOf(running),
     on: effects.events.on,
     [Symbol.asyncDispose]: stop,
   }
   return replicator
+}
+
+async function retire(running: Running, origin: OriginId): Promise<void> {
+  const { options, clock, state, source, phase } = running
+  const { log, member } = options
+  if (phase !== 'running') {
+    throw new ReplicatorError('ERR_REPLICATOR_STOPPED', 'this replicator does not run')
+  }
+  step(state, { kind: 'local', states: log.vector() }, clock.now())
+  const problem = retireProblem(state, origin)
+  if (problem !== undefined) {
+    const text = `${showValue(origin)} cannot be retired: ${problem}`
+    throw new ReplicatorError('ERR_REPLICATOR_RETIRE', text)
+  }
+  await log.retire(origin, localNext(state, origin), `retired by the operator at ${member}`)
+  source.changed()
 }
 
 function assemble(options: ReplicatorOptions, replicator: () => Replicator): Running {

@@ -2,7 +2,11 @@
 import type { FastifyInstance } from 'fastify'
 import type { RouteContext } from '../context.ts'
 import { ServerError } from '../errors.ts'
-import { noQuery, parse } from '../schema.ts'
+import { noQuery, originId, parse } from '../schema.ts'
+
+interface OriginParams {
+  readonly Params: { readonly origin: string }
+}
 
 export function logStatusRoutes(app: FastifyInstance, context: RouteContext): void {
   app.get('/v1/log/status', async (request) => {
@@ -25,6 +29,14 @@ export function logStatusRoutes(app: FastifyInstance, context: RouteContext): vo
         lag: state.own ? 0 : (behind.get(state.origin) ?? 'unknown'),
       })),
     }
+  })
+
+  app.post<OriginParams>('/v1/log/origins/:origin/retire', async (request) => {
+    parse(noQuery, request.query, 'query')
+    const { retire } = context.parts()
+    const origin = parse(originId, request.params.origin, 'origin')
+    await retire(origin)
+    return { origin, status: 'retired' }
   })
 
   // A POST because it reads the whole store: nothing should fetch it ahead or repeat it.
