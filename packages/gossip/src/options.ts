@@ -44,7 +44,10 @@ export interface GossipTimings {
   readonly pushPullIntervalMs: number
   /** Bound in milliseconds on one stream exchange. */
   readonly streamTimeoutMs: number
-  /** Milliseconds after which a failed name may come from another address. 0: never by itself. */
+  /**
+   * Milliseconds after which a failed name may come from another address: time enough for whoever
+   * was called failed and lives to say so. 0: never by itself, as with Serf.
+   */
   readonly deadMemberReclaimMs: number
   /** Bound in milliseconds on waiting until an own broadcast was sent. */
   readonly broadcastTimeoutMs: number
@@ -127,7 +130,7 @@ const lan: GossipTimings = Object.freeze({
   gossipToTheDeadMs: 30_000,
   pushPullIntervalMs: 30_000,
   streamTimeoutMs: 10_000,
-  deadMemberReclaimMs: 0,
+  deadMemberReclaimMs: 10_000,
   broadcastTimeoutMs: 5000,
   leavePropagateDelayMs: 1000,
   reapIntervalMs: 15_000,
@@ -161,6 +164,7 @@ const wan: GossipTimings = Object.freeze({
   gossipFanout: 4,
   gossipIntervalMs: 500,
   gossipToTheDeadMs: 60_000,
+  deadMemberReclaimMs: 50_000,
 })
 
 const local: GossipTimings = Object.freeze({
@@ -187,6 +191,7 @@ const fast: GossipTimings = Object.freeze({
   gossipIntervalMs: 100,
   gossipToTheDeadMs: 15_000,
   pushPullIntervalMs: 15_000,
+  deadMemberReclaimMs: 5000,
 })
 
 /** Serf's profiles by name, and `fast`. */

@@ -115,6 +115,7 @@ const occurrenceKinds: ReadonlySet<string> = new Set([
   'vetoesThrown',
   'votes',
   'votesLost',
+  'votesPutOff',
   'votesUndecided',
   'votesWon',
 ])

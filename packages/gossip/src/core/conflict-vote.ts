@@ -15,5 +15,5 @@ export function voteOnName(state: State): void {
   count(state, 'votes')
   const payload = encodeText(state.name)
   const question = { name: conflictQuery, payload, ack: false, relayFactor: 0 }
-  begin(state, question, { kind: 'conflict', answers: 0, matching: 0 })
+  begin(state, question, { kind: 'conflict', answers: 0, matching: 0, others: new Map() })
 }

@@ -37,6 +37,7 @@ export type CoreDrop =
   | 'nameUnfit'
   | 'newsTooLarge'
   | 'pingForOther'
+  | 'pingsOwn'
   | 'queriesFull'
   | 'queriesKnown'
   | 'queriesPendingFull'
@@ -97,6 +98,7 @@ export type CoreOccurrence =
   | 'vetoesThrown'
   | 'votes'
   | 'votesLost'
+  | 'votesPutOff'
   | 'votesUndecided'
   | 'votesWon'
 

@@ -6,6 +6,7 @@ import { untold } from './announce.ts'
 import { sendWithNews } from './broadcasts.ts'
 import { cancel, schedule } from './deadlines.ts'
 import { uses } from './detector.ts'
+import { isOwnPing } from './dispute.ts'
 import { ownPayload } from './locating.ts'
 import { hasRoom, hasSpareRoom } from './sending.ts'
 import { pingFor } from './probe.ts'
@@ -22,6 +23,7 @@ export function handlePing(state: State, message: PingMessage, from: Address): v
   if (message.node !== '' && message.node !== state.name) return count(state, 'pingForOther')
   const to = replyAddress(message.sourceAddress, message.sourcePort, from)
   const { sequenceNumber, sourceNode } = message
+  if (isOwnPing(state, sourceNode, sequenceNumber, to)) return count(state, 'pingsOwn')
   const entry = state.entries.get(sourceNode)
   const known = entry?.address.host === to.host && entry.address.port === to.port
   const room = known && !justPaused(state) ? hasRoom(state) : hasSpareRoom(state)

@@ -160,8 +160,13 @@ export type GossipEvent =
       readonly other: Address
     }
   /**
-   * Most of those who answered say that our name belongs to another address. Serf would shut down
-   * without a leave, which would be a leave of the other.
+   * Most of those who answered say that our name belongs to another address, from which nothing
+   * comes. They are asked again: what crashed there may be an earlier life of this member.
+   */
+  | { readonly kind: 'nameHeld'; readonly name: string; readonly address: Address }
+  /**
+   * The same, and whoever is there answers, or this member has waited for minutes. Serf would shut
+   * down without a leave, which would be a leave of the other.
    */
   | {
       readonly kind: 'conflictLost'

@@ -6,9 +6,11 @@
 import { addressText, decodeConflictResponse, encodeConflictResponse } from '../wire/codec.ts'
 import { unpackBytes } from '../wire/codec.ts'
 import type { ConflictMember } from '../wire/message.ts'
+import { formatAddress, sameAddress } from '@kith/interface'
 import type { MemberStatus } from '@kith/interface'
 import { decodeText } from '../wire/text.ts'
-import { count, emitEvent } from './state.ts'
+import { disputeOver, nameClaimed } from './dispute.ts'
+import { count } from './state.ts'
 import type { State } from './state.ts'
 import type { QueryPurpose } from './talk.ts'
 
@@ -55,15 +57,28 @@ export function countVote(state: State, vote: Vote, from: string, payload: Uint8
   const hasVoice = from !== state.name && (swimState === 'alive' || swimState === 'suspect')
   if (!hasVoice || owner === undefined || owner === 'nobody') return count(state, 'votesUnfit')
   vote.answers += 1
-  const { host, port } = state.address
-  if (addressText(owner.address) === host && owner.port === port) vote.matching += 1
+  const named = { host: addressText(owner.address) ?? '', port: owner.port }
+  if (sameAddress(named, state.address)) vote.matching += 1
+  else if (named.host !== '') {
+    const key = formatAddress(named)
+    const other = vote.others.get(key)
+    if (other === undefined) vote.others.set(key, { address: named, count: 1 })
+    else other.count += 1
+  }
 }
 
-/** Where most name another address the name is lost; what follows from it the runtime decides. */
-export function voteEnded(state: State, { answers, matching }: Vote): void {
+/** Where most name another address, whoever is there is asked before the name is lost. */
+export function voteEnded(state: State, { answers, matching, others }: Vote): void {
   // Serf takes no answer for a lost vote: of two members with one name, alone, both would go.
-  if (answers === 0) return count(state, 'votesUndecided')
-  if (matching >= Math.floor(answers / 2) + 1) return count(state, 'votesWon')
+  if (answers === 0) {
+    disputeOver(state)
+    return count(state, 'votesUndecided')
+  }
+  if (matching >= Math.floor(answers / 2) + 1) {
+    disputeOver(state)
+    return count(state, 'votesWon')
+  }
   count(state, 'votesLost')
-  emitEvent(state, { kind: 'conflictLost', name: state.name, answers, matching })
+  const [first] = [...others.values()].toSorted((a, b) => b.count - a.count)
+  nameClaimed(state, { answers, matching, claimant: first?.address })
 }

@@ -6,6 +6,7 @@ import type { AckMessage, PacketMessage, UserMessage } from '../wire/message.ts'
 import { handleAlive } from './alive.ts'
 import { broadcastSerf, passIntentOn } from './broadcasts.ts'
 import { handleDead } from './dead.ts'
+import { claimantAcked } from './dispute.ts'
 import { handleIndirectPing, handlePing, helperAcked } from './helper.ts'
 import { handleJoinIntent, handleLeaveIntent } from './intents.ts'
 import { probeAcked, probeNacked } from './probe.ts'
@@ -48,7 +49,8 @@ function handleMessage(state: State, from: Address, message: PacketMessage): voi
 
 function handleAck(state: State, message: AckMessage): void {
   if (probeAcked(state, message) || helperAcked(state, message)) return
-  if (!lostAcked(state, message)) count(state, 'ackUnknown')
+  if (lostAcked(state, message) || claimantAcked(state, message.sequenceNumber)) return
+  count(state, 'ackUnknown')
 }
 
 /** Serf's messages; what is passed on goes in the bytes it came in. */

@@ -49,6 +49,7 @@ export type Task =
   | { readonly kind: 'coalesceEnd' }
   | { readonly kind: 'askedEnd'; readonly id: number }
   | { readonly kind: 'queryEnd'; readonly lamportTime: bigint }
+  | { readonly kind: 'dispute' }
 
 export interface Suspicion {
   /** Later than it began by the time in which this member did not run. */

@@ -9,6 +9,7 @@ import { cancelQuery, queryTimeEnded } from './collecting.ts'
 import { forceLeave, leave, leaveEnded, setTags, start, waitEnded } from './commands.ts'
 import { voteOnName } from './conflict-vote.ts'
 import { earliest, takeDue } from './deadlines.ts'
+import { disputeTick } from './dispute.ts'
 import { suspicionEnded } from './dead.ts'
 import { anyListener, gossipTick } from './gossip.ts'
 import { stoodStill } from './health.ts'
@@ -159,6 +160,8 @@ function runTask(state: State, task: Task, dueAt: number): void {
       return askedEnded(state, task.id)
     case 'queryEnd':
       return queryTimeEnded(state, task.lamportTime)
+    case 'dispute':
+      return disputeTick(state)
   }
 }
 

@@ -2,6 +2,7 @@
  * What members say to each other in words of their users: events, which need no answer, and
  * queries, which do. The types that pass between core and runtime, and what the core remembers.
  */
+import type { Address } from '@kith/interface'
 import type { GossipErrorCode } from '../errors.ts'
 import type { QueryMessage } from '../wire/message.ts'
 import type { SeenTimes } from './clocks.ts'
@@ -90,7 +91,13 @@ export interface AskedQuery<Task> {
 /** What an own query is for: a command of the user, or the core's own vote about its name. */
 export type QueryPurpose =
   | { readonly kind: 'command'; readonly id: number }
-  | { readonly kind: 'conflict'; answers: number; matching: number }
+  | {
+      readonly kind: 'conflict'
+      answers: number
+      matching: number
+      /** Other addresses that were named, and by how many. */
+      readonly others: Map<string, { readonly address: Address; count: number }>
+    }
 
 /** A query of our own whose time is not over. */
 export interface RunningQuery<Task> {
@@ -116,6 +123,18 @@ export interface HeldEvents {
   readonly events: UserEvent[]
 }
 
+/** A vote about our name was lost, and whoever has it is asked. */
+export interface Dispute<Task> {
+  readonly since: number
+  readonly claimant: Address
+  readonly answers: number
+  readonly matching: number
+  /** Of the last ping. */
+  sequenceNumber: number
+  pings: number
+  timer: Timer<Task>
+}
+
 export interface TalkState<Task> {
   /** Events and queries below are from an earlier life of this member. */
   eventTimeMin: bigint
@@ -133,6 +152,7 @@ export interface TalkState<Task> {
   heldTimer: Timer<Task> | undefined
   /** Somebody else was seen under our name: a vote is due at the end of the step. */
   voteDue: boolean
+  dispute: Dispute<Task> | undefined
 }
 
 /** What an earlier life heard of is not delivered again. */
@@ -148,5 +168,6 @@ export function createTalk<Task>(restored?: SeenTimes): TalkState<Task> {
     heldSince: 0,
     heldTimer: undefined,
     voteDue: false,
+    dispute: undefined,
   }
 }

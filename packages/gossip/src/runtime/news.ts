@@ -84,6 +84,7 @@ export function createNews({ logger, origin, count, respond }: NewsOptions): New
           logger.info(event, 'others doubted this member, which is alive')
           return emitter.emit('refute', event)
         case 'conflict':
+        case 'nameHeld':
         case 'conflictLost':
         case 'packetsBlocked':
         case 'mergeRefused':

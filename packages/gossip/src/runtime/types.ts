@@ -89,8 +89,10 @@ export interface GossipOptions {
   readonly replayOnJoin?: boolean
   /**
    * What happens when another member is seen under this one's name. `stop`, the default, asks all
-   * members whose name it is, as Serf does, and stops without a leave where most name the other;
-   * `warn` asks and only tells; `ignore` does not ask.
+   * members whose name it is, as Serf does, and stops without a leave where most name the other
+   * and the other answers. Where it does not, as after a crash, this member waits for the name,
+   * warns with `nameHeld`, and stops only after minutes. `warn` asks and only tells; `ignore` does
+   * not ask.
    */
   readonly nameConflict?: 'stop' | 'warn' | 'ignore'
   /** Asked before members are taken in; see `MergeVeto`. Default: all may come. */
@@ -124,7 +126,13 @@ export interface JoinOptions {
 
 export type GossipWarning =
   | (GossipEvent & {
-      readonly kind: 'conflict' | 'conflictLost' | 'packetsBlocked' | 'mergeRefused' | 'paused'
+      readonly kind:
+        | 'conflict'
+        | 'nameHeld'
+        | 'conflictLost'
+        | 'packetsBlocked'
+        | 'mergeRefused'
+        | 'paused'
     })
   /** A reader of `events()` is too slow: what finds no room in its buffer is dropped. */
   | { readonly kind: 'eventsDropped' }

@@ -3,7 +3,7 @@ import type { Member } from '@kith/interface'
 import { describe, expect, it } from 'vitest'
 import type { Policy } from '../../src/core/index.ts'
 import { addressBytes, decodeSerf, encodeConflictResponse } from '../../src/wire/codec.ts'
-import type { QueryMessage } from '../../src/wire/message.ts'
+import type { PingMessage, QueryMessage } from '../../src/wire/message.ts'
 import { addressOf, alive, bytesOf, Core, dead, meta, pushPull, row } from './support.ts'
 import { selfAddress, selfName, versions } from './support.ts'
 
@@ -20,7 +20,7 @@ function contested(core: Core): QueryMessage | undefined {
 /** `from` says that our name is at `address`, or nobody's. */
 function vote(
   core: Core,
-  question: QueryMessage | undefined,
+  question: Pick<QueryMessage, 'lamportTime' | 'id'> | undefined,
   from: string,
   address: Uint8Array | 'nobody',
 ): void {
@@ -69,7 +69,8 @@ describe('the vote about our name', () => {
       vote(core, question, from, answers[index] ?? 'nobody')
     }
     expect(core.counter(counter)).toBe(1)
-    expect(core.eventsOf('conflictLost')).toHaveLength(counter === 'votesLost' ? 1 : 0)
+    expect(claims(core)).toHaveLength(counter === 'votesLost' ? 1 : 0)
+    expect(core.eventsOf('conflictLost')).toEqual([])
   })
 
   it('GOS-119 half is not most: two answers, one for each, lose the name', () => {
@@ -77,8 +78,9 @@ describe('the vote about our name', () => {
     core.know('a', 'b')
     const question = contested(core)
     vote(core, question, 'a', ours)
-    expect(core.eventsOf('conflictLost')).toEqual([])
+    expect(claims(core)).toEqual([])
     vote(core, question, 'b', elsewhere)
+    answerClaim(core)
     expect(core.eventsOf('conflictLost')).toEqual([
       { kind: 'conflictLost', name: selfName, answers: 2, matching: 1 },
     ])
@@ -110,6 +112,115 @@ describe('the vote about our name', () => {
     core.know('a')
     expect(contested(core)).toBeUndefined()
     expect(core.eventsOf('conflict')).toHaveLength(1)
+  })
+})
+
+/** Pings to whoever has our name, by now. */
+function claims(core: Core): readonly { readonly at: number; readonly message: PingMessage }[] {
+  return core
+    .sentOf('ping')
+    .filter(({ to, message }) => to.host === '10.9.9.9' && message.node === selfName)
+}
+
+/** Whoever has our name answers the last of them. */
+function answerClaim(core: Core): void {
+  const sequenceNumber = claims(core).at(-1)?.message.sequenceNumber ?? 0
+  core.tell({ kind: 'ack', sequenceNumber, payload: new Uint8Array() })
+}
+
+/** The vote that is held now. */
+function running(core: Core): { readonly lamportTime: bigint; readonly id: number } {
+  const [vote] = core.state.talk.running.values()
+  if (vote === undefined) throw new Error('no vote is held')
+  return { lamportTime: vote.lamportTime, id: vote.queryId }
+}
+
+/** Until then all members answer our probes; nobody does for whoever has our name. */
+function live(core: Core, ms: number): void {
+  while (core.now < ms) {
+    core.advanceTo(Math.min(ms, core.now + 100))
+    for (const { message } of core.sentOf('ping').slice(-8)) {
+      const { node, sequenceNumber } = message
+      if (node === selfName) continue
+      core.tell({ kind: 'ack', sequenceNumber, payload: new Uint8Array() })
+    }
+  }
+}
+
+/** Both members say that our name belongs elsewhere. */
+function lose(core: Core): void {
+  const question = contested(core)
+  for (const from of ['a', 'b']) vote(core, question, from, elsewhere)
+}
+
+describe("a name that most say is another's", () => {
+  it('GOS-119 is lost once whoever has it answers, also late', () => {
+    for (const after of [0, 3_000]) {
+      const core = new Core()
+      core.know('a', 'b')
+      lose(core)
+      core.advanceTo(after)
+      expect(core.eventsOf('conflictLost')).toEqual([])
+      answerClaim(core)
+      const lost = { kind: 'conflictLost', name: selfName, answers: 2, matching: 0 }
+      expect(core.eventsOf('conflictLost')).toEqual([lost])
+      const pings = claims(core).length
+      core.advanceTo(60_000)
+      expect(claims(core)).toHaveLength(pings)
+    }
+  })
+
+  it('GOS-119 is kept while nothing comes from there: three pings, and another vote', () => {
+    const core = new Core()
+    core.know('a', 'b')
+    lose(core)
+    core.advanceTo(1_500)
+    expect(claims(core).map(({ at }) => at)).toEqual([0, 500, 1_000])
+    const address = { host: '10.9.9.9', port: 7946 }
+    expect(core.eventsOf('nameHeld')).toEqual([{ kind: 'nameHeld', name: selfName, address }])
+    expect([core.counter('votes'), core.counter('votesPutOff')]).toEqual([1, 1])
+    core.advanceTo(6_500)
+    expect(core.counter('votes')).toBe(2)
+    // It says again where it is, too.
+    expect(core.queuedAbout(selfName)).toMatchObject({ kind: 'alive', address: ours })
+    expect(core.eventsOf('conflictLost')).toEqual([])
+  })
+
+  it('GOS-119 is its own again when most say so', () => {
+    const core = new Core()
+    core.know('a', 'b')
+    lose(core)
+    live(core, 6_500)
+    for (const from of ['a', 'b']) vote(core, running(core), from, ours)
+    expect([core.counter('votesLost'), core.counter('votesWon')]).toEqual([1, 1])
+    const pings = claims(core).length
+    live(core, 120_000)
+    expect([claims(core).length, core.counter('votes')]).toEqual([pings, 2])
+  })
+
+  it('GOS-119 is lost after two minutes in which most name another', () => {
+    const core = new Core()
+    core.know('a', 'b')
+    lose(core)
+    for (let at = 500; core.eventsOf('conflictLost').length === 0 && at < 300_000; at += 500) {
+      live(core, at)
+      if (core.state.talk.running.size === 0) continue
+      for (const from of ['a', 'b']) vote(core, running(core), from, elsewhere)
+    }
+    expect(core.eventsOf('conflictLost')).toHaveLength(1)
+    expect(core.now).toBeGreaterThan(120_000)
+    expect(core.now).toBeLessThan(130_000)
+  })
+
+  it('GOS-119 is not lost to ourselves: a ping that comes back is none of another', () => {
+    const core = new Core()
+    core.know('a', 'b')
+    lose(core)
+    const [ping] = claims(core)
+    if (ping === undefined) throw new Error('nobody was asked')
+    const sent = core.sent.length
+    core.tell(ping.message)
+    expect([core.sent.length, core.counter('pingsOwn')]).toEqual([sent, 1])
   })
 })
 

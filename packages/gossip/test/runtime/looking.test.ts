@@ -151,23 +151,45 @@ describe('a member that comes back elsewhere', () => {
 
   it('GOS-148 is taken when its death may be reclaimed', async () => {
     const place = createPlace()
-    const overrides = { deadMemberReclaimMs: 5_000 }
-    const [first, second, third] = await three(place, { overrides })
+    const [first, second, third] = await three(place)
     if (!first || !second || !third) throw new Error('three members')
     await stopped([third])
     await place.eventually(
       () => status(first, 'm3') === 'failed' && status(second, 'm3') === 'failed',
     )
-    const again = moved(place, 3, 33, { snapshot: snapshot(3), overrides })
+    const again = moved(place, 3, 33, { snapshot: snapshot(3) })
     await started([again])
     const here = `alive ${text(33)}`
     await place.eventually(() => [first, second].every((one) => where(one, 'm3') === here), 40_000)
     await stopped([first, second, again])
   })
 
-  it('GOS-148 is taken when its death is forgotten, and is a conflict until then', async () => {
+  it.each([
+    ['with what it remembers', 3],
+    ['as a new container does, remembering nothing', 4],
+  ])('GOS-148 stays while the others take it for alive, then is taken: %s', async (_, from) => {
     const place = createPlace()
     const [first, second, third] = await three(place)
+    if (!first || !second || !third) throw new Error('three members')
+    const warnings: string[] = []
+    await stopped([third])
+    const again = moved(place, 3, 33, { snapshot: snapshot(from), join: [text(1)] })
+    again.on('warning', ({ kind }) => void warnings.push(kind))
+    await started([again])
+    const here = `alive ${text(33)}`
+    // The verdict, ten seconds after it, and the vote after that.
+    await place.eventually(() => [first, second].every((one) => where(one, 'm3') === here), 40_000)
+    expect(warnings).toContain('nameHeld')
+    expect(warnings).not.toContain('conflictLost')
+    await place.advance(60_000)
+    expect([first, second].map((one) => where(one, 'm3'))).toEqual([here, here])
+    await stopped([first, second, again])
+  })
+
+  it('GOS-148 is taken when its death is forgotten, and is a conflict until then', async () => {
+    const place = createPlace()
+    const overrides = { deadMemberReclaimMs: 0 }
+    const [first, second, third] = await three(place, { overrides })
     if (!first || !second || !third) throw new Error('three members')
     let conflicts = 0
     first.on('warning', ({ kind }) => {
