@@ -3,7 +3,7 @@
  * nothing
  * here is shared with the log or the replicator.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { StoreChanges, StoredBatch, StoredHole, StoredOrigin } from '@kith/interface'
 import type { Rows, SimDisk } from './disk.ts'
 
@@ -40,16 +40,12 @@ export function readHead(bytes: Uint8Array): Head {
 function nextChain(chain: string, bytes: Uint8Array): string {
   const head = Buffer.from(bytes.subarray(0, 64))
   head.fill(0, 4, 8).fill(0, 54, 62)
-  const body = createHash('sha256').update(bytes.subarray(64)).digest()
-  return createHash('sha256')
-    .update(Buffer.from(chain, 'hex'))
-    .update(head)
-    .update(body)
-    .digest('hex')
+  const body = hash('sha256', bytes.subarray(64), 'buffer')
+  return hash('sha256', Buffer.concat([Buffer.from(chain, 'hex'), head, body]), 'hex')
 }
 
 export function firstChain(origin: string): string {
-  return createHash('sha256').update('origin').update(Buffer.from(origin, 'hex')).digest('hex')
+  return hash('sha256', Buffer.concat([Buffer.from('origin'), Buffer.from(origin, 'hex')]), 'hex')
 }
 
 interface Position {
@@ -356,12 +352,12 @@ export function checkAgreement(disks: ReadonlyMap<string, SimDisk>): void {
     for (const batch of rows.batches) {
       if (rows.origins.get(batch.origin)?.status === 'quarantined') continue
       const key = `${batch.origin}:${batch.first}`
-      const hash = createHash('sha256').update(batch.bytes).digest('hex')
+      const digest = hash('sha256', batch.bytes, 'hex')
       const known = seen.get(key)
-      if (known !== undefined && known.hash !== hash) {
+      if (known !== undefined && known.hash !== digest) {
         throw new Violation('REP-1', `${known.name} and ${name} disagree about ${key}`)
       }
-      seen.set(key, { hash, name })
+      seen.set(key, { hash: digest, name })
     }
   }
 }

@@ -22,8 +22,9 @@ export interface SoakOptions {
   /** Between two faults, and between two requests of one appender, on average. */
   readonly paceMs: number
   readonly appendMs: number
-  /** No new phase begins after it. */
+  /** No new phase begins after it, once there were `phasesMin`. Default of those: none. */
   readonly endsAt: number
+  readonly phasesMin?: number
   /** Leaves the directories of the members and the journal of what was acknowledged. */
   readonly keep: boolean
   readonly print: (line: string) => void
@@ -104,7 +105,7 @@ class Soak {
   }
 
   async run(): Promise<SoakResult> {
-    const { ground, seed, quota, paceMs, print, signal, endsAt } = this.#options
+    const { ground, seed, quota, paceMs, print, signal, endsAt, phasesMin = 0 } = this.#options
     const firewall = ground.firewall !== undefined
     const plan = { seed, quota, places: this.#members.length, paceMs, firewall }
     const phases = planPhases(plan)
@@ -116,10 +117,13 @@ class Soak {
     ])
     let findings: Findings | undefined
     for (const [at, phase] of phases.entries()) {
-      if (signal.aborted || performance.now() > endsAt) break
+      const over = (done: number): boolean => {
+        return signal.aborted || (done >= phasesMin && performance.now() > endsAt)
+      }
+      if (over(at)) break
       const failed = Promise.race(this.#appenders.map(({ done }) => done.then(never)))
       await Promise.race([this.#faults.phase(phase, signal), failed])
-      const last = at === phases.length - 1 || performance.now() > endsAt || signal.aborted
+      const last = at === phases.length - 1 || over(at + 1)
       findings = await this.#quietPoint(last)
       print(this.#line(findings))
     }
