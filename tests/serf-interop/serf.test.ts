@@ -78,6 +78,10 @@ describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
     await withCrew(talk)
   }, 120_000)
 
+  it('GOS-122 hears and is heard all the same where everything is encrypted', async () => {
+    await withCrew((crew) => talk(crew, true))
+  }, 120_000)
+
   it('GOS-123 votes with us about names, and whoever came later goes', async () => {
     await withCrew(conflict)
   }, 120_000)

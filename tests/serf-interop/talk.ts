@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createGossip } from '@kith/gossip'
+import { createGossip, createKeyring } from '@kith/gossip'
 import type { Gossip, GossipOptions, Query, ReceivedQuery, UserEvent } from '@kith/gossip'
 import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
@@ -39,26 +39,32 @@ function allSeen(members: readonly Gossip[], count: number): Promise<number> {
   return within(patienceMs, `all see ${count}`, () => members.every((of) => alive(of) === count))
 }
 
+const key = Buffer.alloc(32, 0x4d).toString('base64')
+
 /** Two Serfs whose handlers write down what they hear and answer, and two of us. */
-export async function talk(crew: Crew): Promise<void> {
+export async function talk(crew: Crew, sealed = false): Promise<void> {
+  const encrypt = sealed ? { encrypt: key } : {}
+  const keys = (): GossipOptions => (sealed ? { keyring: createKeyring({ keys: [key] }) } : {})
   const folder = await mkdtemp(join(tmpdir(), 'kith-talk-'))
   const heard = join(folder, 'heard')
   const script = `(echo "$SERF_EVENT $SERF_USER_EVENT $SERF_USER_LTIME"; cat; echo) >> ${heard}`
   const answer = 'query:load=echo "$SERF_SELF_NAME heard $(cat)"'
   const one = await crew.serf({
+    ...encrypt,
     name: 's1',
     tags: { role: 'web' },
     handlers: [`user=${script}`, answer],
   })
   const two = await crew.serf({
+    ...encrypt,
     name: 's2',
     tags: { role: 'db' },
     join: one.address,
     handlers: [answer],
   })
   const [first, second] = [
-    member('k1', { tags: { role: 'web' }, join: [one.address] }),
-    member('k2', { tags: { role: 'db' }, join: [two.address] }),
+    member('k1', { ...keys(), tags: { role: 'web' }, join: [one.address] }),
+    member('k2', { ...keys(), tags: { role: 'db' }, join: [two.address] }),
   ]
   try {
     await Promise.all([first.start(), second.start()])
@@ -67,10 +73,20 @@ export async function talk(crew: Crew): Promise<void> {
     await queriesOfSerf(one, first, second)
     await queriesOfKith(first, second)
     await largeAnswer(one, two, second)
+    if (sealed) nothingInTheClear([first, second])
     for (const serf of [one, two]) expect(grumbles(serf)).toEqual([])
   } finally {
     await Promise.all([first.stop(), second.stop()])
     await rm(folder, { recursive: true })
+  }
+}
+
+/** All of it was sealed, and all of it was opened. */
+function nothingInTheClear(members: readonly Gossip[]): void {
+  for (const member of members) {
+    const { counters } = member.stats()
+    const refused = /keyUnknown|keyTrials|plaintext|encryption/
+    expect(Object.keys(counters).filter((kind) => refused.test(kind))).toEqual([])
   }
 }
 

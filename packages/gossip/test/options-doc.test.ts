@@ -71,6 +71,7 @@ describe('the tables of options', () => {
       ['Calls', 'emit', 'src/runtime/talk-types.ts', 'EmitOptions'],
       ['Calls', 'events', 'src/runtime/talk-types.ts', 'EventsOptions'],
       ['Calls', 'query', 'src/runtime/talk-types.ts', 'QueryOptions'],
+      ['Calls', 'fetch', 'src/runtime/fetching.ts', 'FetchOptions'],
       ['Calls', 'keys.*', 'src/runtime/key-types.ts', 'KeyOptions'],
       ['Keyrings and discoveries', 'createKeyring', 'src/runtime/keyring.ts', 'KeyringOptions'],
     ] as const

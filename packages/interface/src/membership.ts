@@ -84,8 +84,8 @@ export interface ExtensionHost {
   /** Queues for everyone; larger than `broadcastBytesMax` throws a typed error. */
   broadcast(name: string, bytes: Uint8Array): void
   /**
-   * Asks one Kith member directly over a stream. Rejects with a typed error within `timeoutMs`;
-   * default 10,000.
+   * Asks one Kith member directly over a stream. Rejects with a typed error within `timeoutMs`, 1
+   * to 3,600,000; default 10,000.
    */
   fetch(
     member: string,

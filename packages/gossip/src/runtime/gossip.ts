@@ -55,7 +55,8 @@ import { joinError } from './refusal.ts'
 import { resolveSeeds } from './resolve.ts'
 import { createRunning } from './running.ts'
 import type { Running } from './running.ts'
-import { checkEvent, checkForceLeave, checkJoin, checkStream, questionOf } from './talk.ts'
+import { checkEvent, checkFetch, checkForceLeave } from './talk.ts'
+import { checkJoin, checkStream, questionOf } from './talk.ts'
 import type {
   EmitOptions,
   EventsOptions,
@@ -353,6 +354,7 @@ class RunningGossip implements Gossip {
     options: FetchOptions = {},
   ): Promise<Uint8Array> {
     const { state, fetcher } = this.#require()
+    checkFetch(options)
     const signals = options.signal === undefined ? [] : [options.signal]
     const signal = AbortSignal.any([this.#abort.signal, ...signals])
     this.#count('fetches')

@@ -4,6 +4,7 @@ import type { OptionProblem } from '@kith/interface'
 import { questionRefusal } from '../core/index.ts'
 import type { Question, State } from '../core/index.ts'
 import { GossipError, optionsError } from '../errors.ts'
+import type { FetchOptions } from './fetching.ts'
 import { seedProblems } from './options.ts'
 import type { EmitOptions, EventsOptions, QueryOptions } from './talk-types.ts'
 import type { JoinOptions } from './types.ts'
@@ -34,6 +35,15 @@ export function checkJoin(addresses: readonly string[], options: JoinOptions): v
     ...unknownProblems(options, ['ignoreOld']),
     ...seedProblems(addresses),
     ...flagProblems('ignoreOld', options.ignoreOld),
+  ])
+}
+
+export function checkFetch(options: FetchOptions): void {
+  const { timeoutMs = 1, signal } = options
+  check([
+    ...unknownProblems(options, ['timeoutMs', 'signal']),
+    ...numberProblems('timeoutMs', timeoutMs, 1, timeoutMsMax),
+    ...signalProblems(signal),
   ])
 }
 

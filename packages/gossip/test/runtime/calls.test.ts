@@ -2,6 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { cluster, createPlace, stopAll, text } from './support.ts'
 
+const none = new Uint8Array(0)
+
 describe('options of a call', () => {
   it('GOS-21 that are misspelt or of another type are refused, and nothing is done', async () => {
     const place = createPlace()
@@ -18,6 +20,9 @@ describe('options of a call', () => {
       ['prune', () => member.forceLeave('m9', { prune: 'no' } as never)],
       ['pruned', () => member.forceLeave('m9', { pruned: true } as never)],
       ['name', () => member.forceLeave(9 as never)],
+      ['timeoutMs', () => member.fetch('m9', 'x', none, { timeoutMs: Number.NaN })],
+      ['timeoutMs', () => member.fetch('m9', 'x', none, { timeoutMs: 0 })],
+      ['timeout', () => member.fetch('m9', 'x', none, { timeout: 5 } as never)],
     ]
     for (const [field, call] of refusals) {
       const refused = expect.objectContaining({

@@ -67,7 +67,7 @@ function watchedPlace(): { readonly place: Place; readonly seen: readonly Uint8A
 
 describe('a cluster with a key', () => {
   it.each([16, 24, 32])(
-    'GOS-100 of %i bytes joins, gossips, fetches and fails in ciphertext only',
+    'GOS-100 of %i bytes joins, gossips, fetches, answers and fails in ciphertext only',
     async (size) => {
       const { place, seen } = watchedPlace()
       const keyring = createKeyring({ keys: [Buffer.alloc(size, 7)] })
@@ -80,6 +80,10 @@ describe('a cluster with a key', () => {
       one?.extend('test', { onFetch: () => Buffer.from('fetched') })
       const got = await place.until(two?.fetch('m1', 'test', new Uint8Array(1)) ?? Promise.reject())
       expect(Buffer.from(got).toString()).toBe('fetched')
+      // An answer that needs a stream is sealed as well: plaintext would not be taken.
+      one?.on('query', (query) => query.respond(Buffer.alloc(5000, 'tell-tale')))
+      const asked = two?.query('large', undefined, { members: ['m1'] })
+      expect((await place.until(asked?.summary ?? Promise.reject())).responses).toEqual(['m1'])
       await place.until(three?.stop() ?? Promise.reject())
       await place.eventually(() => one?.member('m3')?.status === 'failed')
       expect(seen.length).toBeGreaterThan(20)
