@@ -13,8 +13,11 @@ export function git(...args: readonly string[]): string {
   return execFileSync('git', args, { cwd: root }).toString().trim()
 }
 
-/** What decides how a run of the simulator ends. */
-const simulated = ['packages/gossip/src', 'packages/sim/src', 'packages/interface/src', 'tests/sim']
+/** What decides how a run of the simulator of gossip ends. */
+const simulated = [
+  ...['gossip', 'msgpack', 'sim', 'interface'].map((name) => `packages/${name}/src`),
+  'tests/sim/gossip',
+]
 
 /** Names the state of the sources; where changes are not committed, this run alone has it. */
 export function codeVersion(sources: readonly string[] = simulated): string {

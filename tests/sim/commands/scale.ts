@@ -41,7 +41,7 @@ export async function scale(
   const steps = stepStudy(members)
   const { longestMs, kind, medianUs } = steps
   const most = `longest step ${longestMs.toFixed(2)} ms (${kind}), median ${medianUs.toFixed(1)} us`
-  say(`${most}, of ${steps.count} steps of one member of ${members}`, longestMs <= stepMsMax)
+  say(`${most}, of ${steps.count} steps of two members of ${members}`, longestMs <= stepMsMax)
   for (const problem of problems) print(`missed: ${problem}`)
   if (evidence !== undefined) {
     const { user, system } = process.cpuUsage(before)

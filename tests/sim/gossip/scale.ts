@@ -143,11 +143,11 @@ type Told = { readonly now: number } & (
 class Recorder implements Watcher {
   readonly told: Told[] = []
   readonly #cluster: Cluster
-  readonly #subject: Actor | undefined
+  readonly #subject: Actor
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, subject: Actor) {
     this.#cluster = cluster
-    this.#subject = cluster.actors[0]
+    this.#subject = subject
   }
 
   transition(actor: Actor, input: Input, _outputs: readonly Output[], now: number): void {
@@ -182,23 +182,46 @@ export interface StepStudy {
 const repeats = 7
 
 /**
- * What one member of the cluster is told while it forms, while one crashes and after it, told to
- * the same core again and again. A machine that others use takes time away at random, so the least
- * that a step took is what it takes.
+ * What two members of the cluster are told while it forms, while one crashes and after it, told to
+ * the same cores again and again: the first, whom others join, and the last, who learns of all of
+ * them at once. A machine that others use takes time away at random, so the least that a step took
+ * is what it takes.
  */
 export function stepStudy(members: number): StepStudy {
-  const recorders: Recorder[] = []
+  const recorders = new Map<Actor, Recorder>()
   const cluster = form(members, (formed) => {
-    const recorder = new Recorder(formed)
-    recorders.push(recorder)
-    return recorder
+    for (const subject of [formed.actors[0], formed.actors.at(-1)]) {
+      if (subject !== undefined) recorders.set(subject, new Recorder(formed, subject))
+    }
+    const all = [...recorders.values()]
+    return {
+      transition(...told) {
+        for (const recorder of all) recorder.transition(...told)
+      },
+    }
   })
-  const [subject, victim] = cluster.actors
-  const told = recorders[0]?.told
-  if (subject === undefined || victim === undefined || told === undefined) throw new Error('nobody')
+  const victim = cluster.actors[1]
+  if (victim === undefined) throw new Error('nobody')
   cluster.clock.advanceBy(5000)
   cluster.crash(victim, 'swallow')
   cluster.clock.advanceBy(30_000)
+  const steps = [...recorders].flatMap(([subject, { told }]) => leastOf(cluster, subject, told))
+  const sorted = steps.toSorted((a, b) => b.ms - a.ms)
+  const [longest] = sorted
+  return {
+    count: steps.length,
+    longestMs: longest?.ms ?? 0,
+    kind: longest?.kind ?? '',
+    medianUs: (sorted[sorted.length >> 1]?.ms ?? 0) * 1000,
+  }
+}
+
+/** What each step took at least. */
+function leastOf(
+  cluster: Cluster,
+  subject: Actor,
+  told: readonly Told[],
+): readonly { readonly kind: string; readonly ms: number }[] {
   const least = new Float64Array(told.length).fill(Infinity)
   for (let turn = 0; turn < repeats; turn += 1) {
     const state = cluster.createState(subject)
@@ -209,14 +232,7 @@ export function stepStudy(members: number): StepStudy {
       least[index] = Math.min(least[index] ?? Infinity, performance.now() - before)
     }
   }
-  const longest = least.reduce((best, ms, index) => (ms > (least[best] ?? 0) ? index : best), 0)
-  const slowest = told[longest]
-  const kind = slowest === undefined ? '' : 'input' in slowest ? slowest.input.kind : slowest.kind
-  const sorted = least.toSorted()
-  return {
-    count: told.length,
-    longestMs: least[longest] ?? 0,
-    kind,
-    medianUs: (sorted[sorted.length >> 1] ?? 0) * 1000,
-  }
+  return told.map((one, index) => {
+    return { kind: 'input' in one ? one.input.kind : one.kind, ms: least[index] ?? 0 }
+  })
 }

@@ -29,7 +29,7 @@ export function broadcastSwim(
   ticket?: number,
 ): void {
   const options = { about: message.node, ...(ticket === undefined ? {} : { ticket }) }
-  queueNews(state, state.broadcasts, encodeMessage(message), options)
+  queueNews(state, state.broadcasts, encodeMessage(message, 'old', state.room), options)
 }
 
 /** Serf's news in the bytes it came in, so that what we do not know passes through unchanged. */
@@ -39,7 +39,8 @@ export function broadcastSerf(
   serfBytes: Uint8Array,
   options: EnqueueOptions = {},
 ): void {
-  const bytes = encodeMessage({ kind: 'user', message: undefined, bytes: serfBytes })
+  const user = { kind: 'user', message: undefined, bytes: serfBytes } as const
+  const bytes = encodeMessage(user, 'old', state.room)
   queueNews(state, queue, bytes, options)
 }
 
@@ -87,7 +88,7 @@ export function sendWithNews(
   message: PacketMessage,
   beside: readonly Uint8Array[] = [],
 ): void {
-  const first = encodeMessage(message)
+  const first = encodeMessage(message, 'old', state.room)
   const parts = [first, ...beside]
   const used = beside.reduce((bytes, part) => bytes + broadcastCost(part.length), first.length)
   takeNews(state, piggybackBudget(used, state.packetOverheadBytes), parts)

@@ -6,6 +6,7 @@
 import { invariant } from '@kith/interface'
 import type { Address, Digests, Member, Random } from '@kith/interface'
 import { addressBytes, encodeTags } from '../wire/codec.ts'
+import type { WriterRoom } from '../wire/codec.ts'
 import type { DecodeProblemKind } from '../wire/problem.ts'
 import type { PushPullMessage, SwimState, Versions } from '../wire/message.ts'
 import { metaBytesMax } from '../options.ts'
@@ -202,6 +203,8 @@ export interface State {
   readonly timings: GossipTimings
   readonly digests: Digests
   readonly random: Random
+  /** In which messages are written. */
+  readonly room: WriterRoom
   readonly packetOverheadBytes: number
   readonly addressBytes: Uint8Array
   readonly address: Address
@@ -323,6 +326,7 @@ export function createState(options: CoreOptions, random: Random): State {
     timings,
     digests,
     random,
+    room: { spare: undefined },
     packetOverheadBytes: options.packetOverheadBytes ?? 0,
     addressBytes: bytes,
     address,

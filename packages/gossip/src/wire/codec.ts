@@ -13,7 +13,7 @@ export type { Envelope } from './envelope.ts'
 export { addLabel, labelBytesMax, stripLabel } from './label.ts'
 export { encodeMessage } from './memberlist.ts'
 export { inNetwork, parseNetwork } from './network.ts'
-export type { Dialect } from './msgpack.ts'
+export type { Dialect, WriterRoom } from './msgpack.ts'
 export { isPacked, packBytes, unpackBytes } from './packed.ts'
 export {
   broadcastCost,

@@ -14,7 +14,7 @@ import type {
   Versions,
 } from './message.ts'
 import { MsgpackReader, MsgpackWriter } from './msgpack.ts'
-import type { Dialect } from './msgpack.ts'
+import type { Dialect, WriterRoom } from './msgpack.ts'
 import type { DecodeProblemKind } from './problem.ts'
 import { decodeSerf } from './serf.ts'
 
@@ -204,12 +204,16 @@ function addressProblem(reader: MsgpackReader): DecodeProblemKind {
   return verdict(reader) ?? 'addressInvalid'
 }
 
-/** One message, type byte first. A user message's `bytes` are copied as they are. */
+/**
+ * One message, type byte first. A user message's `bytes` are copied as they are. `room` is that of
+ * whoever encodes many of them.
+ */
 export function encodeMessage(
   message: PacketMessage | ErrorMessage,
   dialect: Dialect = 'old',
+  room?: WriterRoom,
 ): Uint8Array {
-  const writer = new MsgpackWriter(dialect)
+  const writer = new MsgpackWriter(dialect, room)
   writer.byte(messageType[message.kind])
   if (message.kind === 'user') {
     invariant(message.bytes.length > 0, 'an empty user message would crash old members')

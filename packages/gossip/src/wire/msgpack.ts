@@ -2,4 +2,5 @@
 import type { Dialect as AnyDialect } from '@kith/msgpack'
 
 export { MsgpackReader, MsgpackWriter } from '@kith/msgpack'
+export type { WriterRoom } from '@kith/msgpack'
 export type Dialect = Exclude<AnyDialect, 'ext'>

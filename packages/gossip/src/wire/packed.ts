@@ -4,7 +4,8 @@
  * bytes: they are passed as arguments.
  */
 export function packBytes(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes)
+  // Spreading bytes goes through an iterator, at several times the cost.
+  return Reflect.apply(String.fromCharCode, undefined, bytes)
 }
 
 export function unpackBytes(packed: string): Uint8Array {

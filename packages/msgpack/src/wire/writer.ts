@@ -13,21 +13,39 @@ export type Dialect = 'old' | 'new' | 'ext'
 /** Room from this size on is freed as soon as it was outgrown, below it collecting is cheaper. */
 const freedBytesMin = 4096
 
+/** Bytes of room for most messages, from the start. */
+const firstBytes = 256
+const nothing = new Uint8Array(0)
+
+/**
+ * Room that writers take turns with: to make it costs more than to write most messages. It belongs
+ * to whoever encodes many of them; what a writer returns is a copy.
+ */
+export interface WriterRoom {
+  spare: Uint8Array<ArrayBuffer> | undefined
+}
+
 /** Writes values one after another. Grows as needed. */
 export class MsgpackWriter {
   readonly #dialect: Dialect
-  #bytes = new Uint8Array(256)
+  readonly #room: WriterRoom | undefined
+  #bytes: Uint8Array<ArrayBuffer>
   #length = 0
 
-  constructor(dialect: Dialect = 'old') {
+  constructor(dialect: Dialect = 'old', room?: WriterRoom) {
     this.#dialect = dialect
+    this.#room = room
+    this.#bytes = room?.spare ?? new Uint8Array(firstBytes)
+    if (room !== undefined) room.spare = undefined
   }
 
   /** Everything written so far, as a copy; the writer is empty afterwards. */
   finish(): Uint8Array {
     const whole = this.#bytes.slice(0, this.#length)
     this.#length = 0
-    this.#replace(new Uint8Array(0))
+    const kept = this.#bytes.length > 0 && this.#bytes.length < freedBytesMin
+    if (kept && this.#room !== undefined) this.#room.spare = this.#bytes
+    this.#replace(nothing)
     return whole
   }
 
