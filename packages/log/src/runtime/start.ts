@@ -197,9 +197,13 @@ async function markOpen(parts: LogParts, fresh: boolean): Promise<void> {
   else if (known !== undefined && options.member !== '' && known.member !== options.member) {
     setOrigin(parts, { ...known, member: options.member })
   }
-  head.meta = { ...head.meta, clean: false }
-  writer.current(0).meta = true
-  await writer.join()
+  // After a crash it is there already.
+  const noted = !fresh && !head.meta.clean && writer.current(0).empty
+  if (!noted) {
+    head.meta = { ...head.meta, clean: false }
+    writer.current(0).meta = true
+    await writer.join()
+  }
   invariant(writer.flushed.origins.has(writer.flushed.meta.origin), 'the own origin has a row')
 }
 

@@ -20,8 +20,8 @@ async function trace(
   callers: string,
   storage: string,
   acks: number,
+  directory: string = temporaryDirectory(),
 ): Promise<readonly string[]> {
-  const directory = temporaryDirectory()
   const output = join(directory, 'trace')
   const calls = 'trace=pwrite64,pwritev,write,fdatasync,fsync,openat'
   const child = spawn(
@@ -106,6 +106,36 @@ it.skipIf(!strace && !onCi).each([
     const { problem, acks } = firstViolation(lines, storage === 'segment' ? '0.seg>' : undefined)
     expect(problem).toBe(undefined)
     expect(acks).toBeGreaterThan(50)
+  },
+  120_000,
+)
+
+/** What a start does to a file before anything is appended. */
+function settled(lines: readonly string[], file: string): { end: number; synced: boolean } {
+  let [end, synced] = [0, false]
+  for (const line of lines) {
+    if (line.includes('"sent ')) break
+    if (!line.includes(file)) continue
+    const write = /pwrite64\(.*, (\d+), (\d+)(?:\)| <unfinished)/.exec(line)
+    if (write !== null) [end, synced] = [Number(write[1]) + Number(write[2]), false]
+    else if (/f(data)?sync\(/.test(line)) synced = true
+  }
+  return { end, synced }
+}
+
+it.skipIf(!strace && !onCi).each([
+  ['sqlite', 'log.db-wal>'],
+  ['segment', '0.seg>'],
+])(
+  'LOG-65 what a kill left is written anew and synced before anything else (%s; needs strace)',
+  async (storage, file) => {
+    const directory = temporaryDirectory()
+    const before = await trace('inline', '6', storage, 60, directory)
+    const writes = before.filter((line) => line.includes(file) && /pwrite(64|v)\(/.test(line))
+    const anew = settled(await trace('inline', '1', storage, 1, directory), file)
+    expect(writes.length).toBeGreaterThan(10)
+    expect(anew.synced).toBe(true)
+    expect(anew.end).toBeGreaterThan(4_096)
   },
   120_000,
 )

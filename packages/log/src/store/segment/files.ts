@@ -214,6 +214,16 @@ function writeAll(descriptor: number, parts: readonly Uint8Array[], byteAt: numb
   }
 }
 
+function readAll(descriptor: number, byteAt: number, bytes: Uint8Array): number {
+  let got = 0
+  while (got < bytes.length) {
+    const more = readSync(descriptor, bytes, got, bytes.length - got, byteAt + got)
+    if (more === 0) break
+    got += more
+  }
+  return got
+}
+
 /** Descriptors kept open for reading. */
 const openMax = 16
 
@@ -275,13 +285,14 @@ export class SegmentFiles {
     const descriptor = this.descriptorOf(segment)
     if (descriptor === undefined) return undefined
     const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
-    let got = 0
-    while (got < length) {
-      const more = readSync(descriptor, bytes, got, length - got, byteAt + got)
-      if (more === 0) break
-      got += more
-    }
+    const got = readAll(descriptor, byteAt, bytes)
     return got === length ? bytes : bytes.subarray(0, got)
+  }
+
+  /** Fills `bytes` as far as the file goes; says how far. */
+  readInto(segment: number, byteAt: number, bytes: Uint8Array): number {
+    const descriptor = this.descriptorOf(segment)
+    return descriptor === undefined ? 0 : readAll(descriptor, byteAt, bytes)
   }
 
   sync(segment: number): void {

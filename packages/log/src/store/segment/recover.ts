@@ -1,7 +1,8 @@
 /**
- * What a crash left behind the index (LOG-61): whole frames are written anew and synced before they
- * are believed, because a flush that failed before may have left them readable and yet not on the
- * medium; a torn end is cut off. What was flushed once and is broken now is damage, and stays.
+ * What a crash left behind the index (LOG-61): whole frames that no later one calls flushed are
+ * written anew and synced before they are believed, because a flush that failed before may have
+ * left them readable and yet not on the medium; a torn end is cut off. What was flushed once and is
+ * broken now is damage, and stays.
  */
 import type { Digests, StoreDamage } from '@kith/interface'
 import {
@@ -22,6 +23,8 @@ export interface Recovered {
   readonly frames: readonly Frame[]
   /** Where the next frame goes. */
   readonly end: FramePlace
+  /** Something is behind the end. */
+  readonly torn: boolean
   readonly damage: readonly StoreDamage[]
 }
 
@@ -32,7 +35,7 @@ export function readTail(files: SegmentFiles, stamp: Stamp, digests: Digests): R
   const size = files.size(end.segment)
   if (size < end.byteAt) {
     const reason = `it has ${size} bytes, the index knows of ${end.byteAt}`
-    return { frames, end, damage: [fileDamage(end, reason)] }
+    return { frames, end, torn: false, damage: [fileDamage(end, reason)] }
   }
   for (;;) {
     const read = readFrame(files, end, salt, digests)
@@ -40,10 +43,10 @@ export function readTail(files: SegmentFiles, stamp: Stamp, digests: Digests): R
     frames.push(read.frame)
     end = read.frame.next
   }
-  const flushed = flushedBehind(files, end, salt, digests)
-  if (flushed <= end.number) return { frames, end, damage: [] }
+  const { flushed, torn } = lookBehind(files, end, salt, digests)
+  if (flushed <= end.number) return { frames, end, torn, damage: [] }
   const reason = `the frame ${end.number} at ${end.byteAt} was written and is broken`
-  return { frames, end, damage: [fileDamage(end, reason)] }
+  return { frames, end, torn, damage: [fileDamage(end, reason)] }
 }
 
 function fileDamage({ segment }: FramePlace, reason: string): StoreDamage {
@@ -51,8 +54,9 @@ function fileDamage({ segment }: FramePlace, reason: string): StoreDamage {
 }
 
 /** Makes sure of what is there, and takes away what is behind it. */
-export function settleTail(files: SegmentFiles, { frames, end }: Recovered): WritableSegment {
+export function settleTail(files: SegmentFiles, { frames, end, torn }: Recovered): WritableSegment {
   const { directory } = files
+  const flushed = frames.at(-1)?.header.flushed ?? 0
   const touched = new Map<number, WritableSegment>()
   const open = (segment: number): WritableSegment => {
     const known = touched.get(segment) ?? WritableSegment.open(directory, segment)
@@ -61,11 +65,12 @@ export function settleTail(files: SegmentFiles, { frames, end }: Recovered): Wri
   }
   try {
     for (const { place, header } of frames) {
+      if (header.number < flushed) continue
       const bytes = files.read(place.segment, place.byteAt, frameLength(header))
       if (bytes !== undefined) open(place.segment).write([bytes], place.byteAt)
     }
     const last = open(end.segment)
-    if (!onlyZeros(files, end)) last.cut(end.byteAt)
+    if (torn) last.cut(end.byteAt)
     for (const segment of touched.values()) segment.sync()
     const behind = listSegments(directory).filter(
       (segment) => segment >= end.number && segment !== end.segment,
@@ -83,46 +88,45 @@ export function settleTail(files: SegmentFiles, { frames, end }: Recovered): Wri
 }
 
 const chunkBytes = 1024 * 1024
-const zeros = new Uint8Array(chunkBytes + FRAME_HEADER_BYTES)
+/** A little of the next chunk, so that a header on the border is seen whole. */
+const overlapBytes = FRAME_HEADER_BYTES
 
-/** Runs over what a segment has from a place on. */
+/** Runs over what a segment has from a place on. The bytes are valid until the next turn. */
 function* chunks(
   files: SegmentFiles,
   segment: number,
   from: number,
-): Generator<{ readonly byteAt: number; readonly bytes: Uint8Array }> {
+): Generator<{ readonly byteAt: number; readonly bytes: Buffer }> {
+  const chunk = Buffer.allocUnsafeSlow(chunkBytes + overlapBytes)
   const size = files.size(segment)
   for (let byteAt = from; byteAt < size; byteAt += chunkBytes) {
-    // A little of the next one, so that a header on the border is seen whole.
-    const length = Math.min(chunkBytes + FRAME_HEADER_BYTES, size - byteAt)
-    const bytes = files.read(segment, byteAt, length)
-    if (bytes === undefined || bytes.length === 0) return
-    yield { byteAt, bytes }
+    const got = files.readInto(segment, byteAt, chunk)
+    if (got === 0) return
+    yield { byteAt, bytes: chunk.subarray(0, got) }
   }
 }
 
-function onlyZeros(files: SegmentFiles, { segment, byteAt }: FramePlace): boolean {
-  for (const { bytes } of chunks(files, segment, byteAt)) {
-    if (Buffer.compare(bytes, zeros.subarray(0, bytes.length)) !== 0) return false
-  }
-  return true
+interface Behind {
+  /** Whole frames there say that every frame below this number was on the medium; 0 for none. */
+  readonly flushed: number
+  /** Something is there, in the segment of the end. */
+  readonly torn: boolean
 }
 
-/** What whole frames behind a broken one say was on the medium before them; 0 for none. */
-function flushedBehind(
-  files: SegmentFiles,
-  end: FramePlace,
-  salt: number,
-  digests: Digests,
-): number {
+/** What is behind the last whole frame: nothing but zeros, as a rule. */
+function lookBehind(files: SegmentFiles, end: FramePlace, salt: number, digests: Digests): Behind {
+  const zeros = Buffer.alloc(chunkBytes + overlapBytes)
   const behind = listSegments(files.directory).filter((segment) => segment >= end.number)
   const places = [
     { segment: end.segment, from: end.byteAt },
     ...behind.filter((segment) => segment !== end.segment).map((segment) => ({ segment, from: 0 })),
   ]
   let flushed = 0
+  let torn = false
   for (const { segment, from } of places) {
     for (const { byteAt, bytes } of chunks(files, segment, from)) {
+      if (bytes.equals(zeros.subarray(0, bytes.length))) continue
+      if (segment === end.segment) torn = true
       for (const at of candidates(bytes)) {
         const head = bytes.subarray(at)
         const header = readFrameHeader(head, salt)
@@ -135,11 +139,10 @@ function flushedBehind(
       }
     }
   }
-  return flushed
+  return { flushed, torn }
 }
 
 /** Where a frame may begin. */
-function* candidates(bytes: Uint8Array): Generator<number> {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  for (let at = buffer.indexOf('KFRM'); at >= 0; at = buffer.indexOf('KFRM', at + 1)) yield at
+function* candidates(bytes: Buffer): Generator<number> {
+  for (let at = bytes.indexOf('KFRM'); at >= 0; at = bytes.indexOf('KFRM', at + 1)) yield at
 }

@@ -81,13 +81,16 @@ export class SegmentSession {
     this.broken = new LogError('ERR_LOG_CORRUPT', `the log in ${ports.directory} is damaged`)
   }
 
-  /** Brings frames of an earlier life into the index. */
+  /**
+   * Brings frames of an earlier life into the index. They are on the medium themselves: what of the
+   * index is not, an opening finds in them again.
+   */
   index(frames: readonly Frame[]): void {
     for (const frame of frames) {
       const changes = { ...frame.table.changes, batches: indexRows(frame) }
       this.pending.push({ changes, next: frame.next, bytes: 0 })
     }
-    this.follow(true)
+    this.follow(false)
   }
 
   commit(changes: StoreChanges, flush: boolean): void {

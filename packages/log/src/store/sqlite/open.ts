@@ -6,6 +6,8 @@ import { LogError } from '../../errors.ts'
 import { openDatabase, sqliteCode } from './driver.ts'
 import type { Database } from './driver.ts'
 import { PAGE_BYTES, prepareSchema } from './schema.ts'
+import { framesInWal, rewriteWal } from './wal.ts'
+import type { FlushMark, WalRow } from './wal.ts'
 
 /**
  * A write-ahead log that grew beyond this is cut back when it is started over. Under load it grows
@@ -75,23 +77,27 @@ export function openForWriting(
   path: string,
   { checkpoints = 'automatic', fileBytesMax }: WritingOptions,
   digests: Digests,
+  mark: FlushMark,
 ): Database {
   const db = openDatabase(path, { timeout: LOCK_MS })
   try {
     // Takes effect for a new file only.
     db.pragma(`page_size=${PAGE_BYTES}`)
     db.pragma('cell_size_check=ON')
-    prepareSchemaWithWal(db, path, digests)
-    db.pragma('synchronous=FULL')
+    beginWal(db, path)
+    // Before anything else is written: it is the end of the life before that is in doubt.
+    const settled = rewriteWal(db, path, mark.left)
+    prepareSchema(db, path, digests)
     // Old row contents are overwritten, so that a damaged pointer cannot bring one back.
     db.pragma('secure_delete=ON')
     if (fileBytesMax !== undefined) {
       db.pragma(`max_page_count=${Math.max(1, Math.floor(fileBytesMax / PAGE_BYTES))}`)
     }
     db.pragma(`wal_autocheckpoint=${checkpoints === 'automatic' ? 1_000 : 0}`)
-    // What a crash left in the write-ahead log is written anew and synced before it is served: a
-    // flush that failed before may have left it readable, yet not on the disk.
-    recoverWal(db, path)
+    if (!settled) {
+      mark.forget()
+      recoverWal(db, path)
+    }
     db.pragma(`journal_size_limit=${WAL_KEPT_BYTES}`)
     return db
   } catch (cause) {
@@ -100,15 +106,10 @@ export function openForWriting(
   }
 }
 
-interface WalRow {
-  /** 0: all of it is in the file, and the write-ahead log is started over. */
-  readonly busy: number
-  /** Pages in the write-ahead log, and how many of them are in the file; -1: not looked at. */
-  readonly log: number
-  readonly checkpointed: number
-}
-
-/** Readers of other processes may hold it up for as long as the lock is waited for, not longer. */
+/**
+ * Copies all of it into the file, and syncs that. Readers of other processes may hold it up for as
+ * long as the lock is waited for, not longer.
+ */
 function recoverWal(db: Database, path: string): void {
   const [row] = db.pragma('wal_checkpoint(TRUNCATE)') as WalRow[]
   if (row?.busy === 0 || (row !== undefined && row.log >= 0 && row.log === row.checkpointed)) return
@@ -120,7 +121,7 @@ function recoverWal(db: Database, path: string): void {
   )
 }
 
-function prepareSchemaWithWal(db: Database, path: string, digests: Digests): void {
+function beginWal(db: Database, path: string): void {
   const mode = db.pragma('journal_mode=WAL', { simple: true })
   if (mode !== 'wal') {
     throw new LogError(
@@ -130,7 +131,6 @@ function prepareSchemaWithWal(db: Database, path: string, digests: Digests): voi
     )
   }
   db.pragma('synchronous=FULL')
-  prepareSchema(db, path, digests)
 }
 
 export function openError(cause: unknown, path: string): unknown {
@@ -152,7 +152,9 @@ export function fileDamage(db: Database, path: string): readonly StoreDamage[] {
   const pages = db.pragma('page_count', { simple: true }) as number
   const size = db.pragma('page_size', { simple: true }) as number
   const length = statSync(path).size
-  if (pages * size === length) return []
+  // What is in the write-ahead log alone makes the file longer once it is copied.
+  const whole = length === pages * size || (length < pages * size && framesInWal(db) > 0)
+  if (whole) return []
   const reason = `the file has ${length} bytes, its header speaks of ${pages} pages of ${size}`
   return [{ table: 'file', key: '', reason }]
 }

@@ -50,6 +50,7 @@ import {
   smallTables,
 } from './schema.ts'
 import type { SmallTable } from './schema.ts'
+import { FlushMark, framesInWal, walBytesOf } from './wal.ts'
 
 export interface SqliteStoreOptions {
   readonly directory: string
@@ -105,9 +106,10 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
       makeDirectory(directory)
       const lock = takeLock(directory)
       try {
-        const db = openForWriting(path, options, digests)
+        const mark = new FlushMark(path)
+        const db = openForWriting(path, options, digests, mark)
         const loaded = loadRows(db, digests)
-        session = new Session(db, lock, digests, loaded)
+        session = new Session({ db, lock, mark }, digests, loaded)
         const damage = [...loaded.state.damage, ...fileDamage(db, path)]
         return { ...loaded.state, damage }
       } catch (cause) {
@@ -139,11 +141,19 @@ function refuseSegments(directory: string): void {
 
 const RESTART_LOCK_MS = 250
 
+/** What an open store has of the system. */
+interface Opened {
+  readonly db: Database
+  readonly lock: Database
+  readonly mark: FlushMark
+}
+
 /** An open store. */
 class Session {
-  walBytes = 0
+  walBytes: number
   private readonly db: Database
   private readonly lock: Database
+  private readonly mark: FlushMark
   private readonly digests: Digests
   private readonly ids: Record<SmallTable, Map<string, number>>
   private readonly nextIds: Record<SmallTable, number>
@@ -161,9 +171,11 @@ class Session {
   private readonly put: Record<SmallTable, Statement>
   private readonly remove: Record<SmallTable, Statement>
 
-  constructor(db: Database, lock: Database, digests: Digests, loaded: LoadedRows) {
+  constructor({ db, lock, mark }: Opened, digests: Digests, loaded: LoadedRows) {
     this.db = db
     this.lock = lock
+    this.mark = mark
+    this.walBytes = walBytesOf(framesInWal(db))
     this.digests = digests
     this.meta = loaded.state.meta
     this.nextIds = { ...loaded.nextIds }
@@ -187,10 +199,11 @@ class Session {
     this.remove = perTable((name) =>
       db.prepare(`DELETE FROM ${smallTables[name].table} WHERE id = ?`),
     )
+    mark.set()
   }
 
   commit(changes: StoreChanges, flush: boolean): void {
-    this.setSynchronous(flush ? 'FULL' : 'NORMAL')
+    this.setSynchronous(flush || !this.mark.remove() ? 'FULL' : 'NORMAL')
     this.undo = []
     try {
       this.begin.run()
@@ -212,7 +225,10 @@ class Session {
     } catch (failed) {
       return failed
     }
-    if (code !== 'SQLITE_FULL') return cause
+    if (code !== 'SQLITE_FULL') {
+      this.mark.remove()
+      return cause
+    }
     return new LogError('ERR_LOG_STORE_FULL', `no space for the transaction: ${text}`, { cause })
   }
 
@@ -361,6 +377,10 @@ class Session {
     this.db.pragma(`busy_timeout=${RESTART_LOCK_MS}`)
     try {
       this.db.pragma('wal_checkpoint(RESTART)')
+    } catch (cause) {
+      // A flush that failed here is not told again to the commit that follows.
+      this.mark.remove()
+      throw cause
     } finally {
       this.db.pragma(`busy_timeout=${LOCK_MS}`)
     }
@@ -394,6 +414,7 @@ class Session {
 
   close(): void {
     this.db.close()
+    this.mark.remove()
     this.lock.close()
   }
 }
