@@ -46,6 +46,10 @@ export interface AppendResult {
   }
 }
 
+/**
+ * Its bytes are the reader's own and stay as they are. Small records that were read together may
+ * share one `buffer`: hand a copy to whoever wants the whole of it, such as another thread.
+ */
 export interface LogRecord {
   readonly offset: number
   readonly origin: OriginId

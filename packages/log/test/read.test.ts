@@ -53,6 +53,56 @@ describe.each(kinds)('reading a %s log', (kind) => {
     expect(await allValues(log)).toEqual(['mine'])
   })
 
+  it('LOG-18 small records share a little buffer, which nobody can take from the others', async () => {
+    const log = await started(home(kind))
+    const sizes = [0, 1, 700, 3_000, 5_000, 9_000, 200, 100_000, 50]
+    const sent = sizes.map((size, index) => new Uint8Array(size).fill(index + 1))
+    await log.append(sent.map((value) => ({ value })))
+    const { records: all } = await log.read()
+    expect(all.map(({ value }) => value)).toEqual(sent)
+    for (const { value } of all) {
+      const buffer = value.buffer as ArrayBuffer
+      expect(buffer.byteLength).toBeLessThan(Math.max(8 * 1024, value.length + 16) + 1)
+      const give = (): unknown => structuredClone(value, { transfer: [buffer] })
+      if (value.length < 8_000) expect(give).toThrow('transfer')
+    }
+    expect(new Set(all.map(({ value }) => value.buffer)).size).toBeLessThan(sizes.length)
+    // One at a time has its own.
+    const [alone] = (await log.read({ from: 2, limit: 1 })).records
+    expect(alone?.value.buffer.byteLength).toBeLessThan(720)
+    expect(all.map(({ value }) => value)).toEqual(sent)
+    await log.append({ value: new Uint8Array(20_000).fill(7), key: bytes('key') })
+    const [large] = (await log.read({ from: sizes.length })).records
+    structuredClone(large?.value, { transfer: [large?.value.buffer as ArrayBuffer] })
+    expect(text(large?.key ?? new Uint8Array())).toBe('key')
+  })
+
+  it('LOG-18 LOG-48 a page ends where its bounds say, over the ends of batches', async () => {
+    const log = await started(home(kind))
+    const sizes = Array.from({ length: 60 }, (_, index) => (index * 7_919) % 12_000)
+    for (let at = 0; at < sizes.length; at += 7) {
+      await log.append(sizes.slice(at, at + 7).map((size) => ({ value: new Uint8Array(size) })))
+    }
+    for (const limit of [1, 2, 6, 7, 8, 100]) {
+      for (const bytesMax of [1, 5_000, 8_192, 40_000, 1_000_000]) {
+        for (let from = 0; from < sizes.length;) {
+          const { records: page, next } = await log.read({ from, limit, bytesMax })
+          expect(page.map(({ value }) => value.length)).toEqual(sizes.slice(from, next))
+          expect(page.length).toBeGreaterThan(0)
+          expect(page.length).toBeLessThanOrEqual(limit)
+          const before = page.slice(0, -1).reduce((sum, { value }) => sum + value.length + 2, 0)
+          // The bound is looked at before each record.
+          if (page.length > 1) expect(before).toBeLessThan(bytesMax)
+          if (next < sizes.length && page.length < limit) {
+            const last = page.at(-1)?.value.length ?? 0
+            expect(before + last + 4).toBeGreaterThanOrEqual(bytesMax)
+          }
+          from = next
+        }
+      }
+    }
+  })
+
   it('LOG-32 a tail goes over from history to live without a gap or a repetition', async () => {
     const log = await started(home(kind))
     const total = 600

@@ -4,8 +4,9 @@ import { LogError } from '../errors.ts'
 import { originChain } from '../wire/batch.ts'
 import { mustRun } from './parts.ts'
 import type { LogParts, ReadingParts } from './parts.ts'
-import { chainBefore, decodeRecords } from './reads.ts'
+import { chainBefore } from './reads.ts'
 import type { CorruptDetails } from './reads.ts'
+import { decodeRecords } from './records.ts'
 
 export interface ReadOptions {
   /** The first record wanted. Default `earliest`. */
@@ -49,8 +50,9 @@ export function readRecords(parts: ReadingParts, options: ReadOptions): ReadResu
       // Damage behind good records is reported to whoever asks for it first.
       if (records.length === 0) throw cause
       break
+    } finally {
+      next = (records.at(-1)?.offset ?? next - 1) + 1
     }
-    next = (records.at(-1)?.offset ?? next) + 1
   }
   return { records, next }
 }

@@ -5,16 +5,13 @@
 import type {
   Chain,
   Digests,
-  LogRecord,
   LogStoreReader,
   OriginId,
   StoredBatch,
   StoredBatchRead,
 } from '@kith/interface'
 import { LogError } from '../errors.ts'
-import { checkBatch, HEADER_BYTES } from '../wire/batch.ts'
-import { copyBytes } from '../wire/bytes.ts'
-import { readEnds, readRecord } from '../wire/record.ts'
+import { checkBatch } from '../wire/batch.ts'
 
 /** A batch all of whose checksums were right. */
 export interface CheckedRow {
@@ -248,43 +245,6 @@ function rowOffset(read: StoredBatchRead): number {
 
 /** A page read at once blocks the caller's thread: this bounds it to a few milliseconds. */
 const pageBytesMax = 1024 * 1024
-
-/** Appends the records of a checked batch from `offset` on to `records`; returns their bytes. */
-export function decodeRecords(
-  row: CheckedRow,
-  offset: number,
-  limit: number,
-  bytesMax: number,
-  records: LogRecord[],
-): number {
-  const { batch, timeMin } = row
-  const body = batch.bytes.subarray(HEADER_BYTES)
-  const ends = readEnds(body, batch.count)
-  let bytes = 0
-  for (let index = offset - batch.offset; index < batch.count; index += 1) {
-    if (records.length >= limit || (records.length > 0 && bytes >= bytesMax)) break
-    const record = ends && readRecord(body, ends[index] ?? 0, ends[index + 1] ?? 0)
-    if (record === undefined) {
-      throw new LogError<CorruptDetails>(
-        'ERR_LOG_CORRUPT',
-        `record ${index} of the batch at offset ${batch.offset} does not decode`,
-        { details: { offset: batch.offset, resume: batch.offset + batch.count } },
-      )
-    }
-    bytes += (ends?.[index + 1] ?? 0) - (ends?.[index] ?? 0)
-    records.push({
-      offset: batch.offset + index,
-      origin: batch.origin,
-      sequence: batch.first + index,
-      time: timeMin + record.timeDelta,
-      // Copies: what a caller does to them must not reach the cache, from which members are served.
-      value: copyBytes(record.value),
-      ...(record.key === undefined ? {} : { key: copyBytes(record.key) }),
-      ...(record.headers === undefined ? {} : { headers: record.headers }),
-    })
-  }
-  return bytes
-}
 
 /** The chain before `sequence` where `row` tells it. */
 export function chainBefore(row: CheckedRow, sequence: number): Chain | undefined {
