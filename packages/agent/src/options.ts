@@ -71,9 +71,9 @@ export interface AgentOptions extends EncryptionOptions, RpcOptions, TlsOptions 
   /** A directory for the log. Absent: a memory log, which ends with the process. */
   readonly data?: string
   /**
-   * How a new log is kept in `data`: `sqlite`, in one file that can be backed up, or `segment`, which
-   * takes more appends a second and makes no backups. Another than the one there is
-   * `ERR_LOG_FORMAT` at the start. Default: as the log there, `sqlite` where there is none.
+   * How a new log is kept in `data`: `sqlite`, in one file, or `segment`, which takes more appends a
+   * second. Another than the one there is `ERR_LOG_FORMAT` at the start. Default: as the log there,
+   * `sqlite` where there is none.
    */
   readonly logStorage?: LogStorage
   /** Bounds on the records kept; the oldest go. Default: everything is kept. */

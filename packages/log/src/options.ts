@@ -36,9 +36,9 @@ export interface LogOptions {
   readonly directory?: string
   /**
    * How a new log is kept in `directory`: `sqlite`, in one SQLite file; or `segment`, in files of
-   * batches with a SQLite index, which takes more appends a second, frees whole files when
-   * retention drops, and makes no backups. A log that is there stays as it is; asked for by the
-   * other name it is `ERR_LOG_FORMAT`. Default: as the log there, `sqlite` where there is none.
+   * batches with a SQLite index, which takes more appends a second, and frees whole files when
+   * retention drops. A log that is there stays as it is; asked for by the other name it is
+   * `ERR_LOG_FORMAT`. Default: as the log there, `sqlite` where there is none.
    */
   readonly storage?: LogStorage
   /** A store of your own; excludes `directory` and runs with the `inline` writer. */

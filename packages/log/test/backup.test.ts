@@ -1,17 +1,19 @@
 /** Backups made while appends go on, and the logs that come of them. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { restoreLog } from '../src/index.ts'
 import type { BackupManifest, Log } from '../src/index.ts'
+import type { Kind } from './support.ts'
 import {
   allValues,
   codeOf,
+  durableKinds,
   home,
+  inDirectory,
   makeBatch,
   records,
-  sqliteKinds,
   started,
   temporaryDirectory,
 } from './support.ts'
@@ -19,8 +21,8 @@ import {
 const stranger = 'ab'.repeat(16)
 
 /** A log with something in every table. */
-async function lived(kind: string): Promise<Log> {
-  const log = await started({ ...home(kind as 'inline'), member: 'ada' })
+async function lived(kind: Kind): Promise<Log> {
+  const log = await started({ ...home(kind), member: 'ada' })
   await log.append(records(3))
   await log.applyBatches([makeBatch(stranger).bytes], new Map([[stranger, 'ben']]))
   await log.retain({ recordsMax: 3 })
@@ -34,20 +36,31 @@ async function lived(kind: string): Promise<Log> {
   return log
 }
 
-describe.each(sqliteKinds)('a backup of a %s log', (kind) => {
+const segmentName = '000000000000000.seg'
+
+/** What a directory has in it, those below it too. */
+const within = (directory: string): readonly string[] =>
+  readdirSync(directory, { recursive: true, encoding: 'utf8' }).toSorted()
+
+/** The files of a log that is stopped. */
+const filesOf = (kind: Kind): readonly string[] =>
+  kind === 'segment' ? [segmentName, 'index', 'index/log.db'] : ['log.db']
+
+describe.each(durableKinds)('a backup of a %s log', (kind) => {
   it('LOG-49 LOG-50 comes back as another log with all it held, under a new origin', async () => {
     const log = await lived(kind)
     const [from, to] = [join(temporaryDirectory(), 'backup'), join(temporaryDirectory(), 'log')]
     const manifest = await log.backup(from)
     const { logId, origin } = log
     expect(manifest).toMatchObject({ kind: 'kith-log-backup', logId, origin, floor: 3, next: 8 })
-    expect(readdirSync(from).toSorted()).toEqual(['log.db', 'manifest.json'])
+    expect(within(from)).toEqual([...filesOf(kind), 'manifest.json'])
+    expect(manifest.storage).toBe(kind === 'segment' ? 'segment' : 'sqlite')
     expect(JSON.parse(readFileSync(join(from, 'manifest.json'), 'utf8'))).toEqual(manifest)
     await log.append(records(5, 100))
     const report = await restoreLog(from, to)
     expect(report).toMatchObject({ floor: 3, next: 8, previous: { logId, origin } })
-    expect(readdirSync(to)).toEqual(['log.db'])
-    const restored = await started({ directory: to, writer: kind as 'inline', gate: 'wait' })
+    expect(within(to)).toEqual(filesOf(kind))
+    const restored = await started({ ...inDirectory(kind, to), gate: 'wait' })
     expect(restored.logId).toBe(report.logId)
     expect(restored.logId).not.toBe(logId)
     const past = restored.vector().find((state) => state.origin === origin)
@@ -134,36 +147,74 @@ describe.each(sqliteKinds)('a backup of a %s log', (kind) => {
   })
 })
 
-it('LOG-50 refuses what is no whole backup, and a directory with a log in it', async () => {
+it.each(['inline', 'segment'] as const)(
+  'LOG-50 of a %s log refuses what is no whole backup, and a directory with a log in it',
+  async (kind) => {
+    const log = await lived(kind)
+    const from = join(temporaryDirectory(), 'backup')
+    await log.backup(from)
+    const to = join(temporaryDirectory(), 'log')
+    for (const name of kind === 'segment' ? [segmentName, 'index/log.db'] : ['log.db']) {
+      const file = join(from, name)
+      const whole = readFileSync(file)
+      const spoil: readonly (() => void)[] = [
+        () => {
+          const damaged = Buffer.from(whole)
+          const at = Math.floor(whole.length / 2)
+          damaged[at] = (damaged[at] ?? 0) ^ 1
+          writeFileSync(file, damaged)
+        },
+        () => writeFileSync(file, whole.subarray(0, whole.length - 1)),
+        () => rmSync(file),
+      ]
+      for (const harm of spoil) {
+        harm()
+        expect(await codeOf(restoreLog(from, to))).toBe('ERR_LOG_BACKUP')
+        expect(readdirSync(to)).toEqual([])
+        writeFileSync(file, whole)
+      }
+    }
+    await restoreLog(from, to)
+    expect(await codeOf(restoreLog(from, to))).toBe('ERR_LOG_BACKUP')
+    const manifest = join(from, 'manifest.json')
+    const text = readFileSync(manifest, 'utf8')
+    const bent = text.replace(segmentName, `../${segmentName}`)
+    const others = kind === 'segment' ? [bent, text.replace('"segment"', '"sqlite"')] : []
+    for (const bad of [
+      '',
+      '[]',
+      'null',
+      '{"kind":"else"}',
+      text.replace('sha256', 'x'),
+      ...others,
+    ]) {
+      writeFileSync(manifest, bad)
+      const place = join(temporaryDirectory(), 'log')
+      expect(await codeOf(restoreLog(from, place))).toBe('ERR_LOG_BACKUP')
+    }
+  },
+)
+
+it('LOG-50 takes a manifest of a version that knew no segments', async () => {
   const log = await lived('inline')
   const from = join(temporaryDirectory(), 'backup')
-  await log.backup(from)
-  const to = join(temporaryDirectory(), 'log')
-  const file = join(from, 'log.db')
-  const whole = readFileSync(file)
-  const spoil: readonly (() => void)[] = [
-    () => {
-      const damaged = Buffer.from(whole)
-      damaged[20_000] = (damaged[20_000] ?? 0) ^ 1
-      writeFileSync(file, damaged)
-    },
-    () => writeFileSync(file, whole.subarray(0, whole.length - 1)),
-    () => rmSync(file),
-  ]
-  for (const harm of spoil) {
-    harm()
-    expect(await codeOf(restoreLog(from, to))).toBe('ERR_LOG_BACKUP')
-    expect(readdirSync(to)).toEqual([])
-    writeFileSync(file, whole)
-  }
-  await restoreLog(from, to)
-  expect(await codeOf(restoreLog(from, to))).toBe('ERR_LOG_BACKUP')
-  const manifest = join(from, 'manifest.json')
-  const text = readFileSync(manifest, 'utf8')
-  for (const bad of ['', '[]', 'null', '{"kind":"else"}', text.replace('sha256', 'sha')]) {
-    writeFileSync(manifest, bad)
-    expect(await codeOf(restoreLog(from, join(temporaryDirectory(), 'log')))).toBe('ERR_LOG_BACKUP')
-  }
+  const { storage, segments, ...before } = await log.backup(from)
+  expect([storage, segments]).toEqual(['sqlite', []])
+  writeFileSync(join(from, 'manifest.json'), JSON.stringify(before))
+  expect(await restoreLog(from, join(temporaryDirectory(), 'log'))).toMatchObject({ next: 8 })
+})
+
+it('LOG-49 LOG-50 segments without an index are nobody else to write over', async () => {
+  const log = await lived('segment')
+  const from = join(temporaryDirectory(), 'backup')
+  mkdirSync(from)
+  writeFileSync(join(from, segmentName), 'mine')
+  expect(await codeOf(log.backup(from))).toBe('ERR_LOG_BACKUP')
+  expect(readFileSync(join(from, segmentName), 'utf8')).toBe('mine')
+  const whole = join(temporaryDirectory(), 'backup')
+  await log.backup(whole)
+  expect(await codeOf(restoreLog(whole, from))).toBe('ERR_LOG_BACKUP')
+  expect(within(from)).toEqual([segmentName])
 })
 
 it('LOG-50 two logs of one backup are two logs', async () => {
@@ -178,22 +229,34 @@ it('LOG-50 two logs of one backup are two logs', async () => {
   expect(new Set([log.origin, ...reports.map(({ origin }) => origin)]).size).toBe(3)
 })
 
-it('LOG-50 a restore that was killed leaves no log under its name, and can be done again', async () => {
-  const log = await lived('inline')
-  const from = join(temporaryDirectory(), 'backup')
-  await log.backup(from)
-  const child = new URL('./process/restore-child.ts', import.meta.url).pathname
-  for (const limit of [1, 2, 3]) {
-    const to = join(temporaryDirectory(), 'log')
-    const args = ['--conditions=@kith/source', child, from, to, String(limit)]
-    expect(spawnSync(process.execPath, args, { stdio: 'inherit' }).signal).toBe('SIGKILL')
-    expect(existsSync(join(to, 'log.db'))).toBe(false)
-    const { logId } = await restoreLog(from, to)
-    const restored = await started({ directory: to, writer: 'inline' })
-    expect(restored.logId).toBe(logId)
-    await restored.stop()
-  }
-})
+it.each([
+  ['inline', [1, 2, 3]],
+  // Two copies; the directories and the segment are synced, it moves, and so on with the database.
+  ['segment', [2, 6, 7, 9]],
+] as const)(
+  'LOG-50 a restore of a %s log that was killed leaves no log under its name, and can be done again',
+  async (kind, limits) => {
+    const log = await lived(kind)
+    const from = join(temporaryDirectory(), 'backup')
+    await log.backup(from)
+    const child = new URL('./process/restore-child.ts', import.meta.url).pathname
+    let moved = 0
+    for (const limit of limits) {
+      const to = join(temporaryDirectory(), 'log')
+      const args = ['--conditions=@kith/source', child, from, to, String(limit)]
+      expect(spawnSync(process.execPath, args, { stdio: 'inherit' }).signal).toBe('SIGKILL')
+      expect(existsSync(join(to, 'log.db')) || existsSync(join(to, 'index/log.db'))).toBe(false)
+      if (existsSync(join(to, segmentName))) moved += 1
+      const { logId } = await restoreLog(from, to)
+      const restored = await started(inDirectory(kind, to))
+      expect(restored.logId).toBe(logId)
+      expect(await restored.verify()).toMatchObject({ ok: true, records: 5 })
+      await restored.stop()
+    }
+    expect(moved > 0).toBe(kind === 'segment')
+  },
+  120_000,
+)
 
 it('LOG-49 a log without a directory says that it cannot be backed up', async () => {
   const log = await started()

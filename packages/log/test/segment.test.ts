@@ -500,16 +500,6 @@ describe('the storage of a log', () => {
     expect(codeOfThrown(() => segmentStore(bounds))).toBe('ERR_LOG_OPTIONS')
   })
 
-  it('LOG-49 a log in segments says that it makes no backups', async () => {
-    for (const writer of ['inline', 'worker'] as const) {
-      const directory = temporaryDirectory()
-      const log = await started({ directory, storage: 'segment', writer })
-      const backup = join(temporaryDirectory(), 'backup')
-      expect(await codeOf(log.backup(backup))).toBe('ERR_LOG_BACKUP_UNSUPPORTED')
-      await log.stop()
-    }
-  })
-
   it('LOG-54 a damaged batch in a segment is repaired in place, its row too', async () => {
     const directory = temporaryDirectory()
     const log = await started({ directory, storage: 'segment', writer: 'inline' })

@@ -57,9 +57,10 @@ export interface Backend {
   reset(): void
   inspect(): Promise<readonly StoreDamage[]>
   /**
-   * Copies all that is committed to a new file; rejects where the store cannot, and when aborted.
+   * Copies all that is committed to a directory in which there is nothing of a log; rejects where
+   * the store cannot, and when aborted.
    */
-  backup(path: string, signal: AbortSignal): Promise<void>
+  backup(directory: string, signal: AbortSignal): Promise<void>
   /** Finishes what is under way, then frees the store. */
   close(): Promise<void>
 }
@@ -83,17 +84,14 @@ export function placeBatches(
 export interface Beside {
   afterCommit(): void
   beforeClose(): Promise<void>
-  backup(path: string, signal: AbortSignal): Promise<void>
+  backup(directory: string, signal: AbortSignal): Promise<void>
 }
 
 export function backupUnsupported(): LogError {
-  return new LogError(
-    'ERR_LOG_BACKUP_UNSUPPORTED',
-    "only a log in a directory, with storage 'sqlite', can be backed up",
-  )
+  return new LogError('ERR_LOG_BACKUP_UNSUPPORTED', 'only a log in a directory can be backed up')
 }
 
-const nothingBeside: Beside = {
+export const nothingBeside: Beside = {
   afterCommit(): void {},
   backup: () => Promise.reject(backupUnsupported()),
   beforeClose: (): Promise<void> => Promise.resolve(),
@@ -129,7 +127,7 @@ export function openInline(
     // On one thread nothing is under way behind a failure.
     reset() {},
     inspect: () => Promise.resolve(store.inspect()),
-    backup: (path, signal) => beside.backup(path, signal),
+    backup: (directory, signal) => beside.backup(directory, signal),
     async close() {
       reader.close()
       await beside.beforeClose()

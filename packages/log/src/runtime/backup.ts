@@ -1,14 +1,18 @@
 /**
- * Backups (LOG-49): the database as it stands while the log goes on, and beside it a manifest that
- * says what it holds. The manifest comes last: without it a directory is no backup.
+ * Backups (LOG-49): the database as it stands while the log goes on, the segments where it keeps
+ * such, and beside them a manifest that says what they hold. The manifest comes last: without it a
+ * directory is no backup.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { Chain, Digests, LogId, OriginId, OriginStatus } from '@kith/interface'
 import { isKithError } from '@kith/interface'
 import { LogError } from '../errors.ts'
+import type { LogStorage } from '../options.ts'
+import { listSegments, segmentPath } from '../store/segment/files.ts'
+import { indexDirectory, indexPath } from '../store/segment/place.ts'
 import { openDatabase } from '../store/sqlite/driver.ts'
 import { loadRows } from '../store/sqlite/load.ts'
 import { FORMAT } from '../store/sqlite/schema.ts'
@@ -17,8 +21,17 @@ import { mustRun } from './parts.ts'
 import type { LogParts } from './parts.ts'
 import { storageIn } from './storage.ts'
 
+/** A file of a backup, by its name, its length and its SHA-256. */
+export interface BackupFile {
+  readonly name: string
+  readonly bytes: number
+  readonly sha256: string
+}
+
 export interface BackupManifest {
   readonly kind: 'kith-log-backup'
+  /** How the log was kept, and comes back. */
+  readonly storage: LogStorage
   /** Format of the database. */
   readonly format: number
   readonly logId: LogId
@@ -37,9 +50,11 @@ export interface BackupManifest {
     readonly chain: Chain
     readonly status: OriginStatus
   }[]
-  /** Length and SHA-256 of `log.db`. */
+  /** Length and SHA-256 of the database: `log.db`, or `index/log.db` beside segments. */
   readonly fileBytes: number
   readonly sha256: string
+  /** Empty with storage `sqlite`. */
+  readonly segments: readonly BackupFile[]
 }
 
 export interface BackupOptions {
@@ -54,16 +69,16 @@ export async function backupLog(
   mustRun(parts)
   signal.throwIfAborted()
   const directory = resolve(path)
-  const file = databasePath(directory)
+  const storage = storageIn(parts.options.directory ?? '') ?? 'sqlite'
   await prepareDirectory(directory)
   try {
-    await parts.backend.backup(file, signal)
-    const manifest = await describe(file, parts.digests, parts.clock.wallNow())
+    await parts.backend.backup(directory, signal)
+    const manifest = await describe(directory, storage, parts.digests, parts.clock.wallNow())
     signal.throwIfAborted()
     await writeManifest(directory, manifest)
     return manifest
   } catch (cause) {
-    await rm(file, { force: true })
+    await removeFiles(directory)
     signal.throwIfAborted()
     throw backupError(`no backup was made in ${path}`, cause)
   }
@@ -71,23 +86,43 @@ export async function backupLog(
 
 /** Never writes over anything: one that took the place of another would leave none meanwhile. */
 async function prepareDirectory(directory: string): Promise<void> {
+  let segments: readonly number[]
   try {
     await mkdir(directory, { recursive: true })
+    segments = listSegments(directory)
   } catch (cause) {
     throw backupError(`cannot use the directory ${directory}`, cause)
   }
-  const taken = [databasePath(directory), manifestPath(directory)].find((at) => existsSync(at))
+  const paths = [databasePath(directory), indexDirectory(directory), manifestPath(directory)]
+  const files = segments.map((segment) => segmentPath(directory, segment))
+  const taken = [...paths, ...files].find((at) => existsSync(at))
   if (taken !== undefined) throw new LogError('ERR_LOG_BACKUP', `${taken} is there already`)
-  if (storageIn(directory) === undefined) return
-  throw new LogError('ERR_LOG_BACKUP', `${directory} holds a log: give another directory`)
+}
+
+/** Nothing of these was there before. */
+async function removeFiles(directory: string): Promise<void> {
+  await rm(databasePath(directory), { force: true })
+  await rm(indexDirectory(directory), { recursive: true, force: true })
+  for (const segment of listSegments(directory)) await rm(segmentPath(directory, segment))
 }
 
 function manifestPath(directory: string): string {
   return join(directory, 'manifest.json')
 }
 
+/** The database of a log that is kept in `directory`. */
+export function databaseOf(directory: string, storage: LogStorage): string {
+  return storage === 'segment' ? indexPath(directory) : databasePath(directory)
+}
+
 /** What the copy says of itself; it is made one plain file, without a write-ahead log beside it. */
-async function describe(file: string, digests: Digests, now: number): Promise<BackupManifest> {
+async function describe(
+  directory: string,
+  storage: LogStorage,
+  digests: Digests,
+  now: number,
+): Promise<BackupManifest> {
+  const file = databaseOf(directory, storage)
   const db = openDatabase(file, { fileMustExist: true })
   let state
   try {
@@ -101,10 +136,15 @@ async function describe(file: string, digests: Digests, now: number): Promise<Ba
     const reason = damage[0]?.reason ?? 'it does not know itself'
     throw new LogError('ERR_LOG_BACKUP', `the log is damaged (${reason}): verify() lists it`)
   }
-  await syncFile(file)
-  const { size } = await stat(file)
+  const segments: BackupFile[] = []
+  for (const segment of listSegments(directory)) {
+    segments.push(await settleFile(segmentPath(directory, segment)))
+  }
+  const { bytes, sha256 } = await settleFile(file)
+  await syncFile(dirname(file))
   return {
     kind: 'kith-log-backup',
+    storage,
     format: FORMAT,
     logId: meta.logId,
     origin: meta.origin,
@@ -114,9 +154,16 @@ async function describe(file: string, digests: Digests, now: number): Promise<Ba
     origins: origins.map(({ origin, member, floor, next, chain, status }) => {
       return { origin, member, floor, next, chain, status }
     }),
-    fileBytes: size,
-    sha256: await digestFile(file),
+    fileBytes: bytes,
+    sha256,
+    segments,
   }
+}
+
+async function settleFile(path: string): Promise<BackupFile> {
+  await syncFile(path)
+  const { size } = await stat(path)
+  return { name: basename(path), bytes: size, sha256: await digestFile(path) }
 }
 
 async function writeManifest(directory: string, manifest: BackupManifest): Promise<void> {
@@ -157,13 +204,26 @@ export async function readManifest(directory: string): Promise<BackupManifest> {
   } catch (cause) {
     throw backupError(`${directory} is no whole backup: its manifest cannot be read`, cause)
   }
-  const { kind, format, sha256, fileBytes } = manifest ?? {}
+  // One that was made before there were others is of a log in one file.
+  const { kind, format, sha256, fileBytes, storage = 'sqlite', segments = [] } = manifest ?? {}
   const whole =
-    typeof sha256 === 'string' && Number.isInteger(fileBytes) && Number.isInteger(format)
+    typeof sha256 === 'string' &&
+    Number.isInteger(fileBytes) &&
+    Number.isInteger(format) &&
+    Array.isArray(segments) &&
+    segments.every(isSegment) &&
+    (storage === 'segment' || (storage === 'sqlite' && segments.length === 0))
   if (kind !== 'kith-log-backup' || !whole) {
     throw new LogError('ERR_LOG_BACKUP', `${manifestPath(directory)} is no manifest of a backup`)
   }
-  return manifest as BackupManifest
+  return { ...(manifest as BackupManifest), storage, segments }
+}
+
+/** Names lead nowhere else. */
+function isSegment(file: Partial<BackupFile> | null): boolean {
+  const { name, bytes, sha256 } = file ?? {}
+  const named = typeof name === 'string' && /^\d{15}\.seg$/.test(name)
+  return named && Number.isInteger(bytes) && typeof sha256 === 'string'
 }
 
 export function backupError(what: string, cause: unknown): LogError {

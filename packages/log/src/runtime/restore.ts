@@ -3,16 +3,21 @@
  * comes out is another log: it has an id of its own, and appends under an origin of its own.
  */
 import { randomBytes } from 'node:crypto'
-import { copyFile, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { toHex } from '@kith/interface'
 import type { LogId, OriginId } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
 import { restored } from '../core/restored.ts'
 import { LogError } from '../errors.ts'
-import { databasePath } from '../store/sqlite/open.ts'
+import type { LogStorage } from '../options.ts'
+import { listSegments, segmentPath } from '../store/segment/files.ts'
+import { indexPath } from '../store/segment/place.ts'
+import { createSegmentStore } from '../store/segment/store.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
-import { backupError, digestFile, readManifest, syncFile } from './backup.ts'
+import { backupError, databaseOf, digestFile, readManifest, syncFile } from './backup.ts'
+import type { BackupFile, BackupManifest } from './backup.ts'
 import { storageIn } from './storage.ts'
 
 export interface RestoreReport {
@@ -32,22 +37,22 @@ export interface RestoreReport {
 export async function restoreLog(from: string, directory: string): Promise<RestoreReport> {
   const source = resolve(from)
   const target = resolve(directory)
-  const { sha256, fileBytes } = await readManifest(source)
+  const manifest = await readManifest(source)
   let work: string | undefined
   try {
     await mkdir(target, { recursive: true })
-    if (storageIn(target) !== undefined) {
-      throw new LogError('ERR_LOG_BACKUP', `${directory} holds a log already`)
-    }
-    work = await mkdtemp(join(target, 'restoring-'))
-    const copy = databasePath(work)
-    await copyFile(databasePath(source), copy)
-    if ((await stat(copy)).size !== fileBytes || (await digestFile(copy)) !== sha256) {
-      throw new LogError('ERR_LOG_BACKUP', `${from} is damaged: its digest is another one`)
-    }
-    const report = takeOver(work)
+    await mustBeFree(target)
+    work = await mkdtemp(join(target, workPrefix))
+    await copyWhole(source, work, manifest)
+    const report = takeOver(work, manifest.storage)
+    if (manifest.storage === 'segment') await moveSegments(work, target)
+    const copy = databaseOf(work, manifest.storage)
+    const database = databaseOf(target, manifest.storage)
     await syncFile(copy)
-    await rename(copy, databasePath(target))
+    await mkdir(dirname(database), { recursive: true })
+    // From here on there is a log.
+    await rename(copy, database)
+    await syncFile(dirname(database))
     await syncFile(target)
     await syncFile(dirname(target))
     return report
@@ -58,9 +63,56 @@ export async function restoreLog(from: string, directory: string): Promise<Resto
   }
 }
 
+const workPrefix = 'restoring-'
+
+/** Says that segments leave a work directory; its index leaves last, and then a log is there. */
+function markPath(work: string): string {
+  return join(work, 'moving')
+}
+
+/** Throws where a directory holds a log; takes away what an interrupted restore left. */
+async function mustBeFree(target: string): Promise<void> {
+  const works = (await readdir(target)).filter((name) => name.startsWith(workPrefix))
+  const left = works
+    .map((name) => join(target, name))
+    .filter((work) => existsSync(markPath(work)) && existsSync(indexPath(work)))
+  const segments = listSegments(target)
+  if (storageIn(target) !== undefined || (segments.length > 0 && left.length === 0)) {
+    throw new LogError('ERR_LOG_BACKUP', `${target} holds a log already`)
+  }
+  for (const segment of segments) await rm(segmentPath(target, segment))
+  for (const work of left) await rm(work, { recursive: true })
+}
+
+async function copyWhole(from: string, to: string, manifest: BackupManifest): Promise<void> {
+  const { storage, fileBytes, sha256, segments } = manifest
+  const [database, copy] = [databaseOf(from, storage), databaseOf(to, storage)]
+  await mkdir(dirname(copy), { recursive: true })
+  await copyFileWhole(database, copy, { name: 'the database', bytes: fileBytes, sha256 })
+  for (const file of segments) await copyFileWhole(join(from, file.name), join(to, file.name), file)
+}
+
+async function copyFileWhole(from: string, to: string, file: BackupFile): Promise<void> {
+  await copyFile(from, to)
+  if ((await stat(to)).size === file.bytes && (await digestFile(to)) === file.sha256) return
+  throw new LogError('ERR_LOG_BACKUP', `${from} is damaged: its digest is another one`)
+}
+
+async function moveSegments(work: string, target: string): Promise<void> {
+  await writeFile(markPath(work), '')
+  await syncFile(work)
+  await syncFile(target)
+  for (const segment of listSegments(work)) {
+    await syncFile(segmentPath(work, segment))
+    await rename(segmentPath(work, segment), segmentPath(target, segment))
+  }
+  await syncFile(target)
+}
+
 /** Gives the log in a directory a new identity. */
-function takeOver(directory: string): RestoreReport {
-  const store = createSqliteStore({ directory })
+function takeOver(directory: string, storage: LogStorage): RestoreReport {
+  const segments = storage === 'segment'
+  const store = segments ? createSegmentStore({ directory }) : createSqliteStore({ directory })
   try {
     const state = store.open()
     const newId = (): string => toHex(randomBytes(16))

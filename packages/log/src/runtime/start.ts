@@ -26,9 +26,10 @@ import { LogError } from '../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
 import { memoryStore } from '../store/memory.ts'
 import { createSegmentStore } from '../store/segment/store.ts'
+import { databasePath } from '../store/sqlite/open.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
-import { openInline } from './backend.ts'
-import type { BackendHandlers, OpenBackend } from './backend.ts'
+import { nothingBeside, openInline } from './backend.ts'
+import type { BackendHandlers, Beside, OpenBackend } from './backend.ts'
 import { createCheckpoints } from './checkpoints.ts'
 import { setOrigin } from './parts.ts'
 import type { LogEvents, LogParts } from './parts.ts'
@@ -102,7 +103,11 @@ async function openBackend(
   if (directory === undefined) return openInline(store(), handlers)
   const storage = resolveStorage(directory, options.storage)
   if (writer === 'worker') return await openWorker({ directory, storage }, digests, handlers)
-  if (storage === 'segment') return openInline(createSegmentStore({ directory, digests }), handlers)
+  if (storage === 'segment') {
+    const segments = createSegmentStore({ directory, digests })
+    const backup: Beside['backup'] = (to, signal) => segments.backup(to, () => signal.aborted)
+    return openInline(segments, handlers, { ...nothingBeside, backup })
+  }
   return openInlineSqlite(directory, digests, handlers)
 }
 
@@ -124,7 +129,7 @@ function openInlineSqlite(
   return openInline(store, handlers, {
     afterCommit: () => checkpoints.grown(store.walBytes),
     beforeClose: () => checkpoints.close(),
-    backup: (path, signal) => store.backup(path, () => signal.aborted),
+    backup: (to, signal) => store.backup(databasePath(to), () => signal.aborted),
   })
 }
 

@@ -22,7 +22,7 @@ export type ToWriter =
     }
   | { readonly kind: 'inspect' }
   | { readonly kind: 'restartWal' }
-  | { readonly kind: 'backup'; readonly path: string }
+  | { readonly kind: 'backup'; readonly directory: string }
   /** Gives up the backup under way. */
   | { readonly kind: 'cancelBackup' }
   | { readonly kind: 'close' }

@@ -169,7 +169,7 @@ class WorkerBackend implements Backend {
   }
 
   /** One at a time: the caller sees to it. */
-  backup(path: string, signal: AbortSignal): Promise<void> {
+  backup(directory: string, signal: AbortSignal): Promise<void> {
     if (this.dead !== undefined) return Promise.reject(this.dead)
     return new Promise((resolve, reject) => {
       const cancel = (): void =>
@@ -181,7 +181,7 @@ class WorkerBackend implements Backend {
         else reject(cause)
       }
       signal.addEventListener('abort', cancel)
-      this.writer.postMessage({ kind: 'backup', path } satisfies ToWriter)
+      this.writer.postMessage({ kind: 'backup', directory } satisfies ToWriter)
     })
   }
 

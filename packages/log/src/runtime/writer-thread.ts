@@ -3,8 +3,9 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { invariant } from '@kith/interface'
 import type { LogStore } from '@kith/interface'
 import { createSegmentStore } from '../store/segment/store.ts'
+import { databasePath } from '../store/sqlite/open.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
-import { backupUnsupported, placeBatches } from './backend.ts'
+import { placeBatches } from './backend.ts'
 import { plainError } from './thread-messages.ts'
 import type { FromWriter, ThreadData, ToWriter } from './thread-messages.ts'
 
@@ -13,7 +14,8 @@ const port = parentPort
 const { directory, storage } = workerData as ThreadData
 const sqlite =
   storage === 'sqlite' ? createSqliteStore({ directory, checkpoints: 'managed' }) : undefined
-const store: LogStore = sqlite ?? createSegmentStore({ directory })
+const segments = createSegmentStore({ directory })
+const store: LogStore = sqlite ?? segments
 
 function answer(message: FromWriter, moved: readonly ArrayBuffer[] = []): void {
   port.postMessage(message, [...moved])
@@ -72,11 +74,12 @@ function restartWal(): void {
 /** How many backups were cancelled so far: each looks whether it was since it began. */
 let cancelled = 0
 
-async function backup(path: string): Promise<void> {
+async function backup(to: string): Promise<void> {
   const before = cancelled
+  const given = (): boolean => cancelled > before
   try {
-    if (sqlite === undefined) throw backupUnsupported()
-    await sqlite.backup(path, () => cancelled > before)
+    if (sqlite === undefined) await segments.backup(to, given)
+    else await sqlite.backup(databasePath(to), given)
     answer({ kind: 'backedUp' })
   } catch (cause) {
     answer({ kind: 'backedUp', error: plainError(cause) })
@@ -98,7 +101,7 @@ port.on('message', (message: ToWriter) => {
       restartWal()
       break
     case 'backup':
-      void backup(message.path)
+      void backup(message.directory)
       break
     case 'cancelBackup':
       cancelled += 1

@@ -3,6 +3,7 @@ import type { Digests, StoreChanges, StoredBatch, StoreDamage } from '@kith/inte
 import { isKithError } from '@kith/interface'
 import { LogError } from '../../errors.ts'
 import type { SqliteStore } from '../sqlite/store.ts'
+import { copyStore } from './backup.ts'
 import {
   fullError,
   headerProblem,
@@ -62,6 +63,9 @@ export class SegmentSession {
   private pending: PendingFrame[] = []
   private pendingBytes = 0
   private broken: Error | undefined
+  /** Backups under way, which keep every file. */
+  private backups = 0
+  private closed = false
   private readonly spare: SpareSegment
 
   constructor(
@@ -236,6 +240,7 @@ export class SegmentSession {
 
   /** Segments in front of the oldest batch hold nothing any more. */
   private removeSegments(): void {
+    if (this.backups > 0) return
     const { directory, reader } = this.ports
     const [oldest] = reader.oldestRow()
     if (oldest?.ok === false) return
@@ -291,6 +296,38 @@ export class SegmentSession {
     }
   }
 
+  /** Copies everything committed, and some of what is committed meanwhile, to a directory. */
+  async backup(to: string, cancelled: () => boolean): Promise<void> {
+    if (this.broken !== undefined) throw this.broken
+    const { directory: from, index, digests } = this.ports
+    try {
+      this.sync()
+      this.follow(false)
+    } catch (cause) {
+      throw this.explained(cause)
+    }
+    this.backups += 1
+    try {
+      await copyStore({
+        ...{ from, to, digests },
+        copyIndex: (path) => index.backup(path, cancelled),
+        cancelled: () => this.closed || cancelled(),
+      })
+    } finally {
+      this.backups -= 1
+      // What was dropped meanwhile; where it fails now, the next drop takes it as well.
+      if (!this.closed && this.broken === undefined) this.removeDropped()
+    }
+  }
+
+  private removeDropped(): void {
+    try {
+      this.removeSegments()
+    } catch {
+      // Nothing rests on it.
+    }
+  }
+
   inspect(): readonly StoreDamage[] {
     const { index, reader, directory } = this.ports
     const damage = [...index.inspect()]
@@ -318,6 +355,7 @@ export class SegmentSession {
     } catch {
       // What was flushed is in the segments; the next start brings the index after it.
     }
+    this.closed = true
     this.spare.close()
     this.current?.close()
     this.current = undefined

@@ -58,7 +58,15 @@ export function segmentStore(options: SegmentStoreOptions): LogStoreFactory {
   return () => createSegmentStore(options)
 }
 
-export function createSegmentStore(options: SegmentStoreOptions): LogStore {
+export interface SegmentStore extends LogStore {
+  /**
+   * Copies everything committed, and some of what is committed meanwhile, to a directory in which
+   * there is nothing of a log; gives up where `cancelled` says so, and then leaves nothing.
+   */
+  backup(to: string, cancelled: () => boolean): Promise<void>
+}
+
+export function createSegmentStore(options: SegmentStoreOptions): SegmentStore {
   const { directory, digests = nodeDigests, segmentBytesMax = segmentBytesDefault } = options
   let session: SegmentSession | undefined
   const mustBeOpen = (): SegmentSession => {
@@ -88,6 +96,9 @@ export function createSegmentStore(options: SegmentStoreOptions): LogStore {
     commit: (changes, flush) => mustBeOpen().commit(changes, flush),
     reader: () => openSegmentReader(directory, indexPath(directory), digests),
     inspect: () => mustBeOpen().inspect(),
+    async backup(to, cancelled) {
+      await mustBeOpen().backup(to, cancelled)
+    },
     close() {
       session?.close()
       session = undefined
