@@ -15,7 +15,7 @@ import {
 } from '@kith/interface'
 import { systemRandom } from '@kith/interface/node'
 import { type LogStorage, type RetentionOptions, retentionProblems } from '@kith/log'
-import { bytesPerSecondBounds } from '@kith/replicator'
+import { bytesPerSecondBounds, type GapPolicy } from '@kith/replicator'
 import { type ServiceDefinition, serviceProblems } from '@kith/registry'
 import type { AccessToken } from '@kith/server'
 import { type EncryptionOptions, isEncrypted, resolveEncryption } from './encryption.ts'
@@ -83,6 +83,11 @@ export interface AgentOptions extends EncryptionOptions, RpcOptions, TlsOptions 
    * or 0 for no limit. Default 0.
    */
   readonly replicationBytesPerSecond?: number
+  /**
+   * What becomes of an origin of which the next records are held by nobody any more: `halt` waits
+   * for a member that has them, `skip` declares them lost in this log, for good. Default halt.
+   */
+  readonly gapPolicy?: GapPolicy
   /** Told to all members; names that begin with `kith.` are the agent's own. */
   readonly tags?: Readonly<Record<string, string>>
   /** Pace of probes and gossip. Default lan. */
@@ -122,6 +127,7 @@ export interface ResolvedAgentOptions extends ResolvedEncryption, ResolvedRpc, R
   readonly data: string | undefined
   readonly logStorage: LogStorage | undefined
   readonly replicationBytesPerSecond: number
+  readonly gapPolicy: GapPolicy
   readonly retention: RetentionOptions | undefined
   readonly tags: Readonly<Record<string, string>>
   readonly profile: AgentProfile
@@ -155,6 +161,7 @@ const knownOptions: ReadonlySet<string> = new Set<keyof AgentOptions>([
   'data',
   'logStorage',
   'replicationBytesPerSecond',
+  'gapPolicy',
   'retention',
   'tags',
   'profile',
@@ -204,6 +211,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     data: options.data,
     logStorage: options.logStorage,
     replicationBytesPerSecond: options.replicationBytesPerSecond ?? 0,
+    gapPolicy: options.gapPolicy ?? 'halt',
     retention: options.retention,
     tags: readTags(options.tags, problems),
     profile: options.profile ?? 'lan',
@@ -226,6 +234,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
   checkPlain(resolved, problems)
   checkStorage(resolved, problems)
   checkRate(resolved.replicationBytesPerSecond, problems)
+  checkGapPolicy(resolved.gapPolicy, problems)
   checkLists(resolved, problems)
   const plaintextFits = insecurePlaintext === true || isEncrypted(resolved)
   problems.push(...rpcExposure(resolved, plaintextFits, options.tlsCert !== undefined))
@@ -332,6 +341,11 @@ function checkRate(rate: number, problems: OptionProblem[]): void {
   if (rate === 0 || (Number.isInteger(rate) && rate >= min && rate <= max)) return
   const want = `0 for no limit, or an integer from ${min} to ${max}`
   problems.push({ field: 'replicationBytesPerSecond', got: showValue(rate), want })
+}
+
+function checkGapPolicy(policy: unknown, problems: OptionProblem[]): void {
+  if (policy === 'halt' || policy === 'skip') return
+  problems.push({ field: 'gapPolicy', got: showValue(policy), want: '"halt" or "skip"' })
 }
 
 function checkLists(options: ResolvedAgentOptions, problems: OptionProblem[]): void {

@@ -190,7 +190,7 @@ function createAgentReplicator(
   }: { readonly log: Log; readonly gossip: Gossip; readonly http: HttpFindings },
   expectMembers: boolean,
 ): Replicator {
-  const { name, clusterId, replicationBytesPerSecond, logger } = options
+  const { name, clusterId, gapPolicy, replicationBytesPerSecond, logger } = options
   const replicator = createReplicator({
     log,
     member: name,
@@ -198,7 +198,7 @@ function createAgentReplicator(
     membership: gossip,
     source: (other) => replicationSource(other, options, http),
     expectMembers,
-    tuning: { bytesPerSecondMax: replicationBytesPerSecond },
+    tuning: { bytesPerSecondMax: replicationBytesPerSecond, gapPolicy },
     logger,
   })
   replicator.on('memberRefused', (refused) => {
@@ -207,6 +207,12 @@ function createAgentReplicator(
   replicator.on('memberDisconnected', (lost) => {
     logger.info(lost, 'the records of a member are not copied for now')
   })
+  replicator.on('gap', (gap) => {
+    if (gap.action === 'halted') logger.warn(gap, 'records that nobody holds are waited for')
+    if (gap.action === 'skipped') logger.warn(gap, 'records that nobody holds are given up')
+  })
+  log.on('retire', (retired) => logger.info(retired, 'nothing is expected of an origin any more'))
+  log.on('revive', (revived) => logger.warn(revived, 'an origin that was retired has more records'))
   return replicator
 }
 

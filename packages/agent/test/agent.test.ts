@@ -281,6 +281,32 @@ describe('a restart', () => {
     expect(backup).toMatchObject({ storage: 'segment', next: 1 })
   })
 
+  it('REP-11 gives up records that nobody holds, where it is told to, and says so', async () => {
+    const writer = agent()
+    await writer.start()
+    const warnings: string[] = []
+    const quiet = (): void => {}
+    const warn = (_: unknown, text?: string): void => void warnings.push(text ?? '')
+    const logger = { debug: quiet, info: quiet, warn, error: quiet }
+    const seed = formatAddress(writer.gossip.address)
+    const options = { name: 'late', data: await folder(), join: [seed], logger }
+    const append = (): Promise<unknown> => writer.log.append({ value: new Uint8Array([7]) })
+    const held = (late: Agent) =>
+      late.log.vector().find(({ origin }) => origin === writer.log.origin)
+    const first = agent(options)
+    await first.start()
+    await append()
+    await until(() => held(first)?.next === 2)
+    await first.stop()
+    for (let more = 0; more < 3; more += 1) await append()
+    await writer.log.retain({ recordsMax: 1 })
+    const second = agent({ ...options, gapPolicy: 'skip' })
+    await second.start()
+    await until(() => held(second)?.next === 5)
+    expect(held(second)?.holes).toEqual([{ from: 2, to: 4 }])
+    expect(warnings).toContain('records that nobody holds are given up')
+  })
+
   it('is refused while another agent has the directory', async () => {
     const data = await folder()
     await agent({ data }).start()

@@ -21,7 +21,7 @@ import {
   switchFlag,
   textFlag,
 } from './flags.ts'
-import { logFormats, logLevels, logStorages, profiles } from './settings.ts'
+import { gapPolicies, logFormats, logLevels, logStorages, profiles } from './settings.ts'
 
 export type SettingKey = keyof AgentConfig
 
@@ -189,6 +189,12 @@ export const agentSettings: readonly Setting[] = [
     flag: '--replication-bytes-per-second <bytes>',
     help: 'copy no more than this from all others together; 0, the default, for no limit',
     read: integerFlag(0, 16 * 1024 ** 3),
+  },
+  {
+    key: 'gapPolicy',
+    flag: '--gap-policy <policy>',
+    help: 'wait for records that nobody holds, or give them up: halt, the default, or skip',
+    read: oneOfFlag(gapPolicies),
   },
   {
     key: 'tags',

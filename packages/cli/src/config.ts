@@ -4,6 +4,8 @@ import { type OptionProblem, parseAddress, schemaProblems } from '@kith/interfac
 import * as z from 'zod'
 import { CliError } from './errors.ts'
 import {
+  gapPolicies,
+  type GapPolicyName,
   type LogFormat,
   logFormats,
   type LogLevel,
@@ -49,6 +51,7 @@ export interface AgentConfig {
   readonly data?: string | undefined
   readonly logStorage?: LogStorageName | undefined
   readonly replicationBytesPerSecond?: number | undefined
+  readonly gapPolicy?: GapPolicyName | undefined
   /** Bounds by name; which there are is the log's to say. */
   readonly retention?: Record<string, number> | undefined
   readonly tags?: Record<string, string> | undefined
@@ -164,6 +167,7 @@ const schema = z.strictObject(
     data: text('the path of a directory').optional(),
     logStorage: oneOf(logStorages).optional(),
     replicationBytesPerSecond: z.int({ error: rateError }).min(0, { error: rateError }).optional(),
+    gapPolicy: oneOf(gapPolicies).optional(),
     retention: z
       .record(z.string(), z.int({ error: 'a whole number' }), { error: 'an object of bounds' })
       .optional(),

@@ -53,6 +53,7 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     // Right by itself, but nothing is kept without --data.
     '--log-storage': ['', 'SQLITE', 'lsm', 'segment'],
     '--replication-bytes-per-second': ['', '-1', '1', '262143', '1e6', 'fast'],
+    '--gap-policy': ['', 'SKIP', 'snapshot'],
     '--retain': ['', 'bytesMax', 'bytesMax=-1', 'bytesMax=1e9', 'days=7', 'checkMs=9'],
     '--tag': ['novalue', '=x', '', 'kith.v=2', `x=${'y'.repeat(600)}`],
     '--encrypt': ['', 'key', 'AAECAwQFBgcICQoLDA0ODw', 'AAEC', `${'A'.repeat(43)}B`],
@@ -285,6 +286,7 @@ describe('the configuration file', () => {
     data: ['', 7],
     logStorage: ['', 'SQLITE', 'segment', 7],
     replicationBytesPerSecond: [-1, 1, 262_143, '1000000'],
+    gapPolicy: ['', 'SKIP', 'snapshot', 7],
     retention: [[], 5, { bytesMax: '5' }, { bytesMax: -1 }, { days: 7 }],
     tags: [[], { role: 5 }, { 'kith.v': '2' }, 'a=b'],
     encrypt: ['', 'key', 'AAECAwQFBgcICQoLDA0ODw', 7],

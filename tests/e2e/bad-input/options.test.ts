@@ -109,6 +109,7 @@ const tables: readonly Table[] = [
       data: ['', 7],
       logStorage: ['segment', 'SQLITE', '', 7],
       replicationBytesPerSecond: [1, 262_143, 2 ** 35, 1e6 + 0.5, '1000000'],
+      gapPolicy: ['snapshot', 'HALT', '', 7, true],
       retention: [5, { bytesMax: -1 }, { days: 7 }, { hardBytesMax: 5 }, { checkMs: 1 }],
       tags: [[], 'a=b', { '': 'x' }, { 'kith.v': '2' }, { role: 5 }],
       profile: ['slow', 'LAN', 1, ''],
