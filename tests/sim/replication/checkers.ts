@@ -1,7 +1,6 @@
 /**
  * What must hold of replicated logs, checked on the rows of the medium with code of its own:
- * nothing
- * here is shared with the log or the replicator.
+ * nothing here is shared with the log or the replicator.
  */
 import { hash } from 'node:crypto'
 import type { StoreChanges, StoredBatch, StoredHole, StoredOrigin } from '@kith/interface'

@@ -12,6 +12,7 @@ import type {
 } from '@kith/interface'
 import { checkForeign, decideApply } from '../core/apply.ts'
 import { addHole, newOrigin } from '../core/state.ts'
+import type { LogState } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import type { BatchHeader } from '../wire/batch.ts'
 import { mustRun, standingTables, refuseDamaged, rotateOrigin, setOrigin } from './parts.ts'
@@ -123,11 +124,16 @@ function quarantineOrigin(parts: LogParts, entry: StoredOrigin, why: string): vo
   parts.writer.current(0).flush = true
 }
 
-export async function quarantine(parts: LogParts, origin: OriginId, why: string): Promise<void> {
+/** What is decided so far; throws where nothing may be written now, or `origin` is none. */
+function headFor(parts: LogParts, origin: OriginId): LogState {
   mayWrite(parts)
   parts.writer.admit(0)
   checkOrigin(origin)
-  const { head } = parts.writer
+  return parts.writer.head
+}
+
+export async function quarantine(parts: LogParts, origin: OriginId, why: string): Promise<void> {
+  const head = headFor(parts, origin)
   if (origin === head.meta.origin && head.meta.rotationOwed === '') {
     rotateOrigin(parts, `our own history was disputed: ${why}`)
   }
@@ -153,10 +159,7 @@ export async function retire(
   next: number,
   why: string,
 ): Promise<void> {
-  mayWrite(parts)
-  parts.writer.admit(0)
-  checkOrigin(origin)
-  const { head } = parts.writer
+  const head = headFor(parts, origin)
   const entry = head.origins.get(origin)
   const problem = retireProblem(entry, head.meta.origin, next)
   if (entry === undefined || problem !== undefined) {
@@ -191,10 +194,7 @@ export async function recordGap(
   chainBefore: Chain,
   why: string,
 ): Promise<void> {
-  mayWrite(parts)
-  parts.writer.admit(0)
-  checkOrigin(origin)
-  const { head } = parts.writer
+  const head = headFor(parts, origin)
   const now = parts.clock.wallNow()
   const entry = head.origins.get(origin) ?? newOrigin(origin, '', now, parts.digests)
   const problem = gapProblem(entry, head.meta.origin, resume, chainBefore)

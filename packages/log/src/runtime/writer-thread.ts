@@ -14,6 +14,7 @@ const port = parentPort
 const { directory, storage } = workerData as ThreadData
 const sqlite =
   storage === 'sqlite' ? createSqliteStore({ directory, checkpoints: 'managed' }) : undefined
+// Touches nothing before it is opened, which it is where there is no database.
 const segments = createSegmentStore({ directory })
 const store: LogStore = sqlite ?? segments
 
