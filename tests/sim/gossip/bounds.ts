@@ -10,10 +10,16 @@ import type { Actor, Watcher } from './cluster.ts'
 const exchangesMax = 128
 /** The longest datagram a member may make, checksum and a key's overhead included. */
 const packetBytesMax = 1400 + 5 + 64
-/** What runs always: probing, gossip, exchanges, reaping, reconnecting, lost members, refuting. */
-const schedules = 8
+/**
+ * What runs always: probing, gossip, exchanges, reaping, reconnecting, lost members, refuting,
+ * merging.
+ */
+const schedules = 9
 /** A probe waits twice, a suspicion twice, and who was pruned while it left waits once. */
 const timersEachMember = 3
+
+/** States of which a part is merged. */
+const mergesMax = 4
 
 /** Questions to lost members that may still be answered. */
 const questionsMax = 64
@@ -63,6 +69,7 @@ export class BoundsChecker implements Watcher {
       this.#most(what, held, limit, actor, now)
     most('probes for others', helperProbes.size, helperProbesMax)
     most('requests', state.requests.size, exchangesMax + 1 + queriesPendingMax)
+    most('merges', state.merges.length, mergesMax)
     most('collects', state.collects.size, exchangesMax)
     most('questions to the lost', state.lostProbes.size, questionsMax)
     most('queries of ours', talk.running.size, queriesRunningMax)

@@ -2,7 +2,6 @@
  * Exchanging whole states over a stream, now and then and at a join: memberlist-behaviour section
  * 8.
  */
-import { releaseBytes } from '@kith/interface'
 import type { Address } from '@kith/interface'
 import { encodeStream, unpackBytes } from '../wire/codec.ts'
 import type { PushPullMessage, PushPullRow, StreamMessage } from '../wire/message.ts'
@@ -10,11 +9,10 @@ import type { DecodeProblemKind } from '../wire/problem.ts'
 import { refusesAddress } from './alive.ts'
 import { schedule } from './deadlines.ts'
 import { joinEnded } from './join.ts'
-import { mergeRows } from './merge.ts'
+import { freeMessage, merge } from './merge.ts'
 import { pickEntries } from './selection.ts'
-import { localUserState, mergeUserState } from './serf-state.ts'
-import type { MergeTerms } from './serf-state.ts'
-import { count, emit, emitEvent, takeId } from './state.ts'
+import { localUserState } from './serf-state.ts'
+import { count, emit, takeId } from './state.ts'
 import type { JoinJob, PendingRequest, State } from './state.ts'
 
 /** Up to this size the interval is not scaled. */
@@ -81,7 +79,7 @@ export function answerPushPull(state: State, streamId: number, message: PushPull
   if (state.extensions.size === 0) return respondAndMerge(state, streamId, message, new Map())
   if (state.collects.size >= requestsMax) {
     count(state, 'requestsFull')
-    free(message)
+    freeMessage(message)
     return emit(state, { kind: 'respond', id: streamId, bytes: undefined })
   }
   const id = takeId(state)
@@ -97,7 +95,7 @@ function respondAndMerge(
 ): void {
   const bytes = encodeStream(localState(state, message.join, states))
   emit(state, { kind: 'respond', id: streamId, bytes })
-  merge(state, message, { ignoreOld: undefined, since: state.now })
+  merge(state, message, { ignoreOld: undefined, since: state.now }, undefined)
 }
 
 /** The answer to an exchange of ours. */
@@ -107,9 +105,11 @@ export function exchangeReplied(
   message: StreamMessage,
 ): void {
   const { job, to, sentAt } = request
-  const failure = replyProblem(state, message, { ignoreOld: job?.ignoreOld, since: sentAt })
-  if (failure !== undefined) count(state, 'pushPullsFailed')
-  if (job !== undefined) joinEnded(state, job, to, failure)
+  if (message.kind === 'pushPull') {
+    const terms = { ignoreOld: job?.ignoreOld, since: sentAt }
+    return merge(state, message, terms, { job, to })
+  }
+  exchangeFailed(state, request, replyProblem(message), undefined)
 }
 
 export function exchangeFailed(
@@ -123,34 +123,9 @@ export function exchangeFailed(
   if (request.job !== undefined) joinEnded(state, request.job, request.to, reason)
 }
 
-function replyProblem(state: State, message: StreamMessage, terms: MergeTerms): string | undefined {
+function replyProblem(message: StreamMessage): string {
   if (message.kind === 'error') return `refused: ${message.text.slice(0, 200)}`
-  if (message.kind !== 'pushPull') return `answered with ${message.kind}`
-  return merge(state, message, terms)
-}
-
-/** All or nothing as to members; undefined where it was accepted, else the reason. */
-function merge(state: State, message: PushPullMessage, terms: MergeTerms): string | undefined {
-  const reason = mergeAll(state, message, terms)
-  free(message)
-  return reason
-}
-
-/** Everything of it that was kept is a copy. */
-function free({ rows, userState }: PushPullMessage): void {
-  rows.release?.()
-  releaseBytes(userState)
-}
-
-function mergeAll(state: State, message: PushPullMessage, terms: MergeTerms): string | undefined {
-  const reason = mergeRows(state, message.rows)
-  if (reason !== undefined) {
-    count(state, 'mergesRefused')
-    emitEvent(state, { kind: 'mergeRefused', reason })
-    return reason
-  }
-  mergeUserState(state, message.userState, terms)
-  return undefined
+  return `answered with ${message.kind}`
 }
 
 function localState(

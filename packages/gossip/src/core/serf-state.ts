@@ -11,7 +11,7 @@ import { decodeLineage, encodeLineage, meet } from './lineage.ts'
 import type { Lineage } from './lineage.ts'
 import { handleJoinIntent, handleLeaveIntent } from './intents.ts'
 import { count, emit } from './state.ts'
-import type { State } from './state.ts'
+import type { MergeTerms, State } from './state.ts'
 import { bufferedEvents, ignoreEvents, mergeEvents } from './user-events.ts'
 
 /** Says whose states follow; no extension can have this name. */
@@ -39,17 +39,6 @@ export function localUserState(state: State, states: ReadonlyMap<string, Uint8Ar
     events: bufferedEvents(state),
     extensions,
   })
-}
-
-/** How the other side's part is taken. */
-export interface MergeTerms {
-  /**
-   * Events from before the other side's present are not delivered; undefined: they are not where
-   * this exchange joins another cluster.
-   */
-  readonly ignoreOld: boolean | undefined
-  /** The other side wrote it at this time or later: when it was asked, or where it was not, now. */
-  readonly since: number
 }
 
 export function mergeUserState(state: State, bytes: Uint8Array, terms: MergeTerms): void {

@@ -8,7 +8,7 @@ import type { Address, Digests, Member, Random } from '@kith/interface'
 import { addressBytes, encodeTags } from '../wire/codec.ts'
 import type { WriterRoom } from '../wire/codec.ts'
 import type { DecodeProblemKind } from '../wire/problem.ts'
-import type { PushPullMessage, SwimState, Versions } from '../wire/message.ts'
+import type { PushPullMessage, PushPullRow, SwimState, Versions } from '../wire/message.ts'
 import { metaBytesMax } from '../options.ts'
 import type { GossipTimings } from '../options.ts'
 import { createClock } from './clocks.ts'
@@ -40,6 +40,7 @@ export type Task =
   | { readonly kind: 'lastWord'; readonly entry: Entry }
   | { readonly kind: 'gossipTick' }
   | { readonly kind: 'pushPullTick' }
+  | { readonly kind: 'mergeTick' }
   | { readonly kind: 'reapTick' }
   | { readonly kind: 'reconnectTick' }
   | { readonly kind: 'lostTick' }
@@ -181,6 +182,28 @@ export type PendingCollect =
   | { readonly kind: 'request'; readonly job: JoinJob | undefined; readonly to: Address }
   | { readonly kind: 'respond'; readonly streamId: number; readonly message: PushPullMessage }
 
+/** How Serf's part of a state is taken in. */
+export interface MergeTerms {
+  /**
+   * Events from before the other side's present are not delivered; undefined: they are not where
+   * this exchange joins another cluster.
+   */
+  readonly ignoreOld: boolean | undefined
+  /** The other side wrote it at this time or later: when it was asked, or where it was not, now. */
+  readonly since: number
+}
+
+/** A state that is taken in over several steps. */
+export interface Merge {
+  readonly message: PushPullMessage
+  readonly terms: MergeTerms
+  /** The exchange of ours that brought it; undefined where it was somebody else's. */
+  readonly asked: { readonly job: JoinJob | undefined; readonly to: Address } | undefined
+  /** The rows that are left, and how many. */
+  readonly rows: Iterator<PushPullRow>
+  rowsLeft: number
+}
+
 export interface EventSlot {
   readonly lamportTime: bigint
   readonly events: { readonly name: string; readonly payload: Uint8Array }[]
@@ -276,6 +299,8 @@ export interface State {
   nextId: number
   readonly requests: Map<number, PendingRequest>
   readonly collects: Map<number, PendingCollect>
+  /** Oldest first. */
+  readonly merges: Merge[]
   readonly waits: Map<number, Wait>
   /** Joins with something to do at the end of the step. */
   readonly joinsToContinue: Set<JoinJob>
@@ -295,6 +320,8 @@ export interface Policy {
   readonly veto?: ((members: readonly Member[]) => string | undefined) | undefined
   /** A vote is held when somebody else is seen under our name. Default true. */
   readonly votes?: boolean | undefined
+  /** Rows of an exchange that one step merges. Default 200. */
+  readonly mergeRowsEachStep?: number | undefined
   /** Parts of the detector to do without; absent: none. */
   readonly detector?: Detector | undefined
 }
@@ -376,6 +403,7 @@ export function createState(options: CoreOptions, random: Random): State {
     nextId: 1,
     requests: new Map(),
     collects: new Map(),
+    merges: [],
     waits: new Map(),
     joinsToContinue: new Set(),
     extensions: new Set(),

@@ -17,6 +17,7 @@ import { helperTimeout } from './helper.ts'
 import type { Command, Input, Output } from './input.ts'
 import { pruneEnded } from './intents.ts'
 import { createJob, finishJoin, takeAddresses } from './join.ts'
+import { mergeTick } from './merge.ts'
 import { handlePacket } from './packet.ts'
 import { askLastWord, probeEnd, probeSendFailed, probeTick, probeTimeout } from './probe.ts'
 import { collected, pushPullTick, startExchange } from './push-pull.ts'
@@ -140,6 +141,8 @@ function runTask(state: State, task: Task, dueAt: number): void {
       return gossipTick(state)
     case 'pushPullTick':
       return pushPullTick(state)
+    case 'mergeTick':
+      return mergeTick(state)
     case 'reapTick':
       return reapTick(state)
     case 'reconnectTick':

@@ -42,6 +42,13 @@ export function serfState(changes: Partial<SerfState> = {}): Uint8Array {
   })
 }
 
+/** The seed of the only join answers. */
+function answerJoin(core: Core, message: StreamMessage): void {
+  const request = core.outputs.find((output) => output.kind === 'request')
+  if (request?.kind !== 'request') throw new Error('no state was asked for')
+  core.input({ kind: 'reply', id: request.id, message })
+}
+
 describe('push/pull', () => {
   it('GOS-60 the interval grows with the logarithm of the cluster', () => {
     const factors = [1, 32, 33, 64, 65, 128, 1000, 10_000].map((n) => scaledPushPullMs(1, n))
@@ -99,6 +106,63 @@ describe('push/pull', () => {
       expect(core.entry(selfName)).toEqual({ state: 'alive', incarnation: 5 })
       expect(core.queuedAbout(selfName)).toMatchObject({ kind: 'alive', incarnation: 5 })
     }
+  })
+
+  it('GOS-209 a large state is taken in over several steps, and the join ends with the last', () => {
+    const core = new Core()
+    const seed = addressOf('seed')
+    core.command({ kind: 'join', id: 5, addresses: [seed] })
+    const rows = Array.from({ length: 450 }, (_, index) => row(`m${index}`))
+    const userState = serfState({ statusTimes: new Map([['m449', 9n]]) })
+    const knownAfter: number[] = []
+    answerJoin(core, pushPull(rows, { userState }))
+    while (core.state.merges.length > 0) {
+      knownAfter.push(core.state.members.size - 1)
+      expect(core.outputs.filter(({ kind }) => kind === 'done')).toEqual([])
+      core.advanceTo(core.now + 1)
+    }
+    expect(knownAfter).toEqual([200, 400, 450])
+    expect(core.outputs.filter(({ kind }) => kind === 'done')).toMatchObject([
+      { id: 5, join: { joined: 1, failures: [] } },
+    ])
+    expect(core.state.members.get('m449')?.statusTime).toBe(9n)
+  })
+
+  it('GOS-209 one bad row among many refuses all of them before the first is merged', () => {
+    const core = new Core()
+    const rows = Array.from({ length: 450 }, (_, index) => row(`m${index}`))
+    exchangeRows(core, ...rows, row('z', { versions: undefined }))
+    expect(core.state.merges).toHaveLength(0)
+    expect(core.state.members.size).toBe(1)
+    expect(core.eventsOf('mergeRefused')).toHaveLength(1)
+  })
+
+  it('GOS-209 what is heard while a state is merged is newer than its rows', () => {
+    const core = new Core()
+    core.know('m300')
+    const rows = Array.from({ length: 450 }, (_, index) => row(`m${index}`))
+    exchangeRows(core, ...rows)
+    core.tell(dead('m449', 'x'), alive('m448', { incarnation: 3 }), dead('m300', 'm300'))
+    core.advanceTo(100)
+    expect(core.entry('m448')).toEqual({ state: 'alive', incarnation: 3 })
+    expect(core.entry('m449')?.state).toBe('alive')
+    expect(core.entry('m300')?.state).toBe('left')
+    expect(core.state.aliveCount).toBe(450)
+  })
+
+  it('GOS-209 of many large states none is lost, four wait at most, and each is freed once', () => {
+    const core = new Core()
+    const freed: number[] = []
+    for (let state = 0; state < 9; state += 1) {
+      const list = Array.from({ length: 300 }, (_, index) => row(`s${state}-${index}`))
+      const rows = Object.assign(list, { release: () => void freed.push(state) })
+      exchange(core, { ...pushPull([]), rows })
+      expect(core.state.merges.length).toBeLessThanOrEqual(4)
+    }
+    core.advanceTo(100)
+    expect(core.state.merges).toHaveLength(0)
+    expect(core.state.aliveCount).toBe(9 * 300 + 1)
+    expect(freed).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8])
   })
 
   it('GOS-60 one row of a version that others cannot speak refuses the merge as a whole', () => {
