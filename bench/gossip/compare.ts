@@ -15,7 +15,7 @@ import type { Kind } from './support/agents.ts'
 import { Cluster } from './support/cluster.ts'
 import { removeSpaces } from './support/network.ts'
 import { heals } from './support/partition.ts'
-import { idle, joins, kills, stopSome } from './support/scenarios.ts'
+import { idle, joinPatienceMs, joins, kills, stopSome } from './support/scenarios.ts'
 import type { Idle, Stopped } from './support/scenarios.ts'
 
 const parts = ['idle', 'joins', 'kills', 'stops', 'heals', 'fast'] as const
@@ -99,11 +99,15 @@ async function measure(size: number, profile: Profile): Promise<void> {
     const middle = map(took, (list) => seconds(median(list)))
     report('join-known-to-all-median-s', middle, { ...where, joins: counts.joins })
     const bound = Math.max(1, 3 * middle.serf)
+    const known = map(took, (list) => list.filter(Number.isFinite))
     report(
       'join-known-to-all-max-s',
-      map(took, (list) => seconds(most(list))),
+      map(known, (list) => seconds(most(list))),
       { ...where, bound },
     )
+    const missed = map(known, (list) => counts.joins - list.length)
+    const withinS = seconds(joinPatienceMs)
+    report('joins-not-known-to-all', missed, { ...where, withinS, bound: 0 })
   }
   if (wanted.has('kills')) {
     const seen = await both((kind) => kills(clusters[kind], counts.kills))

@@ -25,6 +25,7 @@ export interface AgentOptions {
   /** Several live in one process where the kind can: Serf cannot. */
   readonly members: readonly Placed[]
   readonly profile: Profile
+  /** Whom all of them ask, but whoever has that address itself. */
   readonly join: readonly string[]
   readonly observer: Observer
 }
@@ -106,7 +107,7 @@ function serfCommand({ name, host }: Placed, { profile, join }: AgentOptions): r
   return [
     ...['serf', 'agent', `-node=${name}`, `-bind=${host}:${port}`, `-profile=${profile}`],
     ...[`-rpc-addr=${host}:7373`, '-log-level=info'],
-    ...join.map((address) => `-join=${address}`),
+    ...join.filter((seed) => seed !== `${host}:${port}`).map((seed) => `-join=${seed}`),
   ]
 }
 

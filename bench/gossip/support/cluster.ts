@@ -65,7 +65,7 @@ export class Cluster {
 
   begin(members: readonly Placed[]): Agent {
     const { profile } = this.#options
-    const join = members[0]?.host === seed ? [] : [`${seed}:${port}`]
+    const join = [`${seed}:${port}`]
     const agent = startAgent(this.kind, { members, profile, join, observer: this.observer })
     this.#byAgent.set(agent, members)
     return agent

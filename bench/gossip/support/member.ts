@@ -22,7 +22,7 @@ for (const { name, host } of spec.members) {
     packets: udpTransport({ host, port: spec.port }),
     streams: tcpTransport({ host, port: spec.port }),
     profile: spec.profile,
-    join: spec.join,
+    join: spec.join.filter((seed) => seed !== `${host}:${spec.port}`),
   })
   const tell = (what: string) => (event: { readonly member: { readonly name: string } }) =>
     void process.stdout.write(`${name} ${what} ${event.member.name}\n`)
