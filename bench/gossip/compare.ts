@@ -13,12 +13,14 @@ import type { Profile } from '@kith/gossip'
 import { endAll, kinds } from './support/agents.ts'
 import type { Kind } from './support/agents.ts'
 import { Cluster } from './support/cluster.ts'
+import { flood } from './support/flood.ts'
+import type { Flooded } from './support/flood.ts'
 import { removeSpaces } from './support/network.ts'
 import { heals } from './support/partition.ts'
 import { idle, joinPatienceMs, joins, kills, stopSome } from './support/scenarios.ts'
 import type { Idle, Stopped } from './support/scenarios.ts'
 
-const parts = ['idle', 'joins', 'kills', 'stops', 'heals', 'fast'] as const
+const parts = ['idle', 'joins', 'kills', 'stops', 'heals', 'fast', 'flood'] as const
 type Part = (typeof parts)[number]
 
 const { values: flags } = parseArgs({
@@ -33,6 +35,7 @@ const { quick } = flags
 const sizes = (flags.size ?? (quick ? ['10'] : ['10', '50', '100'])).map(Number)
 const profiles = (flags.profile ?? ['lan', 'local']) as readonly Profile[]
 const wanted = new Set((flags.part ?? parts) as readonly Part[])
+const wantsClusters = ['idle', 'joins', 'kills', 'stops'].some((part) => wanted.has(part as Part))
 const counts = quick
   ? { joins: 5, kills: 3, heals: 4, idleMs: 20_000, stopsMs: [4000, 8000] }
   : { joins: 100, kills: 20, heals: 20, idleMs: 60_000, stopsMs: [4000, 8000, 16_000] }
@@ -220,6 +223,35 @@ async function measureFast(size: number): Promise<void> {
   await endAll()
 }
 
+/**
+ * Packets that mean nothing, and what they may cost. The goal is 5 % of a processor, which no
+ * program on Node.js keeps: a socket that does nothing with what it reads takes more. So what is
+ * bounded is ours, beyond that socket.
+ */
+const flooded = { perSecond: 50_000, shareGoal: 0.05, ownShareMax: 0.1, answersMs: 100 }
+
+/** One after another: a flood is a processor of whoever sends it. */
+async function measureFlood(): Promise<void> {
+  const lastsMs = quick ? 15_000 : 60_000
+  const run = async (target: 'kith' | 'serf' | 'socket'): Promise<Flooded> => {
+    const found = await flood(target, flooded.perSecond, lastsMs)
+    await endAll()
+    return found
+  }
+  const found = { kith: await run('kith'), serf: await run('serf') }
+  const socket = await run('socket')
+  const of = (pick: (one: Flooded) => number): Both<number> => map(found, pick)
+  const packets = of((one) => one.perSecond)
+  report('flood-packets-per-s', packets, { socketAlone: Math.round(socket.perSecond) })
+  const share = of((one) => one.share)
+  const socketAlone = Math.round(socket.share * 1000) / 1000
+  const { shareGoal: goal, ownShareMax } = flooded
+  report('flood-share-of-a-core', share, { socketAlone, goal, bound: socketAlone + ownShareMax })
+  const answers = of((one) => quantile(one.answersMs, 0.99))
+  const pings = found.kith.answersMs.length
+  report('flood-ping-p99-ms', answers, { pings, bound: flooded.answersMs })
+}
+
 function refusal(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root, for network namespaces'
   try {
@@ -234,10 +266,11 @@ const missing = refusal()
 if (missing === undefined) {
   try {
     for (const profile of profiles) {
-      for (const size of sizes) await measure(size, profile)
+      for (const size of sizes) if (wantsClusters) await measure(size, profile)
       if (wanted.has('heals')) await measureHeals(profile)
     }
     if (wanted.has('fast')) await measureFast(Math.min(50, ...sizes.slice(-1)))
+    if (wanted.has('flood')) await measureFlood()
   } finally {
     await endAll()
     removeSpaces()

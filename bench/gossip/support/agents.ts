@@ -28,6 +28,8 @@ export interface AgentOptions {
   /** Whom all of them ask, but whoever has that address itself. */
   readonly join: readonly string[]
   readonly observer: Observer
+  /** Nothing of what it prints is read: under a flood Serf prints a line for each packet. */
+  readonly quiet?: boolean
 }
 
 export interface Agent {
@@ -48,7 +50,8 @@ const serfWords: Readonly<Record<string, Seen>> = {
   Failed: 'failed',
 }
 
-function javaScriptOf(file: string): string {
+/** A file beside this one as a program without types; its path. */
+export function javaScriptOf(file: string): string {
   const source = readFileSync(new URL(file, import.meta.url), 'utf8')
   // Packages are found from here as they are from the sources.
   const folder = fileURLToPath(new URL('../../node_modules/.kith', import.meta.url))
@@ -60,6 +63,12 @@ function javaScriptOf(file: string): string {
 
 const running = new Set<ChildProcess>()
 
+/** From now on `endAll` ends it too. */
+export function keep(child: ChildProcess): Promise<unknown> {
+  running.add(child)
+  return once(child, 'exit').finally(() => running.delete(child))
+}
+
 /** Whoever still runs is ended, by its own handle. */
 export async function endAll(): Promise<void> {
   const gone = [...running].map((child) => once(child, 'exit'))
@@ -68,20 +77,20 @@ export async function endAll(): Promise<void> {
 }
 
 export function startAgent(kind: Kind, options: AgentOptions): Agent {
-  const { members, observer } = options
+  const { members, observer, quiet = false } = options
   const [first] = members
   if (first === undefined) throw new RangeError('an agent needs a member')
   for (const { name } of members) observer.begin(name)
   const args = kind === 'kith' ? kithCommand(options) : serfCommand(first, options)
   // `ip` becomes what it starts, so that its process is the agent's.
   const child = spawn('ip', ['netns', 'exec', first.space, ...args], {
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: quiet ? ['pipe', 'ignore', 'ignore'] : ['pipe', 'pipe', 'pipe'],
   })
-  running.add(child)
-  const ended = once(child, 'exit').finally(() => running.delete(child))
+  const ended = keep(child)
   const take = kind === 'kith' ? takeKith(observer) : takeSerf(observer, first.name)
   const rest: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
+    if (stream === null) continue
     createInterface(stream).on('line', (line) => {
       if (!take(line) && rest.length < 50) rest.push(line)
     })
