@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { KithError } from '@kith/interface'
+import { isKithError, KithError } from '@kith/interface'
 import type {
   LogStore,
   LogStoreFactory,
@@ -76,13 +76,40 @@ class NodeSqliteStore implements LogStore {
 }
 
 /** `SQLITE_BUSY`, `SQLITE_FULL` and so on, without what SQLite adds in the higher bits. */
-const codes = { busy: 5, corrupt: 11, full: 13, notADatabase: 26 }
+const codes = { busy: 5, io: 10, corrupt: 11, full: 13, notADatabase: 26 }
+
+/** A page that could not be read is listed among what was found, with the code of an I/O error. */
+const pageRefused = /failed to get page|error code=(10|266|8458)$/
+
+function unreadable(code: string, text: string, cause?: unknown): KithError {
+  return new KithError('ERR_LOG_IO', `the log cannot be read: ${text}`, {
+    cause,
+    details: { code },
+  })
+}
 
 function codeOf(cause: unknown): number {
   return ((cause as { errcode?: number }).errcode ?? 0) & 0xff
 }
 
+const attemptsMax = 3
+
+/**
+ * SQLite calls malformed what the medium refused to give as well. Only what is so again, over
+ * connections that know no page yet, is damage: a disk that is gone is told as what it is then.
+ */
 function openSession(directory: string): Session {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return tryToOpen(directory)
+    } catch (cause) {
+      const doubtful = codeOf(cause) === codes.corrupt && attempt < attemptsMax
+      if (!doubtful) throw openError(cause, directory)
+    }
+  }
+}
+
+function tryToOpen(directory: string): Session {
   const path = join(directory, 'log.sqlite')
   let db: DatabaseSync | undefined
   try {
@@ -101,7 +128,7 @@ function openSession(directory: string): Session {
     return session
   } catch (cause) {
     db?.close()
-    throw openError(cause, directory)
+    throw cause
   }
 }
 
@@ -179,13 +206,19 @@ class Session {
   }
 
   inspect(): readonly StoreDamage[] {
-    const found = (reason: string): StoreDamage => ({ table: 'file', key: '', reason })
+    const found: StoreDamage[] = []
     try {
-      const rows = this.db.prepare('PRAGMA integrity_check(100)').all()
-      const reasons = rows.map((row) => String(row['integrity_check']))
-      return reasons.filter((reason) => reason !== 'ok').map(found)
+      for (const row of this.db.prepare('PRAGMA integrity_check(100)').iterate()) {
+        const reason = String(row['integrity_check'])
+        if (pageRefused.test(reason)) throw unreadable('SQLITE_IOERR', reason)
+        if (reason !== 'ok') found.push({ table: 'file', key: '', reason })
+      }
+      return found
     } catch (cause) {
-      return [found(`it cannot be inspected: ${String(cause)}`)]
+      // Who could not look has not seen damage.
+      if (isKithError(cause)) throw cause
+      if (codeOf(cause) === codes.io) throw unreadable('SQLITE_IOERR', String(cause), cause)
+      return [{ table: 'file', key: '', reason: `it cannot be inspected: ${String(cause)}` }]
     }
   }
 }

@@ -14,6 +14,7 @@ export type LogErrorCode =
   | 'ERR_LOG_DROPPED'
   | 'ERR_LOG_FORMAT'
   | 'ERR_LOG_GAP'
+  | 'ERR_LOG_IO'
   | 'ERR_LOG_LOCKED'
   | 'ERR_LOG_NOT_READY'
   | 'ERR_LOG_NOT_STARTED'

@@ -129,8 +129,11 @@ describe('a source over its log', () => {
     expect(batches.length).toBeGreaterThan(8)
   })
 
-  it('REP-19 keeps a damaged origin back and serves the others', async () => {
-    await serving.start((log) => damaged(log, serving.other.origin))
+  it.each([
+    ['damaged', 'ERR_LOG_CORRUPT'],
+    ['unreadable', 'ERR_LOG_IO'],
+  ])('REP-19 keeps an origin back that is %s and serves the others (%s)', async (_, code) => {
+    await serving.start((log) => withheld(log, serving.other.origin, code))
     const { origin } = serving.other
     await serving.foreign(2)
     await serving.own(3)
@@ -194,11 +197,11 @@ describe('a source over its log', () => {
   })
 })
 
-/** A log whose batches of one origin no longer pass their checks. */
-function damaged(log: Log, origin: OriginId): ReplicaLog {
+/** A log that cannot give the batches of one origin. */
+function withheld(log: Log, origin: OriginId, code: string): ReplicaLog {
   return Object.assign(Object.create(log) as Log, {
     readBatches: async (asked: OriginId, from: number, bytesMax: number) => {
-      if (asked === origin) throw new KithError('ERR_LOG_CORRUPT', 'a bit flipped')
+      if (asked === origin) throw new KithError(code, 'a bit flipped, or the disk is gone')
       return log.readBatches(asked, from, bytesMax)
     },
   })

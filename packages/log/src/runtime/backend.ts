@@ -126,7 +126,7 @@ export function openInline(
     },
     // On one thread nothing is under way behind a failure.
     reset() {},
-    inspect: () => Promise.resolve(store.inspect()),
+    inspect: async () => store.inspect(),
     backup: (directory, signal) => beside.backup(directory, signal),
     async close() {
       reader.close()

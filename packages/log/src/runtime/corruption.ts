@@ -4,6 +4,7 @@
  */
 import type { CorruptRun, OriginId, RepairOutcome, StoredBatch } from '@kith/interface'
 import { LogError } from '../errors.ts'
+import { throwIfRefused } from '../store/unreadable.ts'
 import { chainAfter, checkBatch } from '../wire/batch.ts'
 import { Locator } from './locate.ts'
 import type { Located, LocatedRun } from './locate.ts'
@@ -57,7 +58,9 @@ export class Corruption {
     for (const [offset, reason] of [...this.suspects]) {
       this.suspects.delete(offset)
       if (parts.stopped) continue
-      const located = this.locate(offset, reason)
+      const located = this.locateIfReadable(offset, reason)
+      // What could not be looked at is found again by the next scrub.
+      if (located === undefined) continue
       if (located === 'lost') this.giveUp(offset, reason)
       else if (located !== 'whole') this.note(located.run)
     }
@@ -78,11 +81,21 @@ export class Corruption {
     this.parts.events.emit('corrupt', run)
   }
 
+  private locateIfReadable(offset: number, reason: string): Located | undefined {
+    try {
+      return this.locate(offset, reason)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Throws `ERR_LOG_IO` where it could not look. */
   private locate(offset: number, reason: string): Located {
     const { backend, writer, digests } = this.parts
     try {
       return new Locator(backend.reader, writer.flushed, digests).locate(offset, reason)
-    } catch {
+    } catch (cause) {
+      throwIfRefused(cause, `the batch at offset ${offset}`)
       return 'lost'
     }
   }

@@ -12,6 +12,7 @@ import type {
   StoredOrigin,
 } from '@kith/interface'
 import type { LogState } from '../core/state.ts'
+import { throwIfRefused } from '../store/unreadable.ts'
 import { originChain } from '../wire/batch.ts'
 import { examineBatch } from './reads.ts'
 
@@ -85,7 +86,8 @@ export class Locator {
     try {
       const first = this.lowest(origin, floor, next, offset)
       return first < next && this.offsetAt(origin, first) === offset ? first : undefined
-    } catch {
+    } catch (cause) {
+      throwIfRefused(cause, `the batches of ${origin}`)
       return undefined
     }
   }

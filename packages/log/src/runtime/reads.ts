@@ -11,6 +11,7 @@ import type {
   StoredBatchRead,
 } from '@kith/interface'
 import { LogError } from '../errors.ts'
+import { throwIfRefused } from '../store/unreadable.ts'
 import { checkBatch } from '../wire/batch.ts'
 
 /** A batch all of whose checksums were right. */
@@ -96,6 +97,7 @@ export class BatchReads {
     try {
       return this.reader.fromOffset(offset, bytesMax)
     } catch (cause) {
+      throwIfRefused(cause, `the batch at offset ${offset}`)
       const reason = cause instanceof Error ? cause.message : String(cause)
       return [{ ok: false, offset, reason }]
     }
@@ -210,6 +212,7 @@ export class BatchReads {
     try {
       return read()
     } catch (cause) {
+      throwIfRefused(cause, offset < 0 ? 'a batch' : `the batch at offset ${offset}`)
       if (cause instanceof LogError) throw cause
       const text = cause instanceof Error ? cause.message : String(cause)
       throw this.corrupt(offset, `the store cannot read it (${text})`, cause)

@@ -14,6 +14,7 @@ import { checkForeign, decideApply } from '../core/apply.ts'
 import { addHole, newOrigin } from '../core/state.ts'
 import type { LogState } from '../core/state.ts'
 import { LogError } from '../errors.ts'
+import { isIoError } from '../store/unreadable.ts'
 import type { BatchHeader } from '../wire/batch.ts'
 import { mustRun, standingTables, refuseDamaged, rotateOrigin, setOrigin } from './parts.ts'
 import type { LogParts } from './parts.ts'
@@ -33,16 +34,20 @@ export async function applyBatches(
   let records = 0
   let bytes = 0
   let duplicateBytes = 0
-  for (const batch of batches) {
-    const { outcome, count } = applyOne(parts, batch, members)
-    outcomes.push(outcome)
-    if (outcome === 'applied') {
-      records += count
-      bytes += batch.length
+  try {
+    for (const batch of batches) {
+      const { outcome, count } = applyOne(parts, batch, members)
+      outcomes.push(outcome)
+      if (outcome === 'applied') {
+        records += count
+        bytes += batch.length
+      }
+      if (outcome === 'duplicate') duplicateBytes += batch.length
     }
-    if (outcome === 'duplicate') duplicateBytes += batch.length
+  } finally {
+    // Also what came before one that could not be compared with what is held.
+    await parts.writer.settled()
   }
-  await parts.writer.settled()
   return { outcomes, records, bytes, duplicateBytes }
 }
 
@@ -103,12 +108,13 @@ function entryFor(
   return entry.member === '' && member !== '' ? { ...entry, member } : entry
 }
 
-/** The stored batch that begins at `first`, where it can be read. */
+/** The stored batch that begins at `first`, where it is whole; throws where it cannot be read. */
 function heldBatch(parts: LogParts, origin: OriginId, first: number): StoredBatch | undefined {
   try {
     const row = parts.reads.atSequence(origin, first)
     return row?.batch.first === first ? row.batch : undefined
-  } catch {
+  } catch (cause) {
+    if (isIoError(cause)) throw cause
     // A damaged row proves nothing about the other member's history.
     return undefined
   }

@@ -4,6 +4,7 @@
  */
 import type { Chain, OriginId, StoredBatch, StoredBatchRead, StoredCursor } from '@kith/interface'
 import type { ScrubOptions } from '../options.ts'
+import { throwIfRefused } from '../store/unreadable.ts'
 import { BATCH_RECORDS_MAX, chainAfter } from '../wire/batch.ts'
 import type { Corruption } from './corruption.ts'
 import { mustRun } from './parts.ts'
@@ -187,6 +188,7 @@ export class Scrub {
       try {
         return reader.fromOffset(at, pageBytesMax)
       } catch (cause) {
+        throwIfRefused(cause, `the batch at offset ${at}`)
         if (at === pass.offset) this.found(pass, at, reasonOf(cause))
         pass.afterDamage = true
         // No batch has more records than the longest step.

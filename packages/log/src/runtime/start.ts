@@ -28,6 +28,7 @@ import { memoryStore } from '../store/memory.ts'
 import { createSegmentStore } from '../store/segment/store.ts'
 import { databasePath } from '../store/sqlite/open.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
+import { isIoError } from '../store/unreadable.ts'
 import { nothingBeside, openInline } from './backend.ts'
 import type { BackendHandlers, Beside, OpenBackend } from './backend.ts'
 import { createCheckpoints } from './checkpoints.ts'
@@ -217,7 +218,8 @@ function lastStoredAt({ nextOffset, meta }: LogState, reads: BatchReads): number
   if (nextOffset <= meta.floor) return 0
   try {
     return reads.rowFrom(nextOffset - 1, nextOffset).storedAt ?? 0
-  } catch {
+  } catch (cause) {
+    if (isIoError(cause)) throw cause
     return 0
   }
 }
@@ -275,7 +277,8 @@ function endProblem(state: LogState, entry: StoredOrigin, reads: BatchReads): st
     const { first, count, chain } = row.batch
     if (first + count !== entry.next) return `it claims ${entry.next}, its batches end elsewhere`
     return chain === entry.chain ? undefined : 'its chain is not that of its last batch'
-  } catch {
+  } catch (cause) {
+    if (isIoError(cause)) throw cause
     // The last batch is damaged in itself: reading it says so, and the row still knows the chain.
     return undefined
   }

@@ -1,14 +1,18 @@
 /** Which kind of log a directory holds, or shall hold. */
-import { existsSync } from 'node:fs'
 import { LogError } from '../errors.ts'
 import type { LogStorage } from '../options.ts'
 import { indexPath } from '../store/segment/place.ts'
-import { databasePath } from '../store/sqlite/open.ts'
+import { databasePath, openError } from '../store/sqlite/open.ts'
+import { isThere } from '../store/unreadable.ts'
 
 /** Undefined where it holds none. */
 export function storageIn(directory: string): LogStorage | undefined {
-  if (existsSync(databasePath(directory))) return 'sqlite'
-  return existsSync(indexPath(directory)) ? 'segment' : undefined
+  try {
+    if (isThere(databasePath(directory))) return 'sqlite'
+    return isThere(indexPath(directory)) ? 'segment' : undefined
+  } catch (cause) {
+    throw openError(cause, directory)
+  }
 }
 
 /** Throws `ERR_LOG_FORMAT` where a log of the other kind is there. */

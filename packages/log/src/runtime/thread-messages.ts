@@ -39,6 +39,7 @@ export type FromWriter =
     }
   | { readonly kind: 'failed'; readonly epoch: number; readonly error: PlainError }
   | { readonly kind: 'inspected'; readonly damage: readonly StoreDamage[] }
+  | { readonly kind: 'notInspected'; readonly error: PlainError }
   | { readonly kind: 'restarted' }
   | { readonly kind: 'backedUp'; readonly error?: PlainError }
   | { readonly kind: 'closed' }

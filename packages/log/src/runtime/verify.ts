@@ -14,6 +14,7 @@ import type {
 } from '@kith/interface'
 import { copyState } from '../core/state.ts'
 import type { LogState } from '../core/state.ts'
+import { throwIfRefused } from '../store/unreadable.ts'
 import { chainAfter, originChain } from '../wire/batch.ts'
 import { examineBatch } from './reads.ts'
 
@@ -176,7 +177,7 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal
 }
 
-/** Page by page, so that the event loop and the writer go on. */
+/** Page by page, so that the event loop and the writer go on. Rejects where it could not look. */
 export async function verifyStore(
   reader: LogStoreReader,
   standing: Standing,
@@ -229,6 +230,7 @@ function readPage(
   try {
     return reader.fromOffset(from, pageBytesMax)
   } catch (cause) {
+    throwIfRefused(cause, `batches from offset ${from} on`)
     verifier.report('file', '', `batches from offset ${from} on cannot be read: ${textOf(cause)}`)
     return undefined
   }
@@ -238,6 +240,7 @@ function readState(reader: LogStoreReader, verifier: Verifier): StoreState | und
   try {
     return reader.state()
   } catch (cause) {
+    throwIfRefused(cause, 'the rows')
     verifier.report('file', '', `the rows cannot be read: ${textOf(cause)}`)
     return undefined
   }

@@ -61,6 +61,12 @@ function withoutEmpty(changes: BackendTransaction['changes']): BackendTransactio
   return Object.fromEntries(filled)
 }
 
+/** Who waits for one. */
+interface Inspection {
+  resolve(damage: readonly StoreDamage[]): void
+  reject(cause: Error): void
+}
+
 class WorkerBackend implements Backend {
   readonly durable = true
   readonly statements = true
@@ -75,7 +81,7 @@ class WorkerBackend implements Backend {
   private watchUntil = 0
   private dead: Error | undefined
   private backedUp: ((cause: Error | undefined) => void) | undefined
-  private readonly inspections: ((damage: readonly StoreDamage[]) => void)[] = []
+  private readonly inspections: Inspection[] = []
 
   constructor(
     directory: string,
@@ -137,7 +143,10 @@ class WorkerBackend implements Backend {
         if (message.epoch === this.epoch) this.handlers.failed(revivedError(message.error))
         break
       case 'inspected':
-        this.inspections.shift()?.(message.damage)
+        this.inspections.shift()?.resolve(message.damage)
+        break
+      case 'notInspected':
+        this.inspections.shift()?.reject(revivedError(message.error))
         break
       case 'backedUp':
         this.backedUp?.(message.error && revivedError(message.error))
@@ -153,17 +162,15 @@ class WorkerBackend implements Backend {
   private die(cause: unknown): void {
     if (this.dead !== undefined) return
     this.dead = cause instanceof Error ? cause : new Error(String(cause))
-    for (const resolve of this.inspections.splice(0)) {
-      resolve([{ table: 'file', key: '', reason: this.dead.message }])
-    }
+    for (const inspection of this.inspections.splice(0)) inspection.reject(this.dead)
     this.backedUp?.(this.dead)
     this.handlers.failed(this.dead)
   }
 
   inspect(): Promise<readonly StoreDamage[]> {
     if (this.dead !== undefined) return Promise.reject(this.dead)
-    return new Promise((resolve) => {
-      this.inspections.push(resolve)
+    return new Promise((resolve, reject) => {
+      this.inspections.push({ resolve, reject })
       this.writer.postMessage({ kind: 'inspect' } satisfies ToWriter)
     })
   }

@@ -87,6 +87,14 @@ async function backup(to: string): Promise<void> {
   }
 }
 
+function inspect(): void {
+  try {
+    answer({ kind: 'inspected', damage: store.inspect() })
+  } catch (cause) {
+    answer({ kind: 'notInspected', error: plainError(cause) })
+  }
+}
+
 function close(): void {
   store.close()
   answer({ kind: 'closed' })
@@ -108,7 +116,7 @@ port.on('message', (message: ToWriter) => {
       cancelled += 1
       break
     case 'inspect':
-      answer({ kind: 'inspected', damage: store.inspect() })
+      inspect()
       break
     case 'close':
       close()

@@ -324,12 +324,16 @@ async function collect(
   }
 }
 
-/** Damage in one origin's batches keeps that origin back and lets the others go on (REP-19). */
+/**
+ * Damage in one origin's batches, and a disk that does not give them, keep that origin back and let
+ * the others go on (REP-19).
+ */
 async function readWant(log: ReplicaLog, want: PullWant, bytesMax: number): Promise<RunVerdict> {
   try {
     return judgeRun(await log.readBatches(want.origin, want.next, bytesMax), want)
   } catch (cause) {
-    if (isKithError(cause) && cause.code === 'ERR_LOG_CORRUPT') return { kind: 'wait' }
+    const held = isKithError(cause) && ['ERR_LOG_CORRUPT', 'ERR_LOG_IO'].includes(cause.code)
+    if (held) return { kind: 'wait' }
     throw cause
   }
 }

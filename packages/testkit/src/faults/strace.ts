@@ -16,7 +16,7 @@ export interface StoreCall {
   readonly name: string
   /** Which of the calls of this name, of its thread, from 1. */
   readonly nth: number
-  readonly kind: 'write' | 'sync' | 'change'
+  readonly kind: 'write' | 'sync' | 'change' | 'read'
 }
 
 const writes = ['write', 'writev', 'pwrite64', 'pwritev', 'pwritev2', 'ftruncate', 'fallocate']
@@ -25,7 +25,9 @@ const changes = [
   ...['openat', 'rename', 'renameat', 'renameat2', 'unlink', 'unlinkat'],
   ...['link', 'linkat', 'mkdir', 'mkdirat'],
 ]
-const watched = [...writes, ...syncs, ...changes].join(',')
+/** And `openat` of what is there. */
+const reads = ['pread64', 'preadv', 'preadv2', 'getdents64']
+const watched = [...writes, ...syncs, ...changes, ...reads].join(',')
 
 /** Every call of a life that nothing happens to. */
 export async function callsOf(
@@ -52,11 +54,16 @@ function callsIn(trace: string, directory: string): readonly StoreCall[] {
     const [, thread = '', name = ''] = call
     const nth = (counts.get(`${thread} ${name}`) ?? 0) + 1
     counts.set(`${thread} ${name}`, nth)
-    const opensOnly = name === 'openat' && !line.includes('O_CREAT')
-    if (!line.includes(directory) || opensOnly) return []
-    const kind = writes.includes(name) ? 'write' : syncs.includes(name) ? 'sync' : 'change'
-    return [{ name, nth, kind }]
+    if (!line.includes(directory)) return []
+    return [{ name, nth, kind: kindOf(name, line) }]
   })
+}
+
+function kindOf(name: string, line: string): StoreCall['kind'] {
+  if (writes.includes(name)) return 'write'
+  if (syncs.includes(name)) return 'sync'
+  const opensOnly = name === 'openat' && !line.includes('O_CREAT')
+  return opensOnly || reads.includes(name) ? 'read' : 'change'
 }
 
 /** `when` is strace's: `5`, `5+`, `5+3`. */

@@ -27,6 +27,7 @@ import type { Frame } from './scan.ts'
 import { SpareSegment } from './spare.ts'
 import { putStamp } from './stamp.ts'
 import type { FramePlace, Stamp } from './stamp.ts'
+import { throwIfRefused } from '../unreadable.ts'
 
 export interface SegmentPorts {
   readonly directory: string
@@ -340,8 +341,8 @@ export class SegmentSession {
         damage.push({ table: 'file', key, reason: headerReasons[problem] })
       }
     } catch (cause) {
-      const text = cause instanceof Error ? cause.message : String(cause)
-      damage.push({ table: 'file', key: '', reason: `it cannot be inspected: ${text}` })
+      throwIfRefused(cause, directory)
+      throw cause
     }
     return damage
   }

@@ -3,10 +3,12 @@
  * transaction that brings the index there, in two copies.
  */
 import type { Digests, LogStatement } from '@kith/interface'
+import { readAnew } from '../sqlite/anew.ts'
 import type { Database, Statement } from '../sqlite/driver.ts'
 import { rowCrc } from '../sqlite/rows.ts'
 import type { Value } from '../sqlite/rows.ts'
 import { SEGMENT_FORMAT } from './files.ts'
+import { isIoError } from '../unreadable.ts'
 
 export interface FramePlace {
   readonly segment: number
@@ -61,8 +63,9 @@ export function readStamp(select: Statement | undefined, digests: Digests): Stam
   if (select === undefined) return { kind: 'none' }
   let rows: Value[][]
   try {
-    rows = select.all() as Value[][]
-  } catch {
+    rows = readAnew(select.database.name, [table], () => select.all() as Value[][])
+  } catch (cause) {
+    if (isIoError(cause)) throw cause
     return { kind: 'damaged' }
   }
   const whole = rows.find((row) => rowCrc(table, row.slice(0, -1), digests) === row.at(-1))

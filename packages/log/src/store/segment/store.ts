@@ -4,8 +4,7 @@
  * does not have yet is read from the frames.
  */
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import type { Digests, LogStore, LogStoreFactory, StoreState } from '@kith/interface'
+import type { Digests, LogStore, LogStoreFactory, StoreDamage, StoreState } from '@kith/interface'
 import { isKithError } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
 import { LogError } from '../../errors.ts'
@@ -30,6 +29,7 @@ import type { SegmentPorts } from './session.ts'
 import { removeSpare } from './spare.ts'
 import { createStamp, putStamp } from './stamp.ts'
 import type { Stamp } from './stamp.ts'
+import { isIoError, isThere } from '../unreadable.ts'
 
 export interface SegmentStoreOptions {
   /** Made where missing. */
@@ -59,6 +59,8 @@ export function segmentStore(options: SegmentStoreOptions): LogStoreFactory {
 }
 
 export interface SegmentStore extends LogStore {
+  /** Throws `ERR_LOG_IO` where it could not look, which says nothing of damage (LOG-71). */
+  inspect(): readonly StoreDamage[]
   /**
    * Copies everything committed, and some of what is committed meanwhile, to a directory in which
    * there is nothing of a log; gives up where `cancelled` says so, and then leaves nothing.
@@ -109,13 +111,20 @@ export function createSegmentStore(options: SegmentStoreOptions): SegmentStore {
 /** Refuses what is there of another kind, before anything is made. */
 function prepare(directory: string): void {
   makeDirectory(directory)
-  if (existsSync(databasePath(directory))) {
+  let found: { readonly file: boolean; readonly index: boolean; readonly segments: number }
+  try {
+    const [file, index] = [isThere(databasePath(directory)), isThere(indexPath(directory))]
+    found = { file, index, segments: listSegments(directory).length }
+  } catch (cause) {
+    throw openError(cause, directory)
+  }
+  if (found.file) {
     throw new LogError(
       'ERR_LOG_FORMAT',
       `${directory} holds a log in one SQLite file: open it with the sqlite store`,
     )
   }
-  if (!existsSync(indexPath(directory)) && listSegments(directory).length > 0) {
+  if (!found.index && found.segments > 0) {
     throw new LogError('ERR_LOG_CORRUPT', `${directory} holds segments, and their index is gone`)
   }
 }
@@ -195,7 +204,7 @@ function recover(ports: SegmentPorts, indexed: StoreState, stamp: Stamp): Opened
 }
 
 function openError(cause: unknown, directory: string): unknown {
-  if (isKithError(cause)) return cause
+  if (isKithError(cause) && !isIoError(cause)) return cause
   const text = cause instanceof Error ? cause.message : String(cause)
   if (isFull(cause)) {
     return new LogError('ERR_LOG_STORE_FULL', `no space to open ${directory}: ${text}`, { cause })

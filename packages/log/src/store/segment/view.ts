@@ -5,6 +5,7 @@ import { openError } from '../sqlite/open.ts'
 import { busyError, notBegun } from '../sqlite/view.ts'
 import { checkFile, fileAt, syncRead } from '../view.ts'
 import type { FileIdentity, StoreView } from '../view.ts'
+import { ioError } from '../unreadable.ts'
 import { SEGMENT_FORMAT, segmentPath } from './files.ts'
 import { indexPath } from './place.ts'
 import { openSegmentReader } from './reader.ts'
@@ -62,7 +63,7 @@ class View implements StoreView {
         return ask()
       })
     } catch (cause) {
-      throw busyError(cause, this.path) ?? cause
+      throw busyError(cause, this.path) ?? ioError(cause, this.path) ?? cause
     }
     if (this.seen !== before) this.sync()
     return result

@@ -1,6 +1,7 @@
 /** Reads every row of the small tables, checks it, and names what is damaged. */
 import type { Digests, OriginId, StoreDamage, StoredHole, StoreState } from '@kith/interface'
 import type { Database } from './driver.ts'
+import { readAnew } from './anew.ts'
 import { batchRowWhole } from './batch-row.ts'
 import {
   readCursor,
@@ -14,6 +15,7 @@ import {
 import type { MetaRow, TableCounts, Value } from './rows.ts'
 import { batchColumns, metaColumns, smallTableNames, smallTables } from './schema.ts'
 import type { SmallTable } from './schema.ts'
+import { isIoError, throwIfRefused } from '../unreadable.ts'
 
 /** The state, and where each row stands. */
 export interface LoadedRows {
@@ -90,7 +92,7 @@ function keyed(
 
 function loadMeta(db: Database, digests: Digests, damage: StoreDamage[]): MetaRow | undefined {
   const select = db.prepare(`SELECT ${metaColumns.join(', ')}, crc FROM kith_meta ORDER BY id`)
-  const rows = select.raw().all() as Value[][]
+  const rows = readAnew(db.name, ['kith_meta'], () => select.raw().all() as Value[][])
   const whole = rows.filter((row) => {
     const ok = crcMatches('kith_meta', row, digests)
     if (!ok) damage.push({ table: 'meta', key: String(row[0]), reason: wrongCrc })
@@ -128,16 +130,24 @@ function loadTable(
   const select = db.prepare(`SELECT ${columns.join(', ')}, crc FROM ${table} ORDER BY id`)
   const rows: Value[][] = []
   let idMax = 0
-  try {
+  const found: StoreDamage[] = []
+  const readAll = (): void => {
+    rows.length = 0
+    found.length = 0
     for (const row of select.raw().iterate() as Iterable<Value[]>) {
       idMax = Math.max(idMax, Number(row[0]))
       if (crcMatches(table, row, digests)) rows.push(row)
-      else damage.push({ table: name, key: String(row[0]), reason: wrongCrc })
+      else found.push({ table: name, key: String(row[0]), reason: wrongCrc })
     }
-  } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause)
-    damage.push({ table: name, key: '', reason: `the table cannot be read: ${text}` })
   }
+  try {
+    readAnew(db.name, [table], readAll)
+  } catch (cause) {
+    if (isIoError(cause)) throw cause
+    const text = cause instanceof Error ? cause.message : String(cause)
+    found.push({ table: name, key: '', reason: `the table cannot be read: ${text}` })
+  }
+  damage.push(...found)
   return { rows, idMax }
 }
 
@@ -183,7 +193,8 @@ function endOfLastBatch(db: Database, digests: Digests): number {
   try {
     const row = select.raw().get() as Value[] | undefined
     return row !== undefined && batchRowWhole(row, digests) ? Number(row[0]) + Number(row[3]) : 0
-  } catch {
+  } catch (cause) {
+    throwIfRefused(cause, 'the last batch')
     // Whoever reads there meets the damage; here it only means that nothing is known.
     return 0
   }

@@ -8,6 +8,7 @@ import type { Database } from './driver.ts'
 import { PAGE_BYTES, prepareSchema } from './schema.ts'
 import { framesInWal, rewriteWal } from './wal.ts'
 import type { FlushMark, WalRow } from './wal.ts'
+import { isIoError } from '../unreadable.ts'
 
 /**
  * A write-ahead log that grew beyond this is cut back when it is started over. Under load it grows
@@ -134,7 +135,7 @@ function beginWal(db: Database, path: string): void {
 }
 
 export function openError(cause: unknown, path: string): unknown {
-  if (cause instanceof LogError) return cause
+  if (cause instanceof LogError && !isIoError(cause)) return cause
   const code = sqliteCode(cause)
   const text = cause instanceof Error ? cause.message : String(cause)
   const damaged = code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB'

@@ -1,6 +1,7 @@
 /** Reads batches over a connection of its own, one short transaction each. */
 import { toHex } from '@kith/interface'
 import type { Digests, LogStoreReader, OriginId, StoredBatchRead } from '@kith/interface'
+import { readAnew } from './anew.ts'
 import { readBatchRow } from './batch-row.ts'
 import { openDatabase } from './driver.ts'
 import type { Database, Statement } from './driver.ts'
@@ -41,23 +42,31 @@ export function createReader(db: Database, digests: Digests): LogStoreReader {
     if (!ids.has(origin)) learn()
     return ids.get(origin)
   }
-  const one = (row: unknown): StoredBatchRead | undefined =>
-    row === undefined ? undefined : readBatchRow(row as Value[], originOf, digests)
-  const page = (rows: Iterable<unknown>, bytesMax: number): readonly StoredBatchRead[] =>
-    readPage(rows as Iterable<Value[]>, bytesMax, (row) => readBatchRow(row, originOf, digests))
+  const ask = <Result>(read: () => Result): Result => readAnew(db.name, [], read)
+  const one = (select: () => unknown): StoredBatchRead | undefined =>
+    ask(() => {
+      const row = select()
+      return row === undefined ? undefined : readBatchRow(row as Value[], originOf, digests)
+    })
+  const page = (select: () => Iterable<unknown>, bytesMax: number): readonly StoredBatchRead[] =>
+    ask(() =>
+      readPage(select() as Iterable<Value[]>, bytesMax, (row) =>
+        readBatchRow(row, originOf, digests),
+      ),
+    )
   const snapshot = db.transaction(() => loadRows(db, digests).state)
   return {
-    atOffset: (offset) => one(atOffset.get(offset)),
-    fromOffset: (offset, bytesMax) => page(fromOffset.iterate(offset), bytesMax),
+    atOffset: (offset) => one(() => atOffset.get(offset)),
+    fromOffset: (offset, bytesMax) => page(() => fromOffset.iterate(offset), bytesMax),
     atSequence(origin, sequence) {
-      const id = idOf(origin)
-      return id === undefined ? undefined : one(atSequence.get(id, sequence))
+      const id = ask(() => idOf(origin))
+      return id === undefined ? undefined : one(() => atSequence.get(id, sequence))
     },
     fromSequence(origin, sequence, bytesMax) {
-      const id = idOf(origin)
-      return id === undefined ? [] : page(fromSequence.iterate(id, sequence), bytesMax)
+      const id = ask(() => idOf(origin))
+      return id === undefined ? [] : page(() => fromSequence.iterate(id, sequence), bytesMax)
     },
-    state: () => snapshot(),
+    state: () => ask(() => snapshot()),
     close: () => void db.close(),
   }
 }

@@ -1,5 +1,4 @@
 /** The SQLite store (LOG-20 to LOG-28): one file, one writer, every transaction all or nothing. */
-import { existsSync } from 'node:fs'
 import type {
   Digests,
   LogStatement,
@@ -14,6 +13,7 @@ import type {
 import { nodeDigests } from '@kith/interface/node'
 import { LogError } from '../../errors.ts'
 import { indexPath } from '../segment/place.ts'
+import { inspectPages, readAnew } from './anew.ts'
 import { batchCrc } from './batch-row.ts'
 import { sqliteCode } from './driver.ts'
 import type { Database, Statement } from './driver.ts'
@@ -51,6 +51,7 @@ import {
 } from './schema.ts'
 import type { SmallTable } from './schema.ts'
 import { FlushMark, framesInWal, walBytesOf } from './wal.ts'
+import { isIoError, isThere } from '../unreadable.ts'
 
 export interface SqliteStoreOptions {
   readonly directory: string
@@ -68,6 +69,8 @@ export interface SqliteStoreOptions {
 }
 
 export interface SqliteStore extends LogStore {
+  /** Throws `ERR_LOG_IO` where it could not look, which says nothing of damage (LOG-71). */
+  inspect(): readonly StoreDamage[]
   /** Starts the write-ahead log over where everything in it is copied already. */
   restartWal(): void
   /**
@@ -102,16 +105,17 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
       return session?.walBytes ?? 0
     },
     open() {
-      refuseSegments(directory)
+      refuseSegments(directory, path)
       makeDirectory(directory)
       const lock = takeLock(directory)
       try {
         const mark = new FlushMark(path)
-        const db = openForWriting(path, options, digests, mark)
-        const loaded = loadRows(db, digests)
-        session = new Session({ db, lock, mark }, digests, loaded)
-        const damage = [...loaded.state.damage, ...fileDamage(db, path)]
-        return { ...loaded.state, damage }
+        return readAnew(path, tablesAtStart, () => {
+          const opened = openAndLoad(path, options, digests, mark)
+          const { db, loaded, damage } = opened
+          session = new Session({ db, lock, mark }, digests, loaded)
+          return { ...loaded.state, damage }
+        })
       } catch (cause) {
         lock.close()
         throw openError(cause, path)
@@ -131,12 +135,45 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
   }
 }
 
-function refuseSegments(directory: string): void {
-  if (!existsSync(indexPath(directory))) return
+function refuseSegments(directory: string, path: string): void {
+  try {
+    if (!isThere(indexPath(directory))) return
+  } catch (cause) {
+    throw openError(cause, path)
+  }
   throw new LogError(
     'ERR_LOG_FORMAT',
     `${directory} holds a log in segments: open it with the segment store`,
   )
+}
+
+/** What an opening reads. */
+const tablesAtStart = [
+  'sqlite_schema',
+  'kith_meta',
+  ...smallTableNames.map((name) => smallTables[name].table),
+]
+
+interface Loaded {
+  readonly db: Database
+  readonly loaded: LoadedRows
+  readonly damage: readonly StoreDamage[]
+}
+
+function openAndLoad(
+  path: string,
+  options: SqliteStoreOptions,
+  digests: Digests,
+  mark: FlushMark,
+): Loaded {
+  const db = openForWriting(path, options, digests, mark)
+  try {
+    const loaded = loadRows(db, digests)
+    return { db, loaded, damage: [...loaded.state.damage, ...fileDamage(db, path)] }
+  } catch (cause) {
+    db.close()
+    throw cause
+  }
 }
 
 const RESTART_LOCK_MS = 250
@@ -401,12 +438,12 @@ class Session {
   }
 
   inspect(): readonly StoreDamage[] {
+    const { db } = this
     try {
-      const found = this.db.pragma('integrity_check(100)') as { integrity_check: string }[]
-      return found
-        .filter(({ integrity_check: text }) => text !== 'ok')
-        .map(({ integrity_check: reason }) => ({ table: 'file', key: '', reason }))
+      const lines = readAnew(db.name, ['sqlite_schema'], () => inspectPages(db, '(100)'))
+      return lines.map((reason) => ({ table: 'file', key: '', reason }))
     } catch (cause) {
+      if (isIoError(cause)) throw cause
       const text = cause instanceof Error ? cause.message : String(cause)
       return [{ table: 'file', key: '', reason: `it cannot be inspected: ${text}` }]
     }

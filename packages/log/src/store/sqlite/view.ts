@@ -12,6 +12,7 @@ import { createReader } from './reader.ts'
 import { APPLICATION_ID, FORMAT } from './schema.ts'
 import { checkFile, fileAt, syncRead } from '../view.ts'
 import type { FileIdentity, StoreView } from '../view.ts'
+import { ioError } from '../unreadable.ts'
 
 /** How long a reader waits where another process recovers the file. */
 const lockMs = 1_000
@@ -85,7 +86,7 @@ class View implements StoreView {
         if (this.db.inTransaction) this.end.run()
       }
     } catch (cause) {
-      throw busyError(cause, this.path) ?? cause
+      throw busyError(cause, this.path) ?? ioError(cause, this.path) ?? cause
     }
     if (fresh) this.sync()
     return result

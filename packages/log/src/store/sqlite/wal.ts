@@ -18,6 +18,7 @@ import {
 } from 'node:fs'
 import type { Database } from './driver.ts'
 import { PAGE_BYTES } from './schema.ts'
+import { isThere } from '../unreadable.ts'
 
 /** One row of `PRAGMA wal_checkpoint`. */
 export interface WalRow {
@@ -60,7 +61,16 @@ export class FlushMark {
       this.there = false
       return true
     } catch {
-      return !existsSync(this.path)
+      return this.isGone()
+    }
+  }
+
+  /** False also where that cannot be told. */
+  private isGone(): boolean {
+    try {
+      return !isThere(this.path)
+    } catch {
+      return false
     }
   }
 
