@@ -1,7 +1,17 @@
 import type { AppendRecord } from '@kith/interface'
 import { describe, expect, it } from 'vitest'
 import { createLog } from '../src/index.ts'
-import { allValues, bytes, codeOf, durableKinds, home, kinds, records, started } from './support.ts'
+import {
+  all,
+  allValues,
+  bytes,
+  codeOf,
+  durableKinds,
+  home,
+  kinds,
+  records,
+  started,
+} from './support.ts'
 
 describe.each(kinds)('append with a %s log', (kind) => {
   it('LOG-7 numbers records densely in the order of the calls, groups or not', async () => {
@@ -122,12 +132,24 @@ describe.each(kinds)('append with a %s log', (kind) => {
     const log = await started(home(kind))
     const waiting = log.append(records(2), { replicas: 2, timeoutMs: 20_000 })
     const other = (mark: string, next: number): void =>
-      log.acknowledged(mark.repeat(16), new Map([[log.origin, next]]))
+      log.acknowledged(mark.repeat(16), new Map([[log.origin, next]]), '', all(log))
     other('01', 3)
-    log.acknowledged(log.logId, new Map([[log.origin, 3]]))
+    log.acknowledged(log.logId, new Map([[log.origin, 3]]), '', all(log))
     other('02', 2)
     other('02', 3)
     expect((await waiting).replicas).toEqual({ needed: 2, acked: 2, timedOut: false })
+    // Whoever began behind it, says no more than a number, or what cannot be, has not stored it.
+    log.acknowledged('03'.repeat(16), new Map([[log.origin, 9]]), '', new Map([[log.origin, 4]]))
+    log.acknowledged('04'.repeat(16), new Map([[log.origin, 9]]))
+    for (const from of [10, 0, -1, 1.5, Number.NaN]) {
+      log.acknowledged(
+        '05'.repeat(16),
+        new Map([[log.origin, 9]]),
+        '',
+        new Map([[log.origin, from]]),
+      )
+    }
+    log.acknowledged('06'.repeat(16), new Map([[log.origin, 2 ** 60]]), '', all(log))
     const late = await log.append(records(1), { replicas: 1, timeoutMs: 20 })
     expect(late.replicas).toEqual({ needed: 1, acked: 0, timedOut: true })
     expect((await log.append(records(1), { replicas: 0 })).replicas).toBe(undefined)

@@ -7,6 +7,7 @@ import { restoreLog } from '../src/index.ts'
 import type { BackupManifest, Log } from '../src/index.ts'
 import type { Kind } from './support.ts'
 import {
+  all,
   allValues,
   codeOf,
   durableKinds,
@@ -32,7 +33,7 @@ async function lived(kind: Kind): Promise<Log> {
     next: 4,
     statements: [{ sql: 'CREATE TABLE mine(x)' }, { sql: 'INSERT INTO mine VALUES (7)' }],
   })
-  log.acknowledged('77'.repeat(16), new Map([[log.origin, 3]]), 'ben')
+  log.acknowledged('77'.repeat(16), new Map([[log.origin, 3]]), 'ben', all(log))
   return log
 }
 
@@ -67,6 +68,9 @@ describe.each(durableKinds)('a backup of a %s log', (kind) => {
     expect(past).toMatchObject({ status: 'sealed', next: 6, own: false })
     expect((await allValues(restored)).length).toBe(5)
     expect(restored.cursor('c').get()).toEqual({ next: 4, revision: 1 })
+    // What was dropped before it was copied the copy never stored, and says so for good.
+    expect(log.vector().find((state) => state.origin === origin)).toMatchObject({ storedFrom: 1 })
+    expect(past).not.toHaveProperty('storedFrom')
     expect(await restored.verify()).toMatchObject({ ok: true, records: 5 })
     // The origin is new, so that nobody need be asked first.
     const result = await restored.append(records(1))

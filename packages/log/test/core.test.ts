@@ -1,13 +1,25 @@
-import type { StoredOrigin } from '@kith/interface'
+import { toHex } from '@kith/interface'
+import type { StoreDamage, StoredOrigin } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
-import { array, assert, constantFrom, integer, property, record } from 'fast-check'
+import {
+  array,
+  assert,
+  constantFrom,
+  integer,
+  property,
+  record,
+  tuple,
+  uint8Array,
+} from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { checkForeign, decideApply } from '../src/core/apply.ts'
 import { gateDeadline, startGate, stepGate } from '../src/core/gate.ts'
 import { lookUpAnswer, PRODUCER_ANSWERS_MAX, rememberAnswer } from '../src/core/producers.ts'
-import { createReplicaTracker, decodeVector, encodeVector } from '../src/core/replicas.ts'
+import { decodeRanges, encodeRanges, isRange } from '../src/core/ranges.ts'
+import { createReplicaTracker } from '../src/core/replicas.ts'
 import { mayRotate, ROTATION_INTERVAL_MS } from '../src/core/rotation.ts'
-import { newOrigin } from '../src/core/state.ts'
+import { newOrigin, vectorOf } from '../src/core/state.ts'
+import { stateFrom } from '../src/runtime/start.ts'
 import { makeBatch, records } from './support.ts'
 import type { MadeBatch } from './support.ts'
 
@@ -120,22 +132,24 @@ describe('producers', () => {
 describe('replicas', () => {
   const logs = ['01', '02', '03'].map((mark) => mark.repeat(16))
 
+  const sequence = integer({ min: -1, max: 20 })
+
   it('LOG-17 counts the logs that acknowledged, and never counts one back', () => {
     assert(
       property(
-        array(record({ log: constantFrom(...logs), next: integer({ min: 0, max: 20 }) })),
-        integer({ min: 1, max: 20 }),
+        array(record({ log: constantFrom(...logs), next: sequence })),
+        integer({ min: 2, max: 20 }),
         integer({ min: 1, max: 3 }),
         (acks, next, needed) => {
           const tracker = createReplicaTracker([])
           const best = new Map<string, number>()
           let done: number | undefined
-          tracker.wait(origin, next, needed, (acked) => (done = acked))
+          tracker.wait(origin, { from: next - 1, next }, needed, (acked) => (done = acked))
           for (const ack of acks) {
-            tracker.acknowledge(ack.log, new Map([[origin, ack.next]]))
+            tracker.acknowledge(ack.log, new Map([[origin, { from: 1, next: ack.next }]]))
             best.set(ack.log, Math.max(best.get(ack.log) ?? 0, ack.next))
             const acked = [...best.values()].filter((value) => value >= next).length
-            expect(tracker.ackedBy(origin, next)).toBe(acked)
+            expect(tracker.ackedBy(origin, { from: next - 1, next })).toBe(acked)
             expect(done !== undefined).toBe(acked >= needed)
           }
         },
@@ -143,33 +157,96 @@ describe('replicas', () => {
     )
   })
 
-  it('LOG-17 a removed wait is not called, and vectors survive being written down', () => {
-    const vector = new Map([
-      [origin, 2 ** 40],
-      ['cd'.repeat(16), 1],
+  it('LOG-17 never counts a log for a record that it did not say it stored', () => {
+    const told = record({ from: sequence, next: sequence })
+    assert(
+      property(array(told), told, (ranges, asked) => {
+        const tracker = createReplicaTracker([])
+        const stored = new Set<number>()
+        for (const range of ranges) {
+          const before = tracker.rowOf('01'.repeat(16), 0)?.acked
+          const moved = tracker.acknowledge('01'.repeat(16), new Map([[origin, range]]))
+          const after = tracker.rowOf('01'.repeat(16), 0)?.acked
+          expect(moved).toBe(before === undefined || !Buffer.from(before).equals(after!))
+          if (!isRange(range) || range.from === range.next) continue
+          for (let at = range.from; at < range.next; at += 1) stored.add(at)
+          // What was said last counts, unless something later is known.
+          const known = tracker.ackedBy(origin, range)
+          if (range.next === Math.max(...stored) + 1) expect(known).toBe(1)
+        }
+        if (!isRange(asked) || tracker.ackedBy(origin, asked) === 0) return
+        for (let at = asked.from; at < asked.next; at += 1) expect(stored).toContain(at)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  it('LOG-17 a removed wait is not called, and ranges survive being written down', () => {
+    const ranges = new Map([
+      [origin, { from: 3, next: 2 ** 40 }],
+      ['cd'.repeat(16), { from: 1, next: 1 }],
     ])
-    expect(decodeVector(encodeVector(vector))).toEqual(vector)
     const tracker = createReplicaTracker([
-      { logId: '01'.repeat(16), member: '', acked: encodeVector(vector) },
+      { logId: '01'.repeat(16), member: '', acked: encodeRanges(ranges) },
     ])
-    expect(tracker.ackedBy(origin, 5)).toBe(1)
+    expect(tracker.ackedBy(origin, { from: 3, next: 5 })).toBe(1)
+    expect(tracker.ackedBy(origin, { from: 2, next: 5 })).toBe(0)
     let called = false
-    tracker.wait(origin, 2 ** 41, 1, () => (called = true))()
-    tracker.acknowledge('01'.repeat(16), new Map([[origin, 2 ** 42]]))
+    const ahead = { from: 2 ** 40, next: 2 ** 41 }
+    tracker.wait(origin, ahead, 1, () => (called = true))()
+    tracker.acknowledge('01'.repeat(16), new Map([[origin, { from: 3, next: 2 ** 42 }]]))
     expect(called).toBe(false)
   })
 
+  it('LOG-17 reads back the ranges that it wrote, and none from other bytes', () => {
+    const end = 2 ** 48 - 1
+    const range = tuple(integer({ min: 1, max: end }), integer({ min: 1, max: end })).map(
+      ([a, b]) => ({ from: Math.min(a, b), next: Math.max(a, b) }),
+    )
+    const id = uint8Array({ minLength: 16, maxLength: 16 }).map(toHex)
+    assert(
+      property(array(tuple(id, range)), uint8Array({ maxLength: 100 }), (entries, bytes) => {
+        const ranges = new Map(entries)
+        expect(decodeRanges(encodeRanges(ranges))).toEqual(ranges)
+        for (const read of decodeRanges(bytes).values()) expect(isRange(read)).toBe(true)
+      }),
+    )
+    // What earlier versions wrote, ids of 16 bytes and `next`, says nothing of from where on.
+    for (let count = 0; count < 60; count += 1) {
+      expect(decodeRanges(new Uint8Array(22 * count).fill(1)).size).toBe(0)
+    }
+  })
+
+  it('LOG-74 says no more than it holds where the table that knows it is damaged', () => {
+    const [own, logId] = ['01'.repeat(16), '02'.repeat(16)]
+    const meta = { logId, origin: own, clean: true, createdAt: 0, rotatedAt: 0, rotationOwed: '' }
+    const row = (id: string): StoredOrigin => ({
+      ...newOrigin(id, '', 0, nodeDigests),
+      ...{ floor: 4, next: 7, records: 6, dropped: 3, bytes: 9 },
+    })
+    const said = (damage: readonly StoreDamage[]): unknown => {
+      const none = { holes: [], cursors: [], producers: [], replicas: [] }
+      const stored = { meta: undefined, ...none, origins: [row(own), row(origin)] }
+      const state = stateFrom({ ...stored, nextOffset: 12, damage }, { ...meta, floor: 6 })
+      return vectorOf(state).map(({ storedFrom }) => storedFrom)
+    }
+    expect(said([])).toEqual([1, 1])
+    expect(said([{ table: 'cursor', key: '', reason: 'x' }])).toEqual([1, 1])
+    expect(said([{ table: 'replica', key: '', reason: 'x' }])).toEqual([1, undefined])
+  })
+
   it('LOG-41 counts one log a member: what a replaced one acknowledged is gone with it', () => {
+    const range = (next: number) => ({ from: 1, next })
     const tracker = createReplicaTracker([
-      { logId: logs[0] ?? '', member: 'a', acked: encodeVector(new Map([[origin, 9]])) },
+      { logId: logs[0] ?? '', member: 'a', acked: encodeRanges(new Map([[origin, range(9)]])) },
     ])
-    expect(tracker.acknowledge(logs[1] ?? '', new Map([[origin, 9]]), 'b')).toBe(true)
-    expect(tracker.ackedBy(origin, 9)).toBe(2)
-    expect(tracker.acknowledge(logs[2] ?? '', new Map([[origin, 1]]), 'a')).toBe(true)
-    expect(tracker.ackedBy(origin, 9)).toBe(1)
+    expect(tracker.acknowledge(logs[1] ?? '', new Map([[origin, range(9)]]), 'b')).toBe(true)
+    expect(tracker.ackedBy(origin, range(9))).toBe(2)
+    expect(tracker.acknowledge(logs[2] ?? '', new Map([[origin, range(1)]]), 'a')).toBe(true)
+    expect(tracker.ackedBy(origin, range(9))).toBe(1)
     expect(tracker.rowOf(logs[0] ?? '', 5)).toBe(undefined)
     // A log that does not say whose it is stays what it was.
-    expect(tracker.acknowledge(logs[2] ?? '', new Map([[origin, 1]]))).toBe(false)
+    expect(tracker.acknowledge(logs[2] ?? '', new Map([[origin, range(1)]]))).toBe(false)
     expect(tracker.rowOf(logs[2] ?? '', 5)).toMatchObject({ member: 'a', seenAt: 5 })
   })
 })

@@ -24,7 +24,7 @@ import { examineBatch } from '../src/runtime/reads.ts'
 import { readBatchRow } from '../src/store/sqlite/batch-row.ts'
 import { loadRows } from '../src/store/sqlite/load.ts'
 import { batchColumns } from '../src/store/sqlite/schema.ts'
-import { bytes, makeBatch, records } from './support.ts'
+import { all, bytes, makeBatch, records } from './support.ts'
 
 // In memory where there is such a place: thousands of logs are opened here.
 const place = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
@@ -64,7 +64,7 @@ beforeAll(async () => {
   await log.append(records(2, 9), { producer })
   await log.cursor('one').commit({ next: 3 })
   await log.cursor('two').commit({ next: 7 })
-  log.acknowledged(replica, new Map([[log.origin, 4]]))
+  log.acknowledged(replica, new Map([[log.origin, 4]]), '', all(log))
   await log.quarantine(strangers[1], 'because')
   await log.stop()
   copyBaseline()

@@ -14,6 +14,7 @@ import { judgeOldest } from '../src/core/retain.ts'
 import type { RetentionPolicy } from '../src/core/retain.ts'
 import type { Log, LogOptions } from '../src/index.ts'
 import {
+  all,
   allValues,
   codeOf,
   durableKinds,
@@ -135,12 +136,12 @@ describe.each(kinds)('retention of a %s log', (kind) => {
     await fill(log, 3)
     const policy = { recordsMax: 0, minReplicas: 2 }
     expect(await log.retain(policy)).toMatchObject({ batches: 0, heldBy: 'replicas' })
-    log.acknowledged(replica(1), new Map([[log.origin, 7]]))
-    log.acknowledged(replica(2), new Map([[log.origin, 4]]))
+    log.acknowledged(replica(1), new Map([[log.origin, 7]]), '', all(log))
+    log.acknowledged(replica(2), new Map([[log.origin, 4]]), '', all(log))
     // The second batch ends at 5, past what the second log has.
     expect(await log.retain(policy)).toMatchObject({ batches: 1, floor: 2, heldBy: 'replicas' })
     expect(log.status().metrics['retentionHeld']).toBe(1)
-    log.acknowledged(replica(2), new Map([[log.origin, 7]]))
+    log.acknowledged(replica(2), new Map([[log.origin, 7]]), '', all(log))
     await log.applyBatches([makeBatch(stranger).bytes])
     await log.quarantine(stranger, 'two histories')
     expect(await log.retain(policy)).toMatchObject({ batches: 3, floor: 9, heldBy: undefined })
@@ -150,12 +151,90 @@ describe.each(kinds)('retention of a %s log', (kind) => {
   it('LOG-41 LOG-43 does not count a log that its member replaced', async () => {
     const log = await started(home(kind))
     await fill(log, 1)
-    log.acknowledged(replica(1), new Map([[log.origin, 3]]), 'b')
-    log.acknowledged(replica(2), new Map([[log.origin, 1]]), 'b')
+    log.acknowledged(replica(1), new Map([[log.origin, 3]]), 'b', all(log))
+    log.acknowledged(replica(2), new Map([[log.origin, 1]]), 'b', all(log))
     const policy = { recordsMax: 0, minReplicas: 1 }
     expect(await log.retain(policy)).toMatchObject({ batches: 0, heldBy: 'replicas' })
-    log.acknowledged(replica(2), new Map([[log.origin, 3]]), 'b')
+    log.acknowledged(replica(2), new Map([[log.origin, 3]]), 'b', all(log))
     expect(await log.retain(policy)).toMatchObject({ batches: 1 })
+  })
+
+  it('LOG-43 does not count a log for batches from before it began to store them', async () => {
+    const log = await started(home(kind))
+    await fill(log, 3)
+    const policy = { recordsMax: 0, minReplicas: 1 }
+    const acknowledge = (mark: number, from: number, next: number): void => {
+      const [end, begin] = [new Map([[log.origin, next]]), new Map([[log.origin, from]])]
+      log.acknowledged(replica(mark), end, '', begin)
+    }
+    acknowledge(1, 3, 7)
+    acknowledge(2, 2, 7)
+    expect(await log.retain(policy)).toMatchObject({ batches: 0, heldBy: 'replicas' })
+    // Before and behind what a log passed over: the part before is not remembered.
+    acknowledge(3, 1, 3)
+    acknowledge(3, 5, 7)
+    expect(await log.retain(policy)).toMatchObject({ batches: 0, heldBy: 'replicas' })
+    acknowledge(4, 1, 3)
+    expect(await log.retain(policy)).toMatchObject({ batches: 3, heldBy: undefined })
+  })
+
+  it('LOG-74 knows from where on it stored an origin, whatever it dropped since', async () => {
+    const options = home(kind)
+    let log = await started(options)
+    const [whole, late, holed] = ['aa'.repeat(16), 'bb'.repeat(16), 'cc'.repeat(16)] as const
+    const lost = '09'.repeat(32)
+    const said = (): unknown =>
+      [whole, late, holed].map((origin) => {
+        const state = log.vector().find((one) => one.origin === origin)
+        return [state?.storedFrom, state?.floor]
+      })
+    await log.recordGap(late, 9, lost, 'lost')
+    await log.applyBatches([makeBatch(holed).bytes])
+    await log.recordGap(holed, 9, lost, 'lost')
+    const batches = [makeBatch(whole), makeBatch(late, 9, lost), makeBatch(holed, 9, lost)]
+    await log.applyBatches(batches.map((batch) => batch.bytes))
+    expect(said()).toEqual([
+      [undefined, 1],
+      [undefined, 9],
+      [undefined, 1],
+    ])
+    await log.retain({ recordsMax: 3 })
+    // The hole went with what was before it, and all but the last batch.
+    expect(said()).toEqual([
+      [1, 4],
+      [9, 12],
+      [undefined, 9],
+    ])
+    await log.retain({ recordsMax: 0 })
+    expect(said()).toEqual([
+      [1, 4],
+      [9, 12],
+      [9, 12],
+    ])
+    if (kind !== 'memory') {
+      await log.stop()
+      log = await started(options)
+      expect(said()).toEqual([
+        [1, 4],
+        [9, 12],
+        [9, 12],
+      ])
+    }
+    // Where something is passed over again, nothing before it counts.
+    await log.recordGap(late, 20, lost, 'lost')
+    expect(said()).toEqual([
+      [1, 4],
+      [undefined, 12],
+      [9, 12],
+    ])
+    await log.applyBatches([makeBatch(late, 20, lost).bytes])
+    await log.retain({ recordsMax: 0 })
+    expect(said()).toEqual([
+      [1, 4],
+      [20, 23],
+      [9, 12],
+    ])
+    expect(await log.verify()).toMatchObject({ ok: true })
   })
 
   it('LOG-43 goes past the acknowledgements only for the hard bound, and says so', async () => {

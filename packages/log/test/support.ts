@@ -97,6 +97,11 @@ export function makeBatch(
   }
 }
 
+/** From where on a log that stored all of another one's own origin did so. */
+export function all({ origin }: Log): ReadonlyMap<string, number> {
+  return new Map([[origin, 1]])
+}
+
 export async function codeOf(promise: Promise<unknown>): Promise<string> {
   try {
     await promise

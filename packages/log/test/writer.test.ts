@@ -18,7 +18,8 @@ function emptyState(): LogState {
   return {
     ...{ meta, nextOffset: 0, storedAt: 0 },
     origins: new Map([[origin, newOrigin(origin, 'a', 0, nodeDigests)]]),
-    ...{ holes: new Map(), cursors: new Map(), producers: new Map(), replicas: new Map() },
+    ...{ holes: new Map(), cursors: new Map(), producers: new Map() },
+    ...{ replicas: new Map(), storedFrom: new Map() },
   }
 }
 

@@ -1,11 +1,14 @@
-import { createRandom } from '@kith/interface'
-import type { HelloMessage, OriginState, PullRequest, PullResponse } from '@kith/interface'
+import { createRandom, toHex } from '@kith/interface'
+import type { HelloMessage, OriginState, PullResponse } from '@kith/interface'
 import { decode, DecodeError, encode } from '@msgpack/msgpack'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createCodec } from '../src/wire/codec.ts'
 import type { Decoded } from '../src/wire/codec.ts'
+import { encodeFrame, partKind } from '../src/wire/frame.ts'
+import type { Part } from '../src/wire/frame.ts'
 import { wireLimits } from '../src/wire/limits.ts'
+import type { RangedPullRequest } from '../src/wire/ranges.ts'
 import { scan } from '../src/wire/scan.ts'
 
 const hex = (bytes: number): fc.Arbitrary<string> =>
@@ -50,7 +53,7 @@ const helloArbitrary: fc.Arbitrary<HelloMessage> = fc.record({
   vectorVersion: fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
 })
 
-const requestArbitrary: fc.Arbitrary<PullRequest> = fc.record({
+const plainArbitrary: fc.Arbitrary<RangedPullRequest> = fc.record({
   logId: hex(16),
   want: fc.array(
     fc.record({ origin: hex(16), next: sequence, chain: fc.option(hex(32), { nil: null }) }),
@@ -61,6 +64,16 @@ const requestArbitrary: fc.Arbitrary<PullRequest> = fc.record({
   ackChains: fc.array(fc.tuple(hex(16), hex(32))).map((entries) => new Map(entries)),
   vectorVersion: fc.nat(),
 })
+
+/** With the ranges that this version says, and without, as earlier ones ask. */
+const requestArbitrary: fc.Arbitrary<RangedPullRequest> = fc
+  .tuple(plainArbitrary, fc.array(fc.tuple(hex(16), sequence, sequence)))
+  .map(([request, ranges]) => {
+    if (ranges.length === 0) return request
+    const ack = new Map(ranges.map(([origin, a, b]) => [origin, Math.max(a, b)]))
+    const ackFrom = new Map(ranges.map(([origin, a, b]) => [origin, Math.min(a, b)]))
+    return { ...request, ack, ackFrom }
+  })
 
 const responseArbitrary: fc.Arbitrary<PullResponse> = fc.record({
   logId: hex(16),
@@ -110,6 +123,54 @@ describe('replication messages', () => {
     const bytes = Uint8Array.of(1, 2, 3)
     expect(value(codec.fetchResponse.decode(codec.fetchResponse.encode(bytes)))).toEqual(bytes)
     expect(value(codec.fetchResponse.decode(codec.fetchResponse.encode(undefined)))).toBe(undefined)
+  })
+
+  it('REP-24 refuses acknowledgements that begin behind their end, or do not all say where', () => {
+    const part = (kind: number, rows: readonly unknown[]): Part => ({ kind, bytes: encode(rows) })
+    const message = (
+      acks: readonly (readonly unknown[])[],
+      froms: readonly unknown[],
+    ): Uint8Array => {
+      const parts = [part(partKind.ack, acks), part(partKind.ackFrom, froms)]
+      const log = new Uint8Array(16)
+      const header = { t: 'pull', n: 2, log, bytesMax: 9, maxWaitMs: 0, vectorVersion: 0 }
+      return encodeFrame({ header: encode(header), parts })
+    }
+    const origin = new Uint8Array(16)
+    const other = new Uint8Array(16).fill(1)
+    expect(codec.pullRequest.decode(message([[origin, 7]], [7]))).toMatchObject({ ok: true })
+    const [one, two] = [
+      [[origin, 7]],
+      [
+        [origin, 7],
+        [other, 9],
+      ],
+    ]
+    for (const [acks, froms] of [
+      ...[8, 0, -1, 1.5, 2 ** 60, '1', null, [1]].map((from) => [one, [from]] as const),
+      [two, [1]] as const,
+      [one, [1, 1]] as const,
+      [[], [1]] as const,
+    ]) {
+      expect(codec.pullRequest.decode(message(acks, froms))).toMatchObject({ ok: false })
+    }
+  })
+
+  it('REP-6 says from where on in a byte or a few for each acknowledgement', () => {
+    const origins = Array.from({ length: 5 }, (_, at) => toHex(new Uint8Array(16).fill(at)))
+    const request: RangedPullRequest = {
+      ...{ logId: 'ab'.repeat(16), want: [], bytesMax: 9, maxWaitMs: 0, vectorVersion: 0 },
+      ack: new Map(origins.map((origin) => [origin, 100_000])),
+    }
+    const bytes = (froms: number | undefined): number => {
+      const ackFrom = froms && new Map(origins.map((origin) => [origin, froms]))
+      return codec.pullRequest.encode({ ...request, ...(ackFrom && { ackFrom }) }).length
+    }
+    expect(bytes(1) - bytes(undefined)).toBe(11)
+    expect(bytes(90_000) - bytes(undefined)).toBe(31)
+    const idle = { ...request, ack: new Map() }
+    const said = codec.pullRequest.encode({ ...idle, ackFrom: new Map() }).length
+    expect(said).toBe(codec.pullRequest.encode(idle).length)
   })
 
   it('REP-24 random and damaged bytes never throw past the codec', () => {

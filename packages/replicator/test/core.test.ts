@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { lagOf } from '../src/core/index.ts'
 import type { ReplicatorTuning } from '../src/options.ts'
 import { wireLimits } from '../src/wire/limits.ts'
+import type { LocalState } from '../src/wire/ranges.ts'
 import { batchOf, chain, Core, logOf, originA, originB, originX, stateOf } from './core-support.ts'
 
 describe('choosing sources', () => {
@@ -347,6 +348,24 @@ describe('credit and pace', () => {
     core.forget()
     core.applied(['applied'], [stateOf(originB, 21)])
     expect([...core.lastPull('b').request.ack]).toEqual([[originB, 21]])
+  })
+
+  it('REP-6 says from where on it stored what it acknowledges', () => {
+    const states: LocalState[] = [
+      stateOf(originB, 21, { floor: 9, holes: [{ from: 12, to: 15 }] }),
+      { ...stateOf(originX, 21, { floor: 9 }), storedFrom: 4 },
+    ]
+    const core = new Core({}, states)
+    core.meet('b', [])
+    const { ack, ackFrom } = core.lastPull('b').request
+    expect([...ack.keys()].toSorted()).toEqual([originA, originB, originX].toSorted())
+    expect(ackFrom).toEqual(
+      new Map([
+        [originA, 1],
+        [originB, 15],
+        [originX, 4],
+      ]),
+    )
   })
 
   it('REP-6 shows the chain at what the member may have written, and of nothing else', () => {

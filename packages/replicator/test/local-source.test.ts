@@ -1,5 +1,5 @@
 import { KithError } from '@kith/interface'
-import type { HelloMessage, OriginId, PullRequest, PullResponse, ReplicaLog } from '@kith/interface'
+import type { HelloMessage, OriginId, PullResponse, ReplicaLog } from '@kith/interface'
 import { createLog } from '@kith/log'
 import type { Log } from '@kith/log'
 import { createVirtualClock } from '@kith/sim'
@@ -8,6 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { createReplicator } from '../src/index.ts'
 import type { Replicator } from '../src/index.ts'
 import { readBatchHead } from '../src/wire/head.ts'
+import type { RangedPullRequest } from '../src/wire/ranges.ts'
 
 const never = new AbortController().signal
 const asker = '5a'.repeat(16)
@@ -48,7 +49,7 @@ class Serving {
     this.version = (await this.local.hello(message, never)).vectorVersion
   }
 
-  pull(origins: readonly OriginId[], more: Partial<PullRequest> = {}): Promise<PullResponse> {
+  pull(origins: readonly OriginId[], more: Partial<RangedPullRequest> = {}): Promise<PullResponse> {
     const want = origins.map((origin) => ({ origin, next: 1, chain: null }))
     const request = { logId: asker, want, bytesMax: 1 << 20, ack: new Map(), maxWaitMs: 60_000 }
     return this.local.pull({ ...request, vectorVersion: this.version, ...more }, never)
@@ -161,6 +162,23 @@ describe('a source over its log', () => {
     await serving.local.hello({ ...hello, ...more, durable: true }, never)
     await serving.pull([], { ack, maxWaitMs: 0 })
     expect(acked).toEqual([asker])
+  })
+
+  it('REP-6 passes on from where on a log stored what it acknowledges', async () => {
+    const passed: (ReadonlyMap<OriginId, number> | undefined)[] = []
+    type Acknowledged = Parameters<Log['acknowledged']>
+    await serving.start((log) =>
+      Object.assign(Object.create(log) as Log, {
+        acknowledged: (...[, , , from]: Acknowledged) => passed.push(from),
+      }),
+    )
+    await serving.hello()
+    const ack = new Map([['5c'.repeat(16), 9]])
+    const ackFrom = new Map([['5c'.repeat(16), 4]])
+    await serving.pull([], { ack, ackFrom, maxWaitMs: 0 })
+    // An earlier version says none: then the log counts none of it.
+    await serving.pull([], { ack, maxWaitMs: 0 })
+    expect(passed).toEqual([ackFrom, undefined])
   })
 
   it('REP-6 an acknowledgement of another history of an origin that we wrote is none', async () => {

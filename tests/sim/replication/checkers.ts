@@ -250,6 +250,20 @@ export class Owed {
     this.#excuse(value)
   }
 
+  /** Retention went as far as it may: what is gone as many others stored (REP-22). */
+  dropped(disk: SimDisk, name: string, minReplicas: number): void {
+    const { batches } = disk.flushed
+    const kept = new Set(batches.flatMap(({ bytes }) => readHead(bytes).values))
+    for (const [value, holders] of this.#holders) {
+      if (kept.has(value) || !holders.has(disk)) continue
+      const ever = [...(this.#ever.get(value) ?? [])].filter((holder) => holder !== disk)
+      if (ever.length >= minReplicas) continue
+      const text = `${name} dropped ${value}, which ${ever.length} of ${minReplicas} others had`
+      throw new Violation('REP-22', text)
+    }
+    this.lost(disk, batches)
+  }
+
   /** The disk lost what it does not hold for good now: it is another one, or an older image. */
   lost(disk: SimDisk, kept: readonly StoredBatch[]): void {
     const values = new Set(kept.flatMap(({ bytes }) => readHead(bytes).values))

@@ -14,7 +14,7 @@ import type {
 } from '@kith/interface'
 import { toHex } from '@kith/interface'
 import { createLog } from '@kith/log'
-import type { Log } from '@kith/log'
+import type { Log, RetentionPolicy } from '@kith/log'
 import { createReplicator, isReplicatorCode, ReplicatorError } from '@kith/replicator'
 import type { Replicator, ReplicatorTuning } from '@kith/replicator'
 import { createCodec } from '@kith/replicator/core'
@@ -38,6 +38,8 @@ export interface Mutant {
   readonly log?: (log: Log) => ReplicaLog
   /** Spoils what is stored when everything has come to rest. */
   readonly atRest?: (disks: ReadonlyMap<string, SimDisk>) => void
+  /** What retention is asked for instead. */
+  readonly retention?: (policy: RetentionPolicy) => RetentionPolicy
   /** Stands between the network and the source that serves. */
   readonly source?: (source: ReplicationSource) => ReplicationSource
 }
@@ -81,6 +83,8 @@ export class Cluster {
   /** The first thing that went wrong anywhere; thrown by the driver at its next step. */
   failure: unknown
   readonly #options: ClusterOptions
+  /** What the retention under way waits for. */
+  readonly #guards = new Map<SimDisk, number>()
   #lives = 0
   #appends = 0
 
@@ -152,7 +156,12 @@ export class Cluster {
     disk.onCommit = (changes) => {
       this.guard(() => this.checkers.committed(disk, name, changes, this.now))
     }
-    disk.onFlush = (changes) => this.owed.flushed(disk, changes.batches ?? [])
+    disk.onFlush = (changes) => {
+      this.owed.flushed(disk, changes.batches ?? [])
+      if (changes.dropBelow === undefined) return
+      const guard = this.#guards.get(disk) ?? 0
+      this.observe(() => this.owed.dropped(disk, name, guard))
+    }
     const clock = fastWall(this.network.clockAt(address))
     const log = createLog({ store: disk.factory, member: name, clock, random, gate, gateMs: 2_000 })
     await log.start()
@@ -402,6 +411,26 @@ export class Cluster {
     this.owed.lost(seat.disk, seat.disk.flushed.batches)
     this.count('rollBacks')
     this.note(`${name} is rolled back`)
+  }
+
+  /** The log drops its oldest batches by itself, as far as others acknowledged them. */
+  retain(name: string): void {
+    const { life } = this.seat(name)
+    if (life === undefined) return
+    const minReplicas = this.random.below(3)
+    const recordsMax = this.random.below(life.log.status().records + 1)
+    const { disk } = this.seat(name)
+    this.#guards.set(disk, minReplicas)
+    this.note(`${name} keeps ${recordsMax} records, and what fewer than ${minReplicas} others had`)
+    const policy = { recordsMax, minReplicas }
+    life.log.retain(this.mutant.retention?.(policy) ?? policy).then(
+      ({ batches, heldBy }) => {
+        this.count('retained')
+        this.count('dropped', batches)
+        this.count('retentionHeld', heldBy === 'replicas' ? 1 : 0)
+      },
+      () => this.count('retentionCutOff'),
+    )
   }
 
   /** Some origin of another log, by an operator who asks, or who is wrong and cannot be told so. */

@@ -131,6 +131,8 @@ export class SimDisk {
         if (hole?.origin === origin && hole.from < floor) rows.holes.splice(at, 1)
       }
     }
+    // What it noted of earlier droppings belongs to offsets that are counted anew.
+    rows.replicas.delete(rows.meta?.logId ?? '')
     let offset = 0
     for (const [at, batch] of rows.batches.entries()) {
       rows.batches[at] = { ...batch, offset }

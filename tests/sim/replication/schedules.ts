@@ -15,8 +15,11 @@ export interface Schedule {
   readonly bootstrap?: boolean
   /** `gated`: appends wait for a hello after a start. `blind`: they do not. */
   readonly rollBack?: 'gated' | 'blind'
-  /** `safe` keeps what somebody still lacks; `unsafe` does not. */
-  readonly retention?: 'safe' | 'unsafe'
+  /**
+   * `safe` keeps what somebody still lacks; `unsafe` does not. `guarded`: the log itself drops what
+   * one or two others acknowledged, and sometimes anything.
+   */
+  readonly retention?: 'safe' | 'unsafe' | 'guarded'
   /** Operators say of origins that nothing more comes of them. */
   readonly retire?: boolean
 }
@@ -102,7 +105,9 @@ class Driver {
     if (rollBack !== undefined && random.chance(0.04)) {
       this.#cluster.stopOrderly(name).catch(() => this.#cluster.count('stopsCutOff'))
     }
-    if (retention !== undefined && random.chance(0.06)) this.#retain(name)
+    if (retention === 'guarded') {
+      if (random.chance(0.12)) this.#cluster.retain(name)
+    } else if (retention !== undefined && random.chance(0.06)) this.#retain(name)
     if (retire === true && random.chance(0.15)) this.#cluster.retire(name)
   }
 
@@ -271,6 +276,21 @@ export const schedules: Readonly<Record<string, Schedule>> = {
     retention: 'safe',
     rollBack: 'gated',
     retire: true,
+  },
+  'replication-unsafe-retirement': {
+    topology: 'mesh',
+    sizes: [3, 5],
+    replace: true,
+    retention: 'unsafe',
+    rollBack: 'gated',
+    retire: true,
+  },
+  'replication-guarded-retention': {
+    topology: 'mesh',
+    sizes: [3, 5],
+    replace: true,
+    bootstrap: true,
+    retention: 'guarded',
   },
   'replication-roll-back-gated': { topology: 'mesh', sizes: [3, 5], rollBack: 'gated' },
   'replication-roll-back-blind': { topology: 'mesh', sizes: [3, 5], rollBack: 'blind' },

@@ -1,63 +1,45 @@
 /**
- * Who acknowledged what (LOG-17): the wait behind `append(..., { replicas })` and the stored
- * vectors.
+ * Who acknowledged what (LOG-17): the wait behind `append(..., { replicas })` and the rows in which
+ * it is written down.
  */
-import { fromHex, invariant, toHex } from '@kith/interface'
 import type { LogId, OriginId, StoredReplica } from '@kith/interface'
-import { readU48, writeU48 } from '../wire/bytes.ts'
-
-/** Origin 16 bytes, next u48. */
-const entryBytes = 22
+import { decodeRanges, encodeRanges, isRange } from './ranges.ts'
+import type { StoredRange } from './ranges.ts'
 
 /** Other logs whose acknowledgements are kept; the one silent the longest is forgotten. */
 export const REPLICAS_MAX = 1024
 
-export function encodeVector(vector: ReadonlyMap<OriginId, number>): Uint8Array {
-  const bytes = new Uint8Array(vector.size * entryBytes)
-  let at = 0
-  for (const [origin, next] of vector) {
-    const id = fromHex(origin)
-    invariant(id?.length === 16, 'an origin id is 16 bytes')
-    bytes.set(id, at)
-    writeU48(bytes, at + 16, next)
-    at += entryBytes
-  }
-  return bytes
-}
-
-export function decodeVector(bytes: Uint8Array): Map<OriginId, number> {
-  const vector = new Map<OriginId, number>()
-  for (let at = 0; at + entryBytes <= bytes.length; at += entryBytes) {
-    vector.set(toHex(bytes.subarray(at, at + 16)), readU48(bytes, at + 16))
-  }
-  return vector
-}
-
 interface Waiter {
   readonly origin: OriginId
-  /** One past the last sequence of the append. */
-  readonly next: number
+  readonly range: StoredRange
   readonly needed: number
   readonly done: (acked: number) => void
 }
 
 export interface ReplicaTracker {
   /**
-   * Returns true where anything moved. What one log acknowledged only ever grows; a log whose
-   * member speaks for another one now is gone, and what it acknowledged counts no more (LOG-41).
+   * Returns true where anything moved. What one log acknowledged only ever grows, but for what lies
+   * before records that it passed over; a log whose member speaks for another one now is gone, and
+   * what it acknowledged counts no more (LOG-41). What cannot be a range is left out, and so
+   * is an empty one.
    */
-  acknowledge(logId: LogId, vector: ReadonlyMap<OriginId, number>, member?: string): boolean
-  /** How many other logs hold everything of `origin` below `next`. */
-  ackedBy(origin: OriginId, next: number): number
+  acknowledge(logId: LogId, ranges: ReadonlyMap<OriginId, StoredRange>, member?: string): boolean
+  /** How many other logs stored everything of `origin` in that range. */
+  ackedBy(origin: OriginId, range: StoredRange): number
   /** Calls `done` once `needed` logs acknowledged; returns the removal of the wait. */
-  wait(origin: OriginId, next: number, needed: number, done: (acked: number) => void): () => void
+  wait(
+    origin: OriginId,
+    range: StoredRange,
+    needed: number,
+    done: (acked: number) => void,
+  ): () => void
   /** Its row as it should stand; undefined where the log is not known, or not any more. */
   rowOf(logId: LogId, now: number): StoredReplica | undefined
 }
 
 interface Replica {
   readonly member: string
-  readonly vector: Map<OriginId, number>
+  readonly ranges: Map<OriginId, StoredRange>
 }
 
 export function createReplicaTracker(
@@ -66,12 +48,15 @@ export function createReplicaTracker(
   /** The one silent the longest first. */
   const replicas = new Map<LogId, Replica>()
   for (const { logId, member, acked } of stored) {
-    replicas.set(logId, { member, vector: decodeVector(acked) })
+    replicas.set(logId, { member, ranges: decodeRanges(acked) })
   }
   const waiters = new Set<Waiter>()
-  const ackedBy = (origin: OriginId, next: number): number => {
+  const ackedBy = (origin: OriginId, { from, next }: StoredRange): number => {
     let acked = 0
-    for (const { vector } of replicas.values()) if ((vector.get(origin) ?? 0) >= next) acked += 1
+    for (const { ranges } of replicas.values()) {
+      const range = ranges.get(origin)
+      if (range !== undefined && range.from <= from && next <= range.next) acked += 1
+    }
     return acked
   }
   return {
@@ -79,20 +64,23 @@ export function createReplicaTracker(
     rowOf(logId, now) {
       const replica = replicas.get(logId)
       if (replica === undefined) return undefined
-      return { logId, member: replica.member, acked: encodeVector(replica.vector), seenAt: now }
+      return { logId, member: replica.member, acked: encodeRanges(replica.ranges), seenAt: now }
     },
-    acknowledge(logId, vector, member = '') {
+    acknowledge(logId, told, member = '') {
       const before = replicas.get(logId)
-      const known = before?.vector ?? new Map<OriginId, number>()
+      const ranges = before?.ranges ?? new Map<OriginId, StoredRange>()
       const name = member === '' ? (before?.member ?? '') : member
       let moved = before?.member !== name
-      for (const [origin, next] of vector) {
-        if (next <= (known.get(origin) ?? 0)) continue
-        known.set(origin, next)
+      for (const [origin, range] of told) {
+        if (!isRange(range) || range.from === range.next) continue
+        const known = ranges.get(origin)
+        const joined = join(known, range)
+        if (joined === known) continue
+        ranges.set(origin, joined)
         moved = true
       }
       replicas.delete(logId)
-      replicas.set(logId, { member: name, vector: known })
+      replicas.set(logId, { member: name, ranges })
       for (const [other, replica] of replicas) {
         if (name !== '' && other !== logId && replica.member === name) replicas.delete(other)
       }
@@ -101,8 +89,8 @@ export function createReplicaTracker(
       if (moved) settle(waiters, ackedBy)
       return moved
     },
-    wait(origin, next, needed, done) {
-      const waiter: Waiter = { origin, next, needed, done }
+    wait(origin, range, needed, done) {
+      const waiter: Waiter = { origin, range, needed, done }
       waiters.add(waiter)
       settle(waiters, ackedBy)
       return () => void waiters.delete(waiter)
@@ -110,9 +98,21 @@ export function createReplicaTracker(
   }
 }
 
-function settle(waiters: Set<Waiter>, ackedBy: (origin: OriginId, next: number) => number): void {
+/**
+ * What a log stored of an origin, after it said so once more; `known` itself where that is nothing
+ * new. Of two ranges with something between them that it never stored the later one stays: that
+ * counts too little, and never too much.
+ */
+function join(known: StoredRange | undefined, told: StoredRange): StoredRange {
+  if (known === undefined || told.from > known.next) return told
+  if (told.next < known.from) return known
+  if (known.from <= told.from && told.next <= known.next) return known
+  return { from: Math.min(known.from, told.from), next: Math.max(known.next, told.next) }
+}
+
+function settle(waiters: Set<Waiter>, ackedBy: ReplicaTracker['ackedBy']): void {
   for (const waiter of [...waiters]) {
-    const acked = ackedBy(waiter.origin, waiter.next)
+    const acked = ackedBy(waiter.origin, waiter.range)
     if (acked < waiter.needed) continue
     waiters.delete(waiter)
     waiter.done(acked)

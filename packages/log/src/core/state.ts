@@ -14,6 +14,7 @@ import type {
   StoreChanges,
 } from '@kith/interface'
 import { originChain } from '../wire/batch.ts'
+import { decodeRanges, encodeRanges, heldFrom, storedFrom } from './ranges.ts'
 
 /**
  * One position in the life of a log. The writer keeps three: decided (`head`), committed, and
@@ -29,8 +30,13 @@ export interface LogState {
   readonly cursors: Map<string, StoredCursor>
   /** Least recently used first. */
   readonly producers: Map<string, StoredProducer>
-  /** Least recently heard of first. */
+  /** Of other logs, least recently heard of first. */
   readonly replicas: Map<LogId, StoredReplica>
+  /**
+   * From where on this log stored an origin, where its row does not say so any more. It stands
+   * among the replicas, under the log's own id.
+   */
+  readonly storedFrom: Map<OriginId, number>
 }
 
 export function copyState(state: LogState): LogState {
@@ -43,6 +49,7 @@ export function copyState(state: LogState): LogState {
     cursors: new Map(state.cursors),
     producers: new Map(state.producers),
     replicas: new Map(state.replicas),
+    storedFrom: new Map(state.storedFrom),
   }
 }
 
@@ -65,7 +72,27 @@ export function applyChange(state: LogState, change: StateChange): void {
   for (const id of changes.producersRemoved ?? []) state.producers.delete(id)
   for (const producer of changes.producers ?? []) touch(state.producers, producer.id, producer)
   for (const logId of changes.replicasRemoved ?? []) state.replicas.delete(logId)
-  for (const replica of changes.replicas ?? []) touch(state.replicas, replica.logId, replica)
+  for (const replica of changes.replicas ?? []) addReplica(state, replica)
+}
+
+export function addReplica(state: LogState, replica: StoredReplica): void {
+  if (replica.logId !== state.meta.logId) return touch(state.replicas, replica.logId, replica)
+  state.storedFrom.clear()
+  for (const [origin, { from }] of decodeRanges(replica.acked)) state.storedFrom.set(origin, from)
+}
+
+/** The row that keeps `storedFrom`. Its ranges are empty, so that it acknowledges nothing. */
+export function storedFromRow(
+  logId: LogId,
+  stored: ReadonlyMap<OriginId, number>,
+  now: number,
+): StoredReplica {
+  const ranges = [...stored].map(([origin, from]) => [origin, { from, next: from }] as const)
+  return { logId, member: '', acked: encodeRanges(new Map(ranges)), seenAt: now }
+}
+
+export function storedFromOf(state: LogState, entry: StoredOrigin): number {
+  return storedFrom(entry, state.holes.get(entry.origin), state.storedFrom.get(entry.origin))
 }
 
 /** Sets and moves to the end, so that the first entry is the one used least recently. */
@@ -106,19 +133,35 @@ export function newOrigin(
   }
 }
 
+/** What this log durably holds of one origin, and how much of it it ever stored. */
+export interface LocalOriginState extends OriginState {
+  /**
+   * From where on this log stored the origin without a gap, where retention dropped some of that:
+   * absent where it is the floor, or the end of the last hole. Said of the own log only.
+   */
+  readonly storedFrom?: number
+}
+
 /** Everything in order of origin id, as others may see it. */
-export function vectorOf(state: LogState): readonly OriginState[] {
+export function vectorOf(state: LogState): readonly LocalOriginState[] {
   return [...state.origins.values()]
     .sort((a, b) => (a.origin < b.origin ? -1 : 1))
-    .map((entry) => ({
-      origin: entry.origin,
-      member: entry.member,
-      floor: entry.floor,
-      next: entry.next,
-      chain: entry.chain,
-      status: entry.status,
-      holes: (state.holes.get(entry.origin) ?? []).map(({ from, to }): Hole => ({ from, to })),
-      own: entry.origin === state.meta.origin,
-      ...(entry.records === 0 && entry.floor > 1 ? { neverHeld: true } : {}),
-    }))
+    .map((entry) => stateOf(state, entry))
+}
+
+function stateOf(state: LogState, entry: StoredOrigin): LocalOriginState {
+  const holes = state.holes.get(entry.origin) ?? []
+  const stored = storedFromOf(state, entry)
+  return {
+    origin: entry.origin,
+    member: entry.member,
+    floor: entry.floor,
+    next: entry.next,
+    chain: entry.chain,
+    status: entry.status,
+    holes: holes.map(({ from, to }): Hole => ({ from, to })),
+    own: entry.origin === state.meta.origin,
+    ...(entry.records === 0 && entry.floor > 1 ? { neverHeld: true } : {}),
+    ...(stored < heldFrom(entry, holes) ? { storedFrom: stored } : {}),
+  }
 }

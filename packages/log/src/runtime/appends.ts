@@ -130,7 +130,7 @@ async function awaitReplicas(
   const { replicas: needed = 0, timeoutMs = replicasTimeoutMs, signal } = options
   const result = await stored
   const { origin, first, count } = result
-  const next = first + count
+  const range = { from: first, next: first + count }
   return new Promise((resolve) => {
     const finish = (acked: number, timedOut: boolean): void => {
       stopWaiting()
@@ -138,12 +138,12 @@ async function awaitReplicas(
       signal?.removeEventListener('abort', giveUp)
       resolve({ ...result, replicas: { needed, acked, timedOut } })
     }
-    const giveUp = (): void => finish(parts.replicas.ackedBy(origin, next), true)
+    const giveUp = (): void => finish(parts.replicas.ackedBy(origin, range), true)
     const stopTimer = parts.clock.after(timeoutMs, giveUp)
     signal?.addEventListener('abort', giveUp)
     let stopWaiting = (): void => {}
     let early = false
-    const stop = parts.replicas.wait(origin, next, needed, (acked) => {
+    const stop = parts.replicas.wait(origin, range, needed, (acked) => {
       early = true
       finish(acked, false)
     })

@@ -11,13 +11,14 @@ import type {
   LogId,
   LogRecord,
   OriginId,
-  OriginState,
   RepairOutcome,
 } from '@kith/interface'
 import { nodeDigests, systemClock } from '@kith/interface/node'
 import { stepGate } from '../core/gate.ts'
 import type { GateInput } from '../core/gate.ts'
+import { rangesOf } from '../core/ranges.ts'
 import { vectorOf } from '../core/state.ts'
+import type { LocalOriginState } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import type { RetentionPolicy } from '../core/retain.ts'
 import { policyProblems, resolveOptions, scrubDefaults, scrubProblems } from '../options.ts'
@@ -79,7 +80,7 @@ class RunningLog implements Log {
   private replicaTimer: (() => void) | undefined
   private gateTimer: (() => void) | undefined
   private vectorCache:
-    | { readonly version: number; readonly vector: readonly OriginState[] }
+    | { readonly version: number; readonly vector: readonly LocalOriginState[] }
     | undefined
 
   constructor(given: LogOptions, options: ResolvedOptions) {
@@ -232,7 +233,7 @@ class RunningLog implements Log {
     return this.parts.backend.durable
   }
 
-  vector(): readonly OriginState[] {
+  vector(): readonly LocalOriginState[] {
     const { flushed, flushedVersion: version } = this.parts.writer
     if (this.vectorCache?.version !== version) {
       this.vectorCache = { version, vector: vectorOf(flushed) }
@@ -306,10 +307,15 @@ class RunningLog implements Log {
     this.moveGate({ kind: 'open' })
   }
 
-  acknowledged(logId: LogId, vector: ReadonlyMap<OriginId, number>, member?: string): void {
+  acknowledged(
+    logId: LogId,
+    vector: ReadonlyMap<OriginId, number>,
+    member?: string,
+    storedFrom?: ReadonlyMap<OriginId, number>,
+  ): void {
     const { parts } = this
     if (parts.stopped || logId === this.logId) return
-    if (!parts.replicas.acknowledge(logId, vector, member)) return
+    if (!parts.replicas.acknowledge(logId, rangesOf(vector, storedFrom), member)) return
     this.dirtyReplicas.add(logId)
     this.replicaTimer ??= parts.clock.after(replicaWriteDelayMs, () => {
       this.replicaTimer = undefined

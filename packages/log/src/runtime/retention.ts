@@ -5,7 +5,7 @@
 import type { OriginId, StoredBatch } from '@kith/interface'
 import { byOrigin, dropFromOrigin, judgeOldest } from '../core/retain.ts'
 import type { RetentionPolicy } from '../core/retain.ts'
-import { removeHole } from '../core/state.ts'
+import { removeHole, storedFromOf, storedFromRow } from '../core/state.ts'
 import { refuseDamaged, mustRun, setOrigin, standingTables } from './parts.ts'
 import type { LogParts } from './parts.ts'
 
@@ -112,13 +112,24 @@ export class Retention {
     const last = batches.at(-1)
     const floor = last === undefined ? head.meta.floor : last.offset + last.count
     const transaction = parts.writer.current(0)
+    let noted = false
     for (const [origin, own] of byOrigin(batches)) {
       const row = head.origins.get(origin)
       if (row === undefined) continue
       const dropped = dropFromOrigin(row, own, flushed.holes.get(origin) ?? [])
+      const stored = storedFromOf(head, row)
       setOrigin(parts, dropped.row)
       transaction.holesRemoved.push(...dropped.holesRemoved)
       for (const { from } of dropped.holesRemoved) removeHole(head, origin, from)
+      // What is dropped was stored all the same, which the row alone may say no more (ADR 30).
+      if (storedFromOf(head, dropped.row) !== stored) {
+        head.storedFrom.set(origin, stored)
+        noted = true
+      }
+    }
+    if (noted) {
+      const now = parts.clock.wallNow()
+      transaction.replicas.push(storedFromRow(head.meta.logId, head.storedFrom, now))
     }
     // From here on nothing below is read any more, so that no reader meets what is half gone.
     head.meta = { ...head.meta, floor }
@@ -174,10 +185,13 @@ function plan(parts: LogParts, policy: RetentionPolicy): Step {
   return step(batches.length > 0 ? 'more' : 'damage')
 }
 
-/** How many other logs acknowledged the batch; what nobody may serve, nobody can acknowledge. */
+/**
+ * How many other logs acknowledged the whole batch; what nobody may serve, nobody can acknowledge.
+ */
 function replicasOf(parts: LogParts, { origin, first, count }: StoredBatch): number {
   const { status } = parts.writer.head.origins.get(origin) ?? {}
-  return status === 'quarantined' ? Infinity : parts.replicas.ackedBy(origin, first + count)
+  if (status === 'quarantined') return Infinity
+  return parts.replicas.ackedBy(origin, { from: first, next: first + count })
 }
 
 /** Where the oldest batch of an origin begins, once those of it in `dropped` are gone. */

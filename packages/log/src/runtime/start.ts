@@ -19,8 +19,9 @@ import type {
   StoreState,
 } from '@kith/interface'
 import { startGate } from '../core/gate.ts'
+import { heldFrom } from '../core/ranges.ts'
 import { createReplicaTracker } from '../core/replicas.ts'
-import { newOrigin } from '../core/state.ts'
+import { addReplica, newOrigin } from '../core/state.ts'
 import type { LogState } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import type { ResolvedOptions } from '../options.ts'
@@ -168,7 +169,7 @@ export function stateFrom(state: StoreState, meta: StoredMeta): LogState {
   const holes = new Map<OriginId, StoredHole[]>()
   for (const hole of state.holes) holes.set(hole.origin, [...(holes.get(hole.origin) ?? []), hole])
   for (const list of holes.values()) list.sort((a, b) => a.from - b.from)
-  return {
+  const log: LogState = {
     meta,
     nextOffset: endOf(state),
     storedAt: 0,
@@ -178,9 +179,23 @@ export function stateFrom(state: StoreState, meta: StoredMeta): LogState {
     producers: new Map(
       [...state.producers].sort((a, b) => a.usedAt - b.usedAt).map((row) => [row.id, row]),
     ),
-    replicas: new Map(
-      [...state.replicas].sort((a, b) => a.seenAt - b.seenAt).map((row) => [row.logId, row]),
-    ),
+    replicas: new Map(),
+    storedFrom: new Map(),
+  }
+  for (const row of [...state.replicas].sort((a, b) => a.seenAt - b.seenAt)) addReplica(log, row)
+  if (state.damage.some(({ table }) => table === 'replica')) distrustStored(log)
+  return log
+}
+
+/**
+ * The row that says from where on may be the one that is lost: what is held was stored, and no more
+ * is sure, but for what the log wrote itself.
+ */
+function distrustStored(log: LogState): void {
+  for (const row of log.origins.values()) {
+    if (row.origin === log.meta.origin) continue
+    const held = heldFrom(row, log.holes.get(row.origin))
+    log.storedFrom.set(row.origin, Math.max(held, log.storedFrom.get(row.origin) ?? 1))
   }
 }
 

@@ -7,6 +7,7 @@ import { isForgotten } from '@kith/interface'
 import type { Chain, OriginId, PullResponse } from '@kith/interface'
 import { readBatchHead } from '../wire/head.ts'
 import { wireLimits } from '../wire/limits.ts'
+import { storedFrom } from '../wire/ranges.ts'
 import { checkTheirs, onForkAnswer } from './fork.ts'
 import { takeGap } from './gap.ts'
 import { nextOf, wanted } from './holding.ts'
@@ -121,6 +122,7 @@ function issue(turn: Turn, session: Session, wants: Wants, maxWaitMs: number): v
       maxWaitMs,
       ack: acks,
       ackChains: chainsOf(turn.state, session, acks),
+      ackFrom: fromsOf(turn.state, acks),
       vectorVersion: session.vectorVersion,
     },
   })
@@ -156,6 +158,19 @@ function chainsOf(
     chains.set(origin, ours.chain)
   }
   return chains
+}
+
+/**
+ * From where on what is acknowledged was stored: a log may have begun later, or passed over what
+ * others had dropped, and must not count for what it never had.
+ */
+function fromsOf(state: State, acks: ReadonlyMap<OriginId, number>): ReadonlyMap<OriginId, number> {
+  const froms = new Map<OriginId, number>()
+  for (const origin of acks.keys()) {
+    const ours = state.local.get(origin)
+    if (ours !== undefined) froms.set(origin, storedFrom(ours))
+  }
+  return froms
 }
 
 export function onPulled(turn: Turn, session: Session, id: number, response: PullResponse): void {

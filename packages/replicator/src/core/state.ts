@@ -10,6 +10,7 @@ import type {
   Random,
 } from '@kith/interface'
 import type { ReplicatorTuning } from '../options.ts'
+import type { LocalState } from '../wire/ranges.ts'
 import type { Output } from './messages.ts'
 import { newBucket } from './rate.ts'
 import type { Bucket } from './rate.ts'
@@ -153,8 +154,8 @@ export interface State {
   /** Known from `start` on: the log that is not open yet has no identity. */
   logId: LogId
   durable: boolean
-  local: ReadonlyMap<OriginId, OriginState>
-  localList: readonly OriginState[]
+  local: ReadonlyMap<OriginId, LocalState>
+  localList: readonly LocalState[]
   own: OriginId | undefined
   /** The origin that a rotation in progress ends. */
   lastOwn: OriginId | undefined

@@ -3,7 +3,8 @@
  * returns
  * what must be done, in order; `nextDeadline` says when it wants to be called again.
  */
-import type { HelloMessage, OriginState } from '@kith/interface'
+import type { HelloMessage } from '@kith/interface'
+import type { LocalState } from '../wire/ranges.ts'
 import { onApplied, settleApply } from './apply.ts'
 import { begins, repickStalled, settleChoices, stallDeadline } from './choose.ts'
 import {
@@ -174,11 +175,11 @@ function tellsOfOurs({ own, local }: State, { vector }: HelloMessage): boolean {
   return past === 1 || vector.some(({ origin }) => origin === own)
 }
 
-function onLocal(turn: Turn, states: readonly OriginState[]): void {
+function onLocal(turn: Turn, states: readonly LocalState[]): void {
   const { state } = turn
   if (states === state.localList) return
   const before = state.local
-  const after = new Map<string, OriginState>()
+  const after = new Map<string, LocalState>()
   for (const ours of states) {
     after.set(ours.origin, ours)
     const known = before.get(ours.origin)

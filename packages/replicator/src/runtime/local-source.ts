@@ -12,7 +12,6 @@ import type {
   OriginId,
   PullFork,
   PullGap,
-  PullRequest,
   PullResponse,
   PullWant,
   ReplicaLog,
@@ -24,9 +23,10 @@ import type { RunVerdict, VectorVersions } from '../core/serve.ts'
 import { protocolVersions } from '../core/state.ts'
 import { ReplicatorError } from '../errors.ts'
 import { wireLimits } from '../wire/limits.ts'
+import type { RangedLog, RangedPullRequest } from '../wire/ranges.ts'
 
 export interface LocalSourceOptions {
-  readonly log: ReplicaLog
+  readonly log: RangedLog
   readonly clusterId: string
   readonly member: string
   readonly clock: Clock
@@ -165,7 +165,7 @@ function hello(serving: Serving, message: HelloMessage): HelloMessage {
 
 async function pull(
   serving: Serving,
-  request: PullRequest,
+  request: RangedPullRequest,
   signal: AbortSignal,
 ): Promise<PullResponse> {
   assertOpen(serving)
@@ -177,7 +177,9 @@ async function pull(
   // An acknowledgement of a log that forgets at a crash is none.
   if (puller.durable && request.ack.size > 0) {
     const proven = await provenAcks(serving, request)
-    if (proven.size > 0) serving.log.acknowledged(request.logId, proven, puller.member)
+    if (proven.size > 0) {
+      serving.log.acknowledged(request.logId, proven, puller.member, request.ackFrom)
+    }
   }
   serving.onAck(request.logId, request.ack)
   const { clock } = serving
@@ -206,7 +208,7 @@ async function pull(
  */
 async function provenAcks(
   { log, written }: Serving,
-  { ack, ackChains }: PullRequest,
+  { ack, ackChains }: RangedPullRequest,
 ): Promise<ReadonlyMap<OriginId, number>> {
   const proven = new Map(ack)
   for (const state of log.vector()) {
@@ -276,7 +278,7 @@ interface Cursor {
 async function collect(
   serving: Serving,
   puller: Puller,
-  request: PullRequest,
+  request: RangedPullRequest,
 ): Promise<PullResponse> {
   const { log, versions } = serving
   const vector = log.vector()

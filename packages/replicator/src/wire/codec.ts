@@ -5,7 +5,7 @@
  * Messages of replication as bytes and back. Encoding trusts us; decoding trusts nothing: every
  * failure is a named problem, never an exception and never an allocation past a bound.
  */
-import type { Chain, HelloMessage, OriginId, PullRequest, PullResponse } from '@kith/interface'
+import type { Chain, HelloMessage, OriginId, PullResponse } from '@kith/interface'
 import { Decoder, Encoder } from '@msgpack/msgpack'
 import {
   boolean,
@@ -24,6 +24,7 @@ import type { Fields } from './fields.ts'
 import { decodeFrame, encodeFrame, partKind } from './frame.ts'
 import type { Part } from './frame.ts'
 import { wireLimits } from './limits.ts'
+import type { RangedPullRequest } from './ranges.ts'
 import { scan } from './scan.ts'
 
 export type Decoded<Value> =
@@ -48,7 +49,7 @@ interface Format<Value> {
 /** One a component: the encoder inside owns a scratch buffer. */
 export interface Codec {
   readonly hello: Format<HelloMessage>
-  readonly pullRequest: Format<PullRequest>
+  readonly pullRequest: Format<RangedPullRequest>
   readonly pullResponse: Format<PullResponse>
   readonly chainRequest: Format<ChainRequest>
   readonly chainResponse: Format<readonly (Chain | null)[]>
@@ -199,7 +200,7 @@ function readStates(message: Message): HelloMessage['vector'] {
   return states
 }
 
-function pullRequestFormat({ pack, rows, read }: Packing): Format<PullRequest> {
+function pullRequestFormat({ pack, rows, read }: Packing): Format<RangedPullRequest> {
   return {
     encode: (request) =>
       pack(
@@ -230,6 +231,7 @@ function pullRequestFormat({ pack, rows, read }: Packing): Format<PullRequest> {
               bytesOf(chain),
             ]),
           ),
+          ...rows(partKind.ackFrom, fromsOf(request)),
         ],
       ),
     decode: (bytes) =>
@@ -251,12 +253,7 @@ function pullRequestFormat({ pack, rows, read }: Packing): Format<PullRequest> {
             chain: optionalChain(row[2], 'chain'),
           }
         }),
-        ack: new Map(
-          message.rows(partKind.ack, wireLimits.vectorEntriesMax, (value) => {
-            const row = list(value, 'ack', 2)
-            return [identity(row[0], 'origin', 16), integer(row[1], 'next', 1)] as const
-          }),
-        ),
+        ...readAcks(message),
         ackChains: new Map(
           message.rows(partKind.ackChain, wireLimits.vectorEntriesMax, (value) => {
             const row = list(value, 'ack chain', 2)
@@ -265,6 +262,30 @@ function pullRequestFormat({ pack, rows, read }: Packing): Format<PullRequest> {
         ),
       })),
   }
+}
+
+/** In the order of the acknowledgements; none where not each of them has one. */
+function fromsOf({ ack, ackFrom }: RangedPullRequest): readonly number[] {
+  const froms = [...ack.keys()].map((origin) => ackFrom?.get(origin) ?? 0)
+  return froms.includes(0) ? [] : froms
+}
+
+function readAcks(message: Message): Pick<RangedPullRequest, 'ack' | 'ackFrom'> {
+  const acks = message.rows(partKind.ack, wireLimits.vectorEntriesMax, (value) => {
+    const row = list(value, 'ack', 2)
+    return [identity(row[0], 'origin', 16), integer(row[1], 'next', 1)] as const
+  })
+  const ack = new Map(acks)
+  const froms = message.rows(partKind.ackFrom, wireLimits.vectorEntriesMax, (value) =>
+    integer(value, 'from', 1),
+  )
+  if (froms.length === 0) return { ack }
+  if (froms.length !== acks.length) throw new Malformed('not every acknowledgement says from where')
+  const ackFrom = new Map<OriginId, number>()
+  for (const [index, [origin, next]] of acks.entries()) {
+    ackFrom.set(origin, integer(froms[index], 'from', 1, next))
+  }
+  return { ack, ackFrom }
 }
 
 function pullResponseFormat({ pack, rows, read }: Packing): Format<PullResponse> {

@@ -13,8 +13,9 @@ export const partKind: {
   readonly gap: 4
   readonly fork: 5
   readonly ackChain: 6
+  readonly ackFrom: 7
   readonly batch: 9
-} = Object.freeze({ state: 1, want: 2, ack: 3, gap: 4, fork: 5, ackChain: 6, batch: 9 })
+} = Object.freeze({ state: 1, want: 2, ack: 3, gap: 4, fork: 5, ackChain: 6, ackFrom: 7, batch: 9 })
 
 export interface Part {
   readonly kind: number
