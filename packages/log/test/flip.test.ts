@@ -178,6 +178,15 @@ function tablesOf(db: Database.Database): readonly string[] {
   return names.pluck().all() as string[]
 }
 
+function rowsPassIn(directory: string): boolean {
+  const db = new Database(join(directory, 'log.db'), { readonly: true })
+  try {
+    return rowsPass(db)
+  } finally {
+    db.close()
+  }
+}
+
 /**
  * Every value with one of its bits flipped, one for each byte, and for each bit of small
  * integers.
@@ -223,7 +232,7 @@ describe('a damaged store', () => {
     expect(cases).toBeGreaterThan(1_000)
   }, 120_000)
 
-  it('LOG-18 LOG-27 a log with a flipped byte in a row reports it and never serves it', async () => {
+  it('LOG-18 LOG-27 LOG-72 a log with a flipped byte in a row reports it or mends it, and never serves it', async () => {
     const random = createRandom(20_261_124)
     const db = new Database(join(baseline, 'log.db'), { readonly: true })
     const rows = [...rowsOf(db)]
@@ -239,7 +248,10 @@ describe('a damaged store', () => {
           const stored = damageRow(damaged, table, key, row[key], column, changed)
           damaged.close()
           const what = `${table} ${key} ${String(row[key])} ${column}`
-          if (stored && (await judge(what)) === 'harmless') unnoticed.push(what)
+          if (!stored || (await judge(what)) !== 'harmless') continue
+          // Of the row of the log itself there is another copy.
+          const mended = table === 'kith_meta' && rowsPassIn(copy)
+          if (!mended) unnoticed.push(what)
         }
       }
     }

@@ -17,6 +17,7 @@ import { inspectPages, readAnew } from './anew.ts'
 import { batchCrc } from './batch-row.ts'
 import { sqliteCode } from './driver.ts'
 import type { Database, Statement } from './driver.ts'
+import { healMeta } from './heal.ts'
 import { loadRows } from './load.ts'
 import type { LoadedRows } from './load.ts'
 import {
@@ -168,8 +169,10 @@ function openAndLoad(
 ): Loaded {
   const db = openForWriting(path, options, digests, mark)
   try {
-    const loaded = loadRows(db, digests)
-    return { db, loaded, damage: [...loaded.state.damage, ...fileDamage(db, path)] }
+    const found = loadRows(db, digests)
+    const ofFile = fileDamage(db, path)
+    const loaded = ofFile.length > 0 ? found : healMeta(db, found, digests)
+    return { db, loaded, damage: [...loaded.state.damage, ...ofFile] }
   } catch (cause) {
     db.close()
     throw cause
