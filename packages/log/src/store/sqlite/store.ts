@@ -401,7 +401,7 @@ class Session {
       if (this.db.inTransaction) return
     } catch (cause) {
       const code = sqliteCode(cause)
-      if (/^SQLITE_(FULL|IOERR|CORRUPT|NOTADB)/.test(code)) throw cause
+      if (/^SQLITE_(FULL|IOERR|CANTOPEN|NOMEM|CORRUPT|NOTADB)/.test(code)) throw cause
       const text = cause instanceof Error ? cause.message : String(cause)
       throw new LogError('ERR_LOG_STATEMENT', `a statement failed, nothing was stored: ${text}`, {
         cause,
