@@ -9,6 +9,8 @@ import type { Spread } from './observer.ts'
 const patienceMs = 90_000
 /** A join that is not known to all by then was missed: some of Serf's take a minute. */
 export const joinPatienceMs = 15_000
+/** A good-bye that somebody has not heard by then keeps nobody waiting. */
+const leavePatienceMs = 10_000
 /** News of the start is told for a while. */
 const calmMs = 30_000
 
@@ -37,7 +39,7 @@ export async function joins(cluster: Cluster, count: number): Promise<readonly n
     took.push(missing.length > 0 ? Number.POSITIVE_INFINITY : last)
     // Who has not heard of it says no good-bye to it.
     const friends = names.filter((name) => !missing.includes(`${name} ${placed.name}`))
-    const left = observer.watch('left', pairsAbout(friends, placed.name), patienceMs)
+    const left = observer.watch('left', pairsAbout(friends, placed.name), leavePatienceMs)
     agent.signal('SIGINT')
     await Promise.all([left, agent.ended])
   }
