@@ -203,7 +203,10 @@ export interface LogStore {
   commit(changes: StoreChanges, flush: boolean): void
   /** A reader of what is committed; valid until closed or the store is. */
   reader(): LogStoreReader
-  /** Slow and thorough checks that only the store can make of its own file. Never throws. */
+  /**
+   * Slow and thorough checks that only the store can make of its own file. What it may not read is
+   * no damage: then it throws the error of the system, or one of its own with it.
+   */
   inspect(): readonly StoreDamage[]
   /** Frees the lock. Idempotent. */
   close(): void

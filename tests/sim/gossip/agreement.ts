@@ -3,6 +3,12 @@ import { members } from '@kith/gossip/core'
 import type { GossipTimings } from '@kith/gossip/core'
 import type { World } from './world.ts'
 
+/** How often a member of so many exchanges its state with somebody. */
+export function exchangeEveryMs(timings: GossipTimings, count: number): number {
+  const growth = count <= 32 ? 1 : Math.ceil(Math.log2(count) - 5) + 1
+  return growth * timings.pushPullIntervalMs
+}
+
 /**
  * Milliseconds from the last fault within which all live members must agree. Each part is a bound
  * of the protocol, not a guess:
@@ -21,8 +27,7 @@ export function agreementBoundMs(timings: GossipTimings, count: number): number 
   const suspicion = suspicionMaxFactor * suspicionFactor * scale * probeIntervalMs
   const reconnects = 3 * timings.reconnectIntervalMs
   const doublings = Math.ceil(Math.log2(count)) + 4
-  const growth = count <= 32 ? 1 : Math.ceil(Math.log2(count) - 5) + 1
-  const exchanges = doublings * growth * timings.pushPullIntervalMs
+  const exchanges = doublings * exchangeEveryMs(timings, count)
   return probing + suspicion + reconnects + exchanges + timings.streamTimeoutMs
 }
 

@@ -6,11 +6,12 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { resolveOptions, step } from '@kith/gossip/core'
 import type { Input, Output } from '@kith/gossip/core'
-import { detectionBoundMs } from './agreement.ts'
+import { detectionBoundMs, exchangeEveryMs } from './agreement.ts'
 import { Cluster, decodeStream } from './cluster.ts'
 import type { Actor, Watcher } from './cluster.ts'
 
-const formsWithinMs = 120_000
+/** What news of so many starts at once did not reach, the second exchange of states does. */
+const exchangesToForm = 2
 
 /** All members started within some seconds, each knowing one that is there, until all know all. */
 function form(members: number, watch?: (cluster: Cluster) => Watcher): Cluster {
@@ -28,8 +29,9 @@ function form(members: number, watch?: (cluster: Cluster) => Watcher): Cluster {
     })
   }
   clock.advanceTo(withinMs)
+  const formsMs = exchangesToForm * exchangeEveryMs(cluster.timings, members)
   while (!actors.every(({ state }) => state?.aliveCount === members)) {
-    if (clock.now() > withinMs + formsWithinMs) throw new Error('the cluster does not form')
+    if (clock.now() > withinMs + formsMs) throw new Error('the cluster does not form')
     clock.advanceBy(200)
   }
   return cluster
