@@ -106,6 +106,17 @@ describe('replication over random faults', () => {
     evidence(`${name} faults`, JSON.stringify(counters))
   })
 
+  it('REP-9 REP-13 a log that may not take another origin yet has its own when it may', async () => {
+    // Rolled back less than an hour after it rotated, and shown so only after the last fault.
+    const seeds = [1204]
+    const name = 'replication-retirement'
+    const scenario = scenarios[name]
+    if (scenario === undefined) throw new Error(`no scenario ${name}`)
+    const { counters } = await runSeeds({ name, scenario, seeds })
+    expectHappened(counters, ['rotateRefused'])
+    expect(counters['settleMs']).toBeGreaterThan(60_000)
+  })
+
   it('the same seed does the same again', async () => {
     const scenario = scenarios['replication-roll-back-blind']
     if (scenario === undefined) throw new Error('no scenario')

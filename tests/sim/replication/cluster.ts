@@ -82,6 +82,8 @@ export class Cluster {
   readonly counters: Record<string, number> = {}
   /** The first thing that went wrong anywhere; thrown by the driver at its next step. */
   failure: unknown
+  /** When a log last refused to take another origin so soon. */
+  rotateRefusedAt = -Infinity
   readonly #options: ClusterOptions
   /** What the retention under way waits for. */
   readonly #guards = new Map<SimDisk, number>()
@@ -206,6 +208,7 @@ export class Cluster {
     for (const kind of kinds) {
       replicator.on(kind, (detail) => {
         this.count(kind)
+        if (kind === 'rotateRefused') this.rotateRefusedAt = this.now
         this.note(`${name} ${kind} ${JSON.stringify(detail)}`)
       })
     }
