@@ -189,6 +189,24 @@ describe.each(kinds)('a %s log as a replica', (kind) => {
     expect(again.status().gate).toBe('open')
   })
 
+  it('LOG-15 a rotation asked for while one is under way is that one', async () => {
+    let wall = 1_700_000_000_000
+    const { systemClock } = await import('@kith/interface/node')
+    const log = await started({ ...home(kind), clock: { ...systemClock, wallNow: () => wall } })
+    await log.append(records(1))
+    const [second, same] = await Promise.all([log.rotate('asked'), log.rotate('asked twice')])
+    expect([second, same]).toEqual([log.origin, log.origin])
+    expect((await log.append(records(1))).origin).toBe(second)
+    expect(await codeOf(log.rotate('too soon'))).toBe('ERR_LOG_ROTATION_RATE')
+    wall += 3_600_000
+    const append = log.append(records(1))
+    const third = await log.rotate('asked again, as the append rotates')
+    expect(await append).toMatchObject({ first: 1, origin: third })
+    expect(third).not.toBe(second)
+    expect((await log.append(records(1))).origin).toBe(third)
+    expect(log.status().gate).toBe('open')
+  })
+
   it('LOG-33 keeps a floor where nothing was held, and a hole where something was lost', async () => {
     const options = home(kind)
     const log = await started(options)

@@ -586,6 +586,23 @@ describe('forks', () => {
     expect(core.of('rotate').length).toBe(2)
   })
 
+  it('REP-13 a log that rotated by itself after it had refused to is not asked for one more', () => {
+    const core = new Core()
+    core.meet('b', [stateOf(originA, 7)])
+    core.input({ kind: 'rotated', to: undefined, reason: 'too soon' })
+    core.local([stateOf(originA, 1, { status: 'sealed' }), stateOf(originX, 1, { own: true })])
+    core.answer('b', {})
+    core.pass(200)
+    expect(core.events('rotate')).toMatchObject([{ from: originA, to: originX }])
+    expect(core.of('openGate').length).toBe(1)
+    expect(core.wants('b').map((want) => want.origin)).toEqual([originA])
+    for (let round = 0; round < 13; round += 1) {
+      core.pass(4_999)
+      core.answer('b', {})
+    }
+    expect(core.of('rotate').length).toBe(1)
+  })
+
   it('REP-13 another chain of our own origin, at our end or below, rotates too', () => {
     const core = new Core()
     core.local([stateOf(originA, 5, { own: true })])

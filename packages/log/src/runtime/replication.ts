@@ -242,7 +242,10 @@ function gapProblem(
 export async function rotate(parts: LogParts, why: string): Promise<OriginId> {
   mayWrite(parts)
   parts.writer.admit(0)
-  const origin = rotateOrigin(parts, why)
+  const { head, flushed } = parts.writer
+  // Whoever asks was shown what is flushed: a rotation that is not yet is the one asked for.
+  const underWay = head.meta.origin !== flushed.meta.origin
+  const origin = underWay ? head.meta.origin : rotateOrigin(parts, why)
   await parts.writer.join()
   if (origin !== undefined) return origin
   throw new LogError(

@@ -114,8 +114,27 @@ export function onRotated(turn: Turn, input: Extract<Input, { kind: 'rotated' }>
     out.push({ kind: 'event', event: { kind: 'rotateRefused', detail } })
     return
   }
+  rotated(turn, input.to, why)
+}
+
+/**
+ * A log that refused to rotate does it by itself at the first append for which it may. Asked for
+ * one more then, it would refuse that one, and with it every append for another hour.
+ */
+export function noticeRotation(turn: Turn): void {
+  const { state } = turn
+  const { own, rotateRefused } = state
+  if (rotateRefused === undefined || own === undefined || own === state.lastOwn) return
+  state.rotateRefused = undefined
+  state.rotateRetryAt = undefined
+  rotated(turn, own, rotateRefused)
+}
+
+function rotated(turn: Turn, to: OriginId, why: string): void {
+  const { state, out } = turn
+  const from = state.lastOwn ?? ''
   state.counters.rotations += 1
-  out.push({ kind: 'event', event: { kind: 'rotate', detail: { from, to: input.to, why } } })
+  out.push({ kind: 'event', event: { kind: 'rotate', detail: { from, to, why } } })
   // The old origin is now one like any other: compare it again, to take its rest or to stop it.
   for (const session of state.sessions.values()) {
     if (session.phase !== 'connected') continue

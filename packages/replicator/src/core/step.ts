@@ -10,6 +10,7 @@ import { begins, repickStalled, settleChoices, stallDeadline } from './choose.ts
 import {
   checkTheirs,
   exchanged,
+  noticeRotation,
   onAcked,
   onCompared,
   onForked,
@@ -44,6 +45,8 @@ import type { Session, State, Turn } from './state.ts'
 
 export function step(state: State, input: Input, now: number): readonly Output[] {
   const turn: Turn = { state, now, out: [] }
+  // First: nothing may be decided on an origin that the log has given up.
+  if (state.started && input.kind !== 'local') noticeRotation(turn)
   take(turn, input)
   if (state.started && input.kind !== 'local') settle(turn)
   return turn.out
