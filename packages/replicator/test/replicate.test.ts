@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { restoreLog } from '@kith/log'
+import { createVirtualClock } from '@kith/sim'
 import { afterEach, describe, expect, it } from 'vitest'
 import { bytes, contents, joined, left, positions, until, Village } from './support.ts'
 
@@ -249,6 +250,39 @@ describe('a replicator', () => {
     expect(a.replicator.status().gate).toBe('waiting')
     a.replicator.memberChanged(joined('b'))
     await until(() => a.replicator.status().gate === 'open', 'the gate opens')
+  })
+})
+
+describe('a log whose past was lost', () => {
+  it('REP-13 LOG-15 twice within an hour, it appends again once that is over', async () => {
+    const clock = createVirtualClock()
+    const { log, replicator } = await village.add('a', { clock }, { clock })
+    await replicator.start()
+    /** Somebody says that they hold more under our origin than we do. */
+    const shown = async (): Promise<void> => {
+      const more = { origin: log.origin, member: 'a', floor: 1, next: 9, chain: '09'.repeat(32) }
+      const vector = [{ ...more, status: 'live', holes: [], own: false } as const]
+      const hello = { logId: '0b'.repeat(16), member: 'b', origin: '', durable: true, vector }
+      const versions = { versions: [1], clusterId: 'kith', vectorVersion: 1 }
+      await replicator.local.hello({ ...hello, ...versions }, new AbortController().signal)
+      await clock.run({ until: clock.now() + 100 })
+    }
+    await shown()
+    const second = log.origin
+    // The hour ends half a minute before the next time that the log is asked.
+    await clock.run({ until: clock.now() + 30_000 })
+    await shown()
+    expect([log.origin, log.status().gate]).toEqual([second, 'refused'])
+    const taken: number[] = []
+    while (clock.now() < 3 * 3_600_000) {
+      log.append({ value: bytes('one') }).then(
+        () => taken.push(clock.now()),
+        () => {},
+      )
+      await clock.run({ until: clock.now() + 10_000 })
+    }
+    expect(taken.length).toBeGreaterThanOrEqual(719)
+    expect(log.vector().filter(({ next }) => next > 1).length).toBe(1)
   })
 })
 
