@@ -12,6 +12,8 @@ export interface ClusterOptions {
   readonly profile: Profile
   /** Members in one process. More than 1 is for Kith only. */
   readonly perProcess: number
+  /** So many members, the last to start, have processes of their own all the same. Default 0. */
+  readonly alone?: number
 }
 
 /** Starts come one after another, so that no start is measured instead of a cluster. */
@@ -40,9 +42,10 @@ export class Cluster {
 
   /** Milliseconds from the last start until all knew all; undefined where that never came. */
   async start(): Promise<number | undefined> {
-    const { size, perProcess } = this.#options
+    const { size, perProcess, alone = 0 } = this.#options
     while (this.#placed < size) {
-      const count = Math.min(perProcess, size - this.#placed)
+      const shared = size - alone - this.#placed
+      const count = Math.max(1, Math.min(perProcess, shared))
       const members = Array.from({ length: count }, () => this.place())
       this.agents.push(this.begin(members))
       await pause(startGapMs * count)

@@ -46,13 +46,23 @@ export async function joins(cluster: Cluster, count: number): Promise<readonly n
   return took
 }
 
+/**
+ * Which process is killed next: one with a single member where there are any, since a kill that
+ * takes ten at once is another fault. Never the seed, which those that start again ask.
+ */
+function victimOf(agents: readonly Agent[], index: number): number {
+  const places = [...agents.keys()].slice(1)
+  const alone = places.filter((at) => agents[at]?.names.length === 1)
+  const from = alone.length > 0 ? alone : places
+  return from[index % from.length] ?? 0
+}
+
 /** Members that are killed and started again, one after another: how the rest saw them fail. */
 export async function kills(cluster: Cluster, count: number): Promise<readonly Spread[]> {
   const { observer, agents } = cluster
   const seen: Spread[] = []
   for (let index = 0; index < count; index += 1) {
-    // Never the seed, which those that start again ask.
-    const at = 1 + (index % (agents.length - 1))
+    const at = victimOf(agents, index)
     const agent = agents[at]
     const [about] = agent?.names ?? []
     if (agent === undefined || about === undefined) throw new RangeError('nobody to kill')
@@ -79,10 +89,22 @@ export interface Stopped {
   readonly healMs: number
 }
 
-/** A tenth of the processes is stopped for a while, then goes on. */
+/** The last processes that hold a tenth of the members, at least one. */
+function tenthOf({ agents, names }: Cluster): readonly Agent[] {
+  const chosen: Agent[] = []
+  let members = 0
+  for (const agent of agents.toReversed()) {
+    if (members >= Math.max(1, Math.round(names.length / 10))) break
+    chosen.push(agent)
+    members += agent.names.length
+  }
+  return chosen
+}
+
+/** A tenth of the members is stopped for a while, then goes on. */
 export async function stopSome(cluster: Cluster, forMs: number): Promise<Stopped> {
-  const { observer, agents } = cluster
-  const chosen = agents.slice(-Math.max(1, Math.round(agents.length / 10)))
+  const { observer } = cluster
+  const chosen = tenthOf(cluster)
   const sick = new Set(chosen.flatMap(({ names }) => names))
   let [falseFailures, falseAtHealthy, declared] = [0, 0, 0]
   const end = observer.listen(({ what, by, about }) => {
