@@ -13,6 +13,11 @@ export const joinPatienceMs = 15_000
 const leavePatienceMs = 10_000
 /** News of the start is told for a while. */
 const calmMs = 30_000
+/**
+ * From a start to the next kill. A process of ours costs half a second of a processor to start, in
+ * which others of this machine are late, doubt themselves, and probe more slowly for two intervals.
+ */
+const afterStartMs = 3000
 
 const pairsAbout = (
   observers: readonly string[],
@@ -75,6 +80,7 @@ export async function kills(cluster: Cluster, count: number): Promise<readonly S
     agents[at] = cluster.beginAgain(agent)
     await back
     await observer.untilAgreed(cluster.names, patienceMs)
+    await pause(afterStartMs)
   }
   return seen
 }
