@@ -20,7 +20,7 @@ function fields(path: string): readonly number[] {
 }
 
 /** Processor seconds of a process, and of those that it waited for. */
-function used(pid: number | 'self'): number {
+export function processorSeconds(pid: number | 'self'): number {
   const stat = fields(`/proc/${pid}/stat`)
   return [11, 12, 13, 14].reduce((sum, at) => sum + (stat[at] ?? 0), 0) / ticks
 }
@@ -42,7 +42,8 @@ export function isPreferred(): boolean {
 
 /** Begins to count; the result says which share of all processors others used since. */
 export function watchLoad(pids: readonly number[]): () => number {
-  const ours = (): number => used('self') + pids.reduce((sum, pid) => sum + used(pid), 0)
+  const ours = (): number =>
+    processorSeconds('self') + pids.reduce((sum, pid) => sum + processorSeconds(pid), 0)
   const [allBefore, oursBefore, startedAt] = [all(), ours(), performance.now()]
   return () => {
     const seconds = (performance.now() - startedAt) / 1_000

@@ -1,9 +1,18 @@
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { originChain } from '../src/core/index.ts'
 import { nodeDigests } from '@kith/interface/node'
 import { allValues, codeOf, home, kinds, makeBatch, pulled, records, started } from './support.ts'
 
 const stranger = 'ab'.repeat(16)
+
+/** Five of them, in batches of one record each. */
+async function megabytes(): Promise<readonly Uint8Array[]> {
+  const source = await started()
+  const value = new Uint8Array(60_000)
+  for (let at = 0; at < 84; at += 1) await source.append({ value })
+  return pulled(source)
+}
 
 describe.each(kinds)('a %s log as a replica', (kind) => {
   it('LOG-9 LOG-10 takes each batch once, in order, whatever order they come in', async () => {
@@ -41,6 +50,57 @@ describe.each(kinds)('a %s log as a replica', (kind) => {
     expect(await pulled(log, source.origin)).toEqual(batches)
     expect((await allValues(log)).slice(1)).toEqual(await allValues(source))
     expect(await log.verify()).toMatchObject({ ok: true, records: 11 })
+  })
+
+  it('LOG-75 leaves the event loop its turns while it takes megabytes', async () => {
+    const batches = await megabytes()
+    const options = home(kind)
+    let inTurn = 0
+    const sha256 = (...parts: readonly Uint8Array[]): Uint8Array => {
+      for (const { length } of parts) inTurn += length
+      return nodeDigests.sha256(...parts)
+    }
+    const log = await started({ ...options, digests: { ...nodeDigests, sha256 } })
+    let over = false
+    inTurn = 0
+    const taken = log.applyBatches(batches).finally(() => (over = true))
+    const turns: number[] = []
+    const appended: Promise<unknown>[] = []
+    while (!over) {
+      turns.push(inTurn)
+      inTurn = 0
+      // What comes in between stands between, and everything is whole.
+      if (turns.length <= 3) appended.push(log.append(records(1, turns.length)))
+      await setImmediate()
+    }
+    turns.push(inTurn)
+    expect(turns.filter((bytes) => bytes > 0).length).toBeGreaterThanOrEqual(5)
+    expect(Math.max(...turns)).toBeLessThan(1.1 * 1024 * 1024)
+    const { outcomes } = await taken
+    expect(new Set(outcomes)).toEqual(new Set(['applied']))
+    await Promise.all(appended)
+    const all = outcomes.length + 3
+    expect(await log.verify()).toMatchObject({ ok: true, records: all })
+    await log.stop()
+    if (kind === 'memory') return
+    expect(await (await started(options)).verify()).toMatchObject({ ok: true, records: all })
+  })
+
+  it('LOG-75 a log that stops meanwhile says so, and has taken what came first', async () => {
+    const batches = await megabytes()
+    const options = home(kind)
+    const log = await started(options)
+    const taken = codeOf(log.applyBatches(batches))
+    await setImmediate()
+    await log.stop()
+    expect(await taken).toBe('ERR_LOG_CLOSED')
+    const again = await started(options)
+    const { records: held } = again.status()
+    expect(held).toBeGreaterThan(0)
+    expect(held).toBeLessThan(batches.length)
+    const { outcomes } = await again.applyBatches(batches)
+    expect(outcomes.filter((outcome) => outcome === 'duplicate').length).toBe(held)
+    expect(await again.verify()).toMatchObject({ ok: true, records: batches.length })
   })
 
   it('LOG-11 quarantines a forked origin for good, and only that one', async () => {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { KithError } from '@kith/interface'
 import type { HelloMessage, OriginId, PullResponse, ReplicaLog } from '@kith/interface'
 import { createLog } from '@kith/log'
@@ -85,6 +86,36 @@ async function took(call: Promise<unknown>): Promise<number> {
 }
 
 describe('a source over its log', () => {
+  it('REP-42 reads a large answer over several turns of the event loop', async () => {
+    let inTurn = 0
+    await serving.start((log) => {
+      const counting: ReplicaLog = Object.create(log) as ReplicaLog
+      counting.readBatches = async (...of) => {
+        const run = await log.readBatches(...of)
+        if (run.kind === 'batches') for (const { length } of run.batches) inTurn += length
+        return run
+      }
+      return counting
+    })
+    const value = new Uint8Array(60_000)
+    for (let at = 0; at < 84; at += 1) await serving.log.append({ value })
+    await serving.hello()
+    let over = false
+    const pulled = serving.pull([serving.log.origin], { bytesMax: 4 << 20 })
+    void pulled.finally(() => (over = true))
+    const turns: number[] = []
+    while (!over) {
+      turns.push(inTurn)
+      inTurn = 0
+      await setImmediate()
+    }
+    turns.push(inTurn)
+    const { batches } = await pulled
+    expect(batches.length).toBeGreaterThan(60)
+    expect(turns.filter((bytes) => bytes > 0).length).toBeGreaterThanOrEqual(4)
+    expect(Math.max(...turns)).toBeLessThan(1.1 * 1024 * 1024)
+  })
+
   it('REP-28 parks for 30 s at most, whatever is asked for', async () => {
     await serving.start()
     await serving.hello()

@@ -2,6 +2,7 @@
  * What replication does to a log: apply, declare lost, quarantine, retire, rotate (LOG-9 to LOG-13,
  * LOG-15, LOG-70).
  */
+import { setImmediate as turnOfLoop } from 'node:timers/promises'
 import type {
   ApplyOutcome,
   ApplyReport,
@@ -21,6 +22,9 @@ import type { LogParts } from './parts.ts'
 
 type Members = ReadonlyMap<OriginId, string> | undefined
 
+/** Bytes that are looked at in one turn of the event loop: two or three milliseconds. */
+const turnBytes = 1024 * 1024
+
 export async function applyBatches(
   parts: LogParts,
   batches: readonly Uint8Array[],
@@ -34,8 +38,18 @@ export async function applyBatches(
   let records = 0
   let bytes = 0
   let duplicateBytes = 0
+  let left = size
+  let turnEnds = size - turnBytes
   try {
     for (const batch of batches) {
+      if (left <= turnEnds) {
+        await turnOfLoop()
+        mayWrite(parts)
+        // Appends that came meanwhile may have taken along what was gathered so far.
+        parts.writer.current(0).reserveForeign(left)
+        turnEnds = left - turnBytes
+      }
+      left -= batch.length
       const { outcome, count } = applyOne(parts, batch, members)
       outcomes.push(outcome)
       if (outcome === 'applied') {

@@ -3,6 +3,7 @@
  * pulls
  * from. Only durable batches are visible, because the log shows no others (REP-7).
  */
+import { setImmediate as turnOfLoop } from 'node:timers/promises'
 import { isKithError } from '@kith/interface'
 import type {
   Chain,
@@ -69,6 +70,8 @@ interface Serving extends LocalSourceOptions {
   closed: boolean
 }
 
+/** Bytes that are read in one turn of the event loop: a few milliseconds. */
+const turnBytes = 1024 * 1024
 /** Logs remembered as greeted; the oldest must greet again. */
 const pullersMax = 4_096
 
@@ -291,22 +294,29 @@ async function collect(
   const turn = puller.turn % Math.max(1, cursors.length)
   cursors = [...cursors.slice(turn), ...cursors.slice(0, turn)]
   let left = Math.min(request.bytesMax, wireLimits.pullBytesMax)
+  let inTurn = 0
   while (cursors.length > 0 && left > 0) {
-    const share = Math.ceil(left / cursors.length)
+    const share = Math.min(turnBytes, Math.ceil(left / cursors.length))
     const unfinished: Cursor[] = []
     for (const cursor of cursors) {
       if (left <= 0) {
         unfinished.push(cursor)
         continue
       }
+      const bytesMax = Math.min(share, left)
+      if (inTurn > 0 && inTurn + bytesMax > turnBytes) {
+        await turnOfLoop()
+        inTurn = 0
+      }
       const { origin } = cursor.want
-      const verdict = await readWant(log, cursor.want, Math.min(share, left))
+      const verdict = await readWant(log, cursor.want, bytesMax)
       if (verdict.kind === 'gap') gaps.push(verdict.gap)
       else if (verdict.kind === 'fork') forks.push(verdict.fork)
       else if (verdict.kind === 'batches' && verdict.batches.length > 0) {
         for (const batch of verdict.batches) {
           batches.push(batch)
           left -= batch.length
+          inTurn += batch.length
         }
         cursor.want = { origin, next: verdict.next, chain: null }
         unfinished.push(cursor)

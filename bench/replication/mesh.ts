@@ -1,0 +1,141 @@
+/**
+ * Five members that all pull from one another, each a process with a SQLite log on the disk:
+ *
+ * - how long after its append a record can be read on another member, durable on both;
+ * - how many bytes come for each byte that is stored, at several rates;
+ * - what a member costs while nothing happens;
+ * - how long after a partition of three and two the two have 100,000 records of 1 KiB.
+ *
+ * Beside it what a write of the disk costs, which a latency has two of. Prints one line of JSON a
+ * figure and exits with 1 where a bound is missed.
+ */
+import { fdatasyncSync, mkdtempSync, openSync, closeSync, rmSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { watchLoad } from '../log/support/load.ts'
+import { tellConditions, tellValue } from '../log/support/report.ts'
+import { quantile } from '../log/support/statistics.ts'
+import type { Figures } from './support/member.ts'
+import { Mesh } from './support/mesh.ts'
+
+const size = 5
+const recordBytes = 1024
+const place = process.env['KITH_BENCH_DIR'] ?? tmpdir()
+const bounds = {
+  latencyP50Ms: 2,
+  latencyP99Ms: 10,
+  amplification: 1.03,
+  idleShare: 0.005,
+  healMs: 2000,
+}
+
+/** Milliseconds of one write of a record with `fdatasync`, the median. */
+function flushMs(): number {
+  const directory = mkdtempSync(join(place, 'kith-bench-flush-'))
+  const file = openSync(join(directory, 'file'), 'w')
+  const bytes = Buffer.alloc(recordBytes, 'x')
+  const took = Array.from({ length: 300 }, () => {
+    const at = performance.now()
+    writeSync(file, bytes)
+    fdatasyncSync(file)
+    return performance.now() - at
+  })
+  closeSync(file)
+  rmSync(directory, { recursive: true })
+  return quantile(took, 0.5)
+}
+
+async function latency(mesh: Mesh): Promise<number> {
+  const [count, gapMs] = [500, 20]
+  const append = { recordBytes, perAppend: 1, gapMs }
+  // What a program does for the first time is not what is measured.
+  await mesh.members[0]?.tell({ kind: 'append', appends: { ...append, count } })
+  await mesh.until(count)
+  await pause(1000)
+  await mesh.figures()
+  await mesh.members[0]?.tell({ kind: 'append', appends: { ...append, count } })
+  await mesh.until(2 * count)
+  // The reader may be told of the last record a moment after the log has it.
+  await pause(200)
+  const took = (await mesh.figures()).at(-1)?.latenciesMs ?? []
+  if (took.length !== count) throw new Error(`${took.length} of ${count} records were read`)
+  const each = { records: count, everyMs: gapMs, flushMs: Math.round(flushMs() * 1000) / 1000 }
+  const name = 'append on one, readable on another'
+  tellValue(`${name}: p50`, quantile(took, 0.5), 'ms', { most: bounds.latencyP50Ms }, each)
+  tellValue(`${name}: p99`, quantile(took, 0.99), 'ms', { most: bounds.latencyP99Ms }, each)
+  return 2 * count
+}
+
+const total = (list: readonly Figures[], pick: (one: Figures) => number): number =>
+  list.reduce((sum, one) => sum + pick(one), 0)
+
+/** All members append; `total` is what is held before. Returns what is held afterwards. */
+async function amplification(mesh: Mesh, held: number, perSecond: number): Promise<number> {
+  const seconds = 10
+  const each = (perSecond * seconds) / size
+  const perAppend = Math.max(1, perSecond / size / 100)
+  const gapMs = (1000 * perAppend * size) / perSecond
+  const before = await mesh.figures()
+  const appends = { count: each, recordBytes, perAppend, gapMs }
+  await Promise.all(mesh.members.map((one) => one.tell({ kind: 'append', appends })))
+  const after = held + each * size
+  await mesh.until(after)
+  const now = await mesh.figures()
+  const grown = (pick: (one: Figures) => number): number => total(now, pick) - total(before, pick)
+  const stored = grown((one) => one.storedBytes)
+  const wire = grown((one) => one.wireBytes) / stored
+  const more = { recordsPerSecond: perSecond, allBytesOfHttp: Math.round(wire * 1000) / 1000 }
+  const received = grown((one) => one.receivedBytes) / stored
+  const bound = { most: bounds.amplification }
+  tellValue('bytes of batches received for each that was stored', received, 'ratio', bound, more)
+  return after
+}
+
+async function idle(mesh: Mesh): Promise<void> {
+  const [calmMs, forMs] = [10_000, 60_000]
+  await pause(calmMs)
+  const before = await mesh.figures()
+  const at = performance.now()
+  await pause(forMs)
+  const now = await mesh.figures()
+  const seconds = (performance.now() - at) / 1000
+  const perMember = (pick: (one: Figures) => number): number =>
+    (total(now, pick) - total(before, pick)) / seconds / size
+  const more = {
+    bytesPerSecondAndLink: Math.round(perMember((one) => one.wireBytes) / (size - 1)),
+    pullsPerSecond: Math.round(perMember((one) => one.pulls) * 100) / 100,
+  }
+  const share = perMember((one) => one.cpuSeconds)
+  tellValue('idle: share of a processor, a member', share, 's/s', { most: bounds.idleShare }, more)
+}
+
+async function heal(mesh: Mesh, held: number): Promise<number> {
+  const missing = 100_000
+  const [three, two] = [mesh.members.slice(0, 3), mesh.members.slice(3)]
+  await mesh.tie('fail', three, two)
+  await mesh.tie('fail', two, three)
+  const appends = { count: missing, recordBytes, perAppend: 500, gapMs: 0 }
+  await three[0]?.tell({ kind: 'append', appends })
+  const after = held + missing
+  await Promise.all(three.map((member) => member.until(after)))
+  const lacking = (await Promise.all(two.map((one) => one.figures()))).map(({ records }) => records)
+  if (lacking.some((records) => records !== held)) throw new Error('the partition let records pass')
+  const [healedAt] = await Promise.all([mesh.tie('join', two, three), mesh.tie('join', three, two)])
+  const whole = await mesh.until(after)
+  const name = 'partition of three and two healed, all have all'
+  const more = { missing, members: two.length }
+  tellValue(name, whole - healedAt, 'ms', { most: bounds.healMs }, more)
+  return after
+}
+
+tellConditions()
+{
+  await using mesh = await Mesh.start(size, place)
+  const othersSince = watchLoad(mesh.members.map(({ pid }) => pid))
+  let held = await latency(mesh)
+  for (const perSecond of [1000, 10_000]) held = await amplification(mesh, held, perSecond)
+  await idle(mesh)
+  for (let round = 0; round < 3; round += 1) held = await heal(mesh, held)
+  tellValue('used by others', othersSince(), 'share of all processors')
+}
