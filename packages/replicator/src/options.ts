@@ -45,7 +45,11 @@ export interface ReplicatorTuning {
   readonly gapPolicy: GapPolicy
   /** Milliseconds to wait for members not heard yet before a gap is believed; default 60,000. */
   readonly gapPatienceMs: number
-  /** Milliseconds an answer that carries only news of vectors may be held back; default 50. */
+  /**
+   * Milliseconds an answer that carries only news of vectors may be held back, 0 to 1,000; default
+   * 500, and never more than 50 where it names an origin for the first time. Each is a message for
+   * every pair of members; what is pulled, and what is acknowledged with it, does not wait for it.
+   */
   readonly announceDelayMs: number
   /** Pulls parked at this member's source at most, over all pullers; default 1,024. */
   readonly parkedMax: number
@@ -66,7 +70,7 @@ export const tuningDefaults: ReplicatorTuning = Object.freeze({
   stallMs: 1_000,
   gapPolicy: 'halt',
   gapPatienceMs: 60_000,
-  announceDelayMs: 50,
+  announceDelayMs: 500,
   parkedMax: 1_024,
 })
 

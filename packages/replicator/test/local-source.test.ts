@@ -25,7 +25,7 @@ class Serving {
   async start(wrap: (log: Log) => ReplicaLog = (log) => log, parkedMax = 10): Promise<void> {
     await this.log.start()
     await this.other.start()
-    const tuning = { announceDelayMs: 50, parkedMax }
+    const tuning = { announceDelayMs: 300, parkedMax }
     const options = { member: 'm', source: () => undefined, clock: this.clock, tuning }
     this.replicator = createReplicator({ log: wrap(this.log), ...options })
     await this.replicator.start()
@@ -131,9 +131,26 @@ describe('a source over its log', () => {
     await serving.clock.run({ until: 10 })
     await serving.own(1)
     expect(await took(wanting)).toBe(0)
-    expect(await took(announced)).toBe(50)
+    expect(await took(announced)).toBe(300)
     expect((await announced).vector.map(({ origin }) => origin)).toEqual([serving.log.origin])
     expect((await announced).batches).toEqual([])
+  })
+
+  it('REP-28 tells of an origin that was never named within 50 ms, whatever else waits', async () => {
+    await serving.start()
+    await serving.hello()
+    const parked = serving.pull([])
+    await serving.clock.run({ until: 10 })
+    await serving.own(1)
+    await serving.clock.run({ until: 110 })
+    await serving.foreign(1)
+    expect(await took(parked)).toBe(50)
+    const { vector, vectorVersion } = await parked
+    expect(vector.length).toBe(2)
+    // Also to whoever was not waiting when it came.
+    expect(await took(serving.pull([]))).toBe(50)
+    await serving.own(1)
+    expect(await took(serving.pull([], { vectorVersion }))).toBe(300)
   })
 
   it('REP-28 answers at once when too many are parked already', async () => {

@@ -68,6 +68,10 @@ export interface VectorVersions {
   update(states: readonly OriginState[]): number
   /** Everything that is not forgotten, where `version` is none of ours. */
   since(version: number): readonly OriginState[]
+  /** Whether an origin was first there after `version`, or `version` is none of ours. */
+  newSince(version: number): boolean
+  /** Whether the origin was in any vector so far. */
+  has(origin: OriginId): boolean
 }
 
 /**
@@ -77,6 +81,8 @@ export function createVectorVersions(base: number): VectorVersions {
   const known = new Map<OriginId, { readonly state: OriginState; readonly version: number }>()
   let last: readonly OriginState[] | undefined
   let version = base
+  let newest = base
+  const isForeign = (asked: number): boolean => asked < base || asked > version
   return {
     update(states) {
       if (states === last) return version
@@ -87,11 +93,14 @@ export function createVectorVersions(base: number): VectorVersions {
         if (before !== undefined && sameState(before, state)) continue
         known.set(state.origin, { state, version: next })
         version = next
+        if (before === undefined) newest = next
       }
       return version
     },
+    newSince: (asked) => isForeign(asked) || newest > asked,
+    has: (origin) => known.has(origin),
     since(asked) {
-      const foreign = asked < base || asked > version
+      const foreign = isForeign(asked)
       const changed: OriginState[] = []
       for (const { state, version: at } of known.values()) {
         if (foreign ? !isForgotten(state) : at > asked) changed.push(state)

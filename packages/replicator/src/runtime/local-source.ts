@@ -56,7 +56,8 @@ interface Puller {
 
 interface Parked {
   readonly origins: ReadonlySet<OriginId>
-  announcing: boolean
+  /** When it is answered with news alone; Infinity while there are none. */
+  announcedAt: number
   wake(): void
 }
 
@@ -70,6 +71,8 @@ interface Serving extends LocalSourceOptions {
   closed: boolean
 }
 
+/** Milliseconds the news of an origin that was never named may be held back at most. */
+const newOriginDelayMs = 50
 /** Bytes that are read in one turn of the event loop: a few milliseconds. */
 const turnBytes = 1024 * 1024
 /** Logs remembered as greeted; the oldest must greet again. */
@@ -117,15 +120,23 @@ function assertOpen(serving: Serving): void {
 
 function onCommit(serving: Serving, origin: OriginId): void {
   serving.generation += 1
+  const { clock, versions } = serving
+  const delayMs = newsDelayMs(serving, !versions.has(origin))
+  const at = clock.now() + delayMs
   for (const parked of serving.parked) {
     if (parked.origins.has(origin)) parked.wake()
-    else if (!parked.announcing) {
+    else if (at < parked.announcedAt) {
       // News without data can wait a little, so that a busy origin is not announced record by
       // record.
-      parked.announcing = true
-      serving.clock.after(serving.announceDelayMs, () => parked.wake())
+      parked.announcedAt = at
+      clock.after(delayMs, () => parked.wake())
     }
   }
+}
+
+/** Whoever never heard of an origin has no source for it: that is told sooner. */
+function newsDelayMs({ announceDelayMs }: Serving, unheardOf: boolean): number {
+  return unheardOf ? Math.min(announceDelayMs, newOriginDelayMs) : announceDelayMs
 }
 
 function hello(serving: Serving, message: HelloMessage): HelloMessage {
@@ -191,16 +202,18 @@ async function pull(
   for (;;) {
     const { generation } = serving
     const answer = await collect(serving, puller, request)
-    const news = answer.batches.length + answer.gaps.length + answer.forks.length > 0
+    const data = answer.batches.length + answer.gaps.length + answer.forks.length > 0
     const announced = answer.vector.length > 0 && serving.announceDelayMs === 0
-    if (news || announced || serving.closed || clock.now() >= deadline) return answer
+    if (data || announced || serving.closed || clock.now() >= deadline) return answer
     signal.throwIfAborted()
     if (serving.parked.size >= serving.parkedMax) return answer
     if (generation !== serving.generation) {
       // Committed while we read: it may be for this pull. Only news of others is worth parking.
       if (moved(serving, request.want)) continue
     }
-    const due = await park(serving, origins, answer.vector.length > 0, deadline, signal)
+    const unheardOf = serving.versions.newSince(request.vectorVersion)
+    const news = answer.vector.length === 0 ? 'none' : unheardOf ? 'new' : 'known'
+    const due = await park(serving, origins, news, deadline, signal)
     if (due) return collect(serving, puller, request)
   }
 }
@@ -241,14 +254,15 @@ function moved(serving: Serving, wants: readonly PullWant[]): boolean {
 function park(
   serving: Serving,
   origins: ReadonlySet<OriginId>,
-  news: boolean,
+  news: 'none' | 'known' | 'new',
   deadline: number,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { clock } = serving
   return new Promise((resolve, reject) => {
     const waitMs = Math.max(0, deadline - clock.now())
-    const delayMs = news ? Math.min(waitMs, serving.announceDelayMs) : waitMs
+    const told = news !== 'none'
+    const delayMs = told ? Math.min(waitMs, newsDelayMs(serving, news === 'new')) : waitMs
     const leave = (): void => {
       serving.parked.delete(parked)
       cancel()
@@ -260,8 +274,8 @@ function park(
     }
     const parked: Parked = {
       origins,
-      announcing: news,
-      wake: () => finish(parked.announcing),
+      announcedAt: told ? clock.now() + delayMs : Infinity,
+      wake: () => finish(parked.announcedAt < Infinity),
     }
     const abort = (): void => {
       leave()
