@@ -58,6 +58,8 @@ interface Parked {
   readonly origins: ReadonlySet<OriginId>
   /** When it is answered with news alone; Infinity while there are none. */
   announcedAt: number
+  /** Takes back what `announcedAt` was set for, where that was a commit. */
+  unannounce: () => void
   wake(): void
 }
 
@@ -128,8 +130,9 @@ function onCommit(serving: Serving, origin: OriginId): void {
     else if (at < parked.announcedAt) {
       // News without data can wait a little, so that a busy origin is not announced record by
       // record.
+      parked.unannounce()
       parked.announcedAt = at
-      clock.after(delayMs, () => parked.wake())
+      parked.unannounce = clock.after(delayMs, () => parked.wake())
     }
   }
 }
@@ -266,6 +269,7 @@ function park(
     const leave = (): void => {
       serving.parked.delete(parked)
       cancel()
+      parked.unannounce()
       signal.removeEventListener('abort', abort)
     }
     const finish = (due: boolean): void => {
@@ -275,6 +279,7 @@ function park(
     const parked: Parked = {
       origins,
       announcedAt: told ? clock.now() + delayMs : Infinity,
+      unannounce: () => {},
       wake: () => finish(parked.announcedAt < Infinity),
     }
     const abort = (): void => {
