@@ -11,20 +11,17 @@ import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { releaseBytes } from '@kith/interface'
 import type { HelloMessage, OriginState, ReplicationSource } from '@kith/interface'
 import { createLog } from '@kith/log'
 import type { Log, LogStorage } from '@kith/log'
 import { createReplicator } from '@kith/replicator'
-import { createReplicationHandler, httpSource } from '@kith/replicator/http'
-import type { ReplicationOperation } from '@kith/replicator/http'
+import { httpSource } from '@kith/replicator/http'
 import { processorSeconds, watchLoad } from '../log/support/load.ts'
 import { tellConditions, tellSpread, tellValue } from '../log/support/report.ts'
+import { serve } from './support/serve.ts'
 
 const recordBytes = 1024
 const records = Number(process.env['KITH_BENCH_RECORDS'] ?? 200_000)
@@ -50,21 +47,7 @@ async function runSource(directory: string, storage: LogStorage): Promise<void> 
     const group = Array.from({ length: Math.min(perAppend, records - at) }, () => ({ value }))
     await log.append(group)
   }
-  const handler = createReplicationHandler({ source: replicator.local })
-  const server = createServer((request, response) => {
-    const operation = request.url?.split('/').at(-1) as ReplicationOperation
-    const gone = new AbortController()
-    response.on('close', () => gone.abort())
-    void handler.handle(operation, request, gone.signal).then((reply) => {
-      // As the server does, whose answers are freed once they are handed over.
-      response.once('finish', () => releaseBytes(reply.body))
-      response.writeHead(reply.status, reply.headers)
-      response.end(reply.body)
-    })
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  process.send?.((server.address() as AddressInfo).port)
+  process.send?.(await serve(replicator.local))
   await once(process, 'disconnect')
   process.exit(0)
 }

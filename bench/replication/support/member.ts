@@ -2,18 +2,16 @@
  * One member of a mesh as a process of its own: a log in a directory, a replicator, and its log
  * served over HTTP. Whoever forked it says what happens.
  */
-import { createServer } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { hrtime } from 'node:process'
 import { setTimeout as pause } from 'node:timers/promises'
-import { releaseBytes } from '@kith/interface'
 import type { Member } from '@kith/interface'
 import { createLog } from '@kith/log'
 import type { Log } from '@kith/log'
 import { createReplicator } from '@kith/replicator'
 import type { Replicator } from '@kith/replicator'
-import { createReplicationHandler, httpSource } from '@kith/replicator/http'
-import type { ReplicationOperation } from '@kith/replicator/http'
+import { httpSource } from '@kith/replicator/http'
+import { serve } from './serve.ts'
 
 export interface Peer {
   readonly name: string
@@ -68,30 +66,15 @@ interface Running {
 /** The same clock in all processes of a machine. */
 const nowMs = (): number => Number(hrtime.bigint()) / 1e6
 
-/** The port of the server. */
-function serve(running: Running): Promise<number> {
+/** The port of the server, whose bytes are counted. */
+function serveCounted(running: Running): Promise<number> {
   const { replicator, sockets } = running
-  const handler = createReplicationHandler({ source: replicator.local })
-  const server = createServer((request, response) => {
-    const operation = request.url?.split('/').at(-1) as ReplicationOperation
-    const gone = new AbortController()
-    response.on('close', () => gone.abort())
-    void handler.handle(operation, request, gone.signal).then((reply) => {
-      // As the server does, whose answers are freed once they are handed over.
-      response.once('finish', () => releaseBytes(reply.body))
-      response.writeHead(reply.status, reply.headers)
-      response.end(reply.body)
-    })
-  })
-  server.on('connection', (socket) => {
+  return serve(replicator.local, (socket) => {
     sockets.add(socket)
     socket.once('close', () => {
       sockets.delete(socket)
       running.gone += socket.bytesRead + socket.bytesWritten
     })
-  })
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port))
   })
 }
 
@@ -185,7 +168,7 @@ async function main(name: string, directory: string, watches: boolean): Promise<
     ...{ log, replicator, cutOff },
     ...{ sockets: new Set<Socket>(), gone: 0, latenciesMs: [] },
   }
-  const port = await serve(running)
+  const port = await serveCounted(running)
   if (watches) void watch(running)
   process.on('disconnect', () => process.exit(0))
   process.on('message', ({ id, command }: { readonly id: number; readonly command: Command }) => {
