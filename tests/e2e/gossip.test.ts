@@ -9,7 +9,7 @@ import type { MemberEventKind } from '@kith/interface'
 import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
 import { afterEach, describe, expect, it } from 'vitest'
-import { freePort } from '../serf-interop/support/process.ts'
+import { freePort } from '../support/ports.ts'
 
 const open: Gossip[] = []
 

@@ -2,14 +2,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { expect } from 'vitest'
+import { freePort } from '../support/ports.ts'
 import { type Need, needs } from '../support/requirements.ts'
 import { tier } from '../support/tier.ts'
 
@@ -26,16 +25,6 @@ export interface Target {
   readonly instance: string
   readonly consulHealth: string
   readonly health: string
-}
-
-/** It cannot be asked for any free one, and says nothing of the one that it got. */
-async function freePort(): Promise<number> {
-  const holder = createServer().listen(0, '127.0.0.1')
-  await once(holder, 'listening')
-  const { port } = holder.address() as AddressInfo
-  holder.close()
-  await once(holder, 'close')
-  return port
 }
 
 export class Prometheus {

@@ -8,7 +8,8 @@ import { expect } from 'vitest'
 import { evidence } from '../support/tier.ts'
 import type { Crew } from './support/crew.ts'
 import { allAlive } from './support/party.ts'
-import { freePort, run, within } from './support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { run, within } from './support/process.ts'
 
 const key = Buffer.alloc(32, 0x4b).toString('base64')
 const otherKey = Buffer.alloc(32, 0x4c).toString('base64')

@@ -9,7 +9,8 @@ import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
 import { expect } from 'vitest'
 import type { Crew } from './support/crew.ts'
-import { freePort, within } from './support/process.ts'
+import { freePort } from '../support/ports.ts'
+import { within } from './support/process.ts'
 import type { SerfParty } from './support/serf.ts'
 
 /** Four events, so that the clock of events is past what a fresh member would have. */

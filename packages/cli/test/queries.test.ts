@@ -250,7 +250,7 @@ describe('doctor', () => {
   it('reaches the members that live and say where, and names those that it does not', async () => {
     await using other = await fakeAgent(() => ({ live: true }))
     const at = other.address
-    const port = await closedPort()
+    const port = closedPort()
     const gone = `127.0.0.1:${port}`
     const members = [
       living('ada', at),
@@ -287,7 +287,7 @@ describe('doctor', () => {
 
   it('says of a member that the agent does not reach whether it answers here', async () => {
     await using other = await fakeAgent(() => ({ live: true }))
-    const gone = `127.0.0.1:${await closedPort()}`
+    const gone = `127.0.0.1:${closedPort()}`
     const at = other.address
     const found = ['ada', 'ben'].map((member) => ({ ...finding, kind: 'httpUnreachable', member }))
     const members = [living('ada', at), living('ben', gone)]

@@ -170,7 +170,7 @@ describe('commands over the RPC', () => {
   })
 
   it('says who does not answer, and exits 3', async () => {
-    const address = `127.0.0.1:${await closedPort()}`
+    const address = `127.0.0.1:${closedPort()}`
     const run = await kith(['info', '--rpc-addr', address])
     expect(run).toMatchObject({ code: 3, out: '' })
     expect(run.err).toContain(`at ${address}: ECONNREFUSED; start one with "kith agent"`)

@@ -133,7 +133,7 @@ describe('the configuration file', () => {
 
 describe('reaching an agent', () => {
   it('exits 3 and says what to do when none answers', async () => {
-    const port = await closedPort()
+    const port = closedPort()
     const services = [['services'], ['services', '--checks'], ['services', '--watch'], ['drain']]
     for (const command of [['members'], ...services, ['log', 'status'], ['log', 'append']]) {
       const run = await kith([...command, '--http-addr', `127.0.0.1:${port}`], { input: 'a\n' })

@@ -6,14 +6,13 @@ import { execFile, spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Agent, createAgent } from '@kith/agent'
 import { parseAddress } from '@kith/interface'
 import { MsgpackWriter } from '@kith/msgpack'
+import { freePort } from '../../support/ports.ts'
 import { type AgentProcess, kith, startAgentIn } from '../process.ts'
 import { type Look, Patient } from './patient.ts'
 
@@ -25,15 +24,6 @@ const blockable = `process.on('SIGUSR2', () => {
   const until = performance.now() + ${blockMs}
   while (performance.now() < until);
 })`
-
-/** A port at which nobody listens. */
-async function closedPort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => void server.close(resolve))
-  return port
-}
 
 const twin = ['--node', 'twin']
 
@@ -66,7 +56,7 @@ export class LoopbackLab {
   }
 
   static async start(): Promise<LoopbackLab> {
-    const closed = `127.0.0.1:${await closedPort()}`
+    const closed = `127.0.0.1:${await freePort()}`
     const [one = '', two = ''] = [1, 2].map((fill) => Buffer.alloc(32, fill).toString('base64'))
     const execArgv = ['--import', `data:text/javascript,${encodeURIComponent(blockable)}`]
     const asked = await Patient.start({ execArgv }, '--node', 'asked')

@@ -1,10 +1,6 @@
 // Processes under test: started, read line by line, and ended by their own handle only.
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { randomInt } from 'node:crypto'
-import { createSocket } from 'node:dgram'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 
 export interface Running {
@@ -31,40 +27,6 @@ export function run(command: string, args: readonly string[]): Running {
     })
   })
   return { child, lines, ended }
-}
-
-/** Below those that Linux gives to whoever asks for any, or another test would be given ours. */
-const [portMin, portMax] = [20_000, 32_768]
-
-/** A port that is free for TCP and UDP on loopback now. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(portMin, portMax)
-    if ((await isFreeForStreams(port)) && (await isFreeForPackets(port))) return port
-  }
-}
-
-async function isFreeForStreams(port: number): Promise<boolean> {
-  const server = createServer()
-  const bound = new Promise<boolean>((resolve) => {
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => resolve(true))
-  })
-  if (!(await bound)) return false
-  server.close()
-  await once(server, 'close')
-  return true
-}
-
-async function isFreeForPackets(port: number): Promise<boolean> {
-  const socket = createSocket('udp4')
-  const bound = new Promise<boolean>((resolve) => {
-    socket.once('error', () => resolve(false))
-    socket.bind(port, '127.0.0.1', () => resolve(true))
-  })
-  const free = await bound
-  socket.close()
-  return free
 }
 
 const pollMs = 50

@@ -2,7 +2,8 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import type { Party, SeenMember } from './party.ts'
-import { freePort, run, within } from './process.ts'
+import { freePort } from '../../support/ports.ts'
+import { run, within } from './process.ts'
 import type { Running, Track } from './process.ts'
 
 const execute = promisify(execFile)

@@ -6,7 +6,7 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { createNetwork } from '../../serf-interop/support/network.ts'
-import { freePort } from '../../serf-interop/support/process.ts'
+import { freePort } from '../../support/ports.ts'
 import type { Cut } from './plan.ts'
 
 const execute = promisify(execFile)
