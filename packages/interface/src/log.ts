@@ -100,6 +100,11 @@ export interface OriginState {
    * nothing. Said of the own log only, never of another.
    */
   readonly neverHeld?: true
+  /**
+   * From where on the origin was stored without a gap, where retention dropped some of that since:
+   * absent where it is the floor, or the end of the last hole. Said of the own log only (ADR 30).
+   */
+  readonly storedFrom?: number
 }
 
 /**
@@ -193,9 +198,9 @@ export interface ReplicaLog {
   /** The batch that starts at `first`, verified; undefined where none does. */
   fetchBatch(origin: OriginId, first: number): Promise<Uint8Array | undefined>
   /**
-   * One transaction: each batch is accepted only at the origin's `next` with a matching chain.
-   * `members` labels origins not known yet. Resolves after the flush. Hostile bytes are outcomes,
-   * never exceptions.
+   * Each batch is accepted only at the origin's `next` with a matching chain, whole or not at all;
+   * what else is written meanwhile may come between two of them. `members` labels origins not known
+   * yet. Resolves after the flush of the last. Hostile bytes are outcomes, never exceptions.
    */
   applyBatches(
     batches: readonly Uint8Array[],
@@ -219,10 +224,17 @@ export interface ReplicaLog {
   /** Lets appends begin: called after the first hello, or when nobody is expected. Idempotent. */
   openGate(): void
   /**
-   * What another log durably holds, for `append({ replicas })` and for retention. `member` speaks
-   * for one log: with a new one, what its former log acknowledged counts no more.
+   * What another log durably stored, for `append({ replicas })` and for retention: of each origin
+   * `[storedFrom, next)`, all of it, whatever it dropped since. An origin that `storedFrom` does not
+   * name, and a range that cannot be, count for nothing. `member` speaks for one log: with a new
+   * one, what its former log acknowledged counts no more.
    */
-  acknowledged(logId: LogId, vector: ReadonlyMap<OriginId, number>, member?: string): void
+  acknowledged(
+    logId: LogId,
+    vector: ReadonlyMap<OriginId, number>,
+    member?: string,
+    storedFrom?: ReadonlyMap<OriginId, number>,
+  ): void
   onCommit(listener: (commit: LogCommit) => void): Unsubscribe
   /** What is known to be damaged and may be repaired. Absent where nothing is repaired. */
   corrupt?(): readonly CorruptRun[]

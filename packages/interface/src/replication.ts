@@ -44,6 +44,11 @@ export interface PullRequest {
    */
   readonly ackChains?: ReadonlyMap<OriginId, Chain>
   /**
+   * The least sequence from which on the puller stored everything up to what it acknowledges, for
+   * every origin of `ack`. Without it, as in what earlier versions send, nothing is acknowledged.
+   */
+  readonly ackFrom?: ReadonlyMap<OriginId, number>
+  /**
    * The source's vector version the puller has; the answer carries states only where it is newer.
    */
   readonly vectorVersion: number

@@ -5,7 +5,6 @@
 export { LogError } from './errors.ts'
 export type { LogErrorCode } from './errors.ts'
 export type { RetentionPolicy } from './core/retain.ts'
-export type { LocalOriginState } from './core/state.ts'
 export { retentionProblems } from './options.ts'
 export type { LogOptions, LogStorage, RetentionOptions, ScrubOptions } from './options.ts'
 export type { BackupFile, BackupManifest, BackupOptions } from './runtime/backup.ts'

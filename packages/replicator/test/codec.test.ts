@@ -1,5 +1,5 @@
 import { createRandom, toHex } from '@kith/interface'
-import type { HelloMessage, OriginState, PullResponse } from '@kith/interface'
+import type { HelloMessage, OriginState, PullRequest, PullResponse } from '@kith/interface'
 import { decode, DecodeError, encode } from '@msgpack/msgpack'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -8,7 +8,6 @@ import type { Decoded } from '../src/wire/codec.ts'
 import { encodeFrame, partKind } from '../src/wire/frame.ts'
 import type { Part } from '../src/wire/frame.ts'
 import { wireLimits } from '../src/wire/limits.ts'
-import type { RangedPullRequest } from '../src/wire/ranges.ts'
 import { scan } from '../src/wire/scan.ts'
 
 const hex = (bytes: number): fc.Arbitrary<string> =>
@@ -53,7 +52,7 @@ const helloArbitrary: fc.Arbitrary<HelloMessage> = fc.record({
   vectorVersion: fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
 })
 
-const plainArbitrary: fc.Arbitrary<RangedPullRequest> = fc.record({
+const plainArbitrary: fc.Arbitrary<PullRequest> = fc.record({
   logId: hex(16),
   want: fc.array(
     fc.record({ origin: hex(16), next: sequence, chain: fc.option(hex(32), { nil: null }) }),
@@ -66,7 +65,7 @@ const plainArbitrary: fc.Arbitrary<RangedPullRequest> = fc.record({
 })
 
 /** With the ranges that this version says, and without, as earlier ones ask. */
-const requestArbitrary: fc.Arbitrary<RangedPullRequest> = fc
+const requestArbitrary: fc.Arbitrary<PullRequest> = fc
   .tuple(plainArbitrary, fc.array(fc.tuple(hex(16), sequence, sequence)))
   .map(([request, ranges]) => {
     if (ranges.length === 0) return request
@@ -158,7 +157,7 @@ describe('replication messages', () => {
 
   it('REP-6 says from where on in a byte or a few for each acknowledgement', () => {
     const origins = Array.from({ length: 5 }, (_, at) => toHex(new Uint8Array(16).fill(at)))
-    const request: RangedPullRequest = {
+    const request: PullRequest = {
       ...{ logId: 'ab'.repeat(16), want: [], bytesMax: 9, maxWaitMs: 0, vectorVersion: 0 },
       ack: new Map(origins.map((origin) => [origin, 100_000])),
     }

@@ -1,8 +1,8 @@
+import type { OriginState } from '@kith/interface'
 import { describe, expect, it } from 'vitest'
 import { lagOf } from '../src/core/index.ts'
 import type { ReplicatorTuning } from '../src/options.ts'
 import { wireLimits } from '../src/wire/limits.ts'
-import type { LocalState } from '../src/wire/ranges.ts'
 import { batchOf, chain, Core, logOf, originA, originB, originX, stateOf } from './core-support.ts'
 
 describe('choosing sources', () => {
@@ -351,7 +351,7 @@ describe('credit and pace', () => {
   })
 
   it('REP-6 says from where on it stored what it acknowledges', () => {
-    const states: LocalState[] = [
+    const states: OriginState[] = [
       stateOf(originB, 21, { floor: 9, holes: [{ from: 12, to: 15 }] }),
       { ...stateOf(originX, 21, { floor: 9 }), storedFrom: 4 },
     ]

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { KithError } from '@kith/interface'
-import type { HelloMessage, OriginId, PullResponse, ReplicaLog } from '@kith/interface'
+import type { HelloMessage, OriginId, PullRequest, PullResponse, ReplicaLog } from '@kith/interface'
 import { createLog } from '@kith/log'
 import type { Log } from '@kith/log'
 import { createVirtualClock } from '@kith/sim'
@@ -9,7 +9,6 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { createReplicator } from '../src/index.ts'
 import type { Replicator } from '../src/index.ts'
 import { readBatchHead } from '../src/wire/head.ts'
-import type { RangedPullRequest } from '../src/wire/ranges.ts'
 
 const never = new AbortController().signal
 const asker = '5a'.repeat(16)
@@ -50,7 +49,7 @@ class Serving {
     this.version = (await this.local.hello(message, never)).vectorVersion
   }
 
-  pull(origins: readonly OriginId[], more: Partial<RangedPullRequest> = {}): Promise<PullResponse> {
+  pull(origins: readonly OriginId[], more: Partial<PullRequest> = {}): Promise<PullResponse> {
     const want = origins.map((origin) => ({ origin, next: 1, chain: null }))
     const request = { logId: asker, want, bytesMax: 1 << 20, ack: new Map(), maxWaitMs: 60_000 }
     return this.local.pull({ ...request, vectorVersion: this.version, ...more }, never)

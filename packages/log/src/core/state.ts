@@ -133,23 +133,14 @@ export function newOrigin(
   }
 }
 
-/** What this log durably holds of one origin, and how much of it it ever stored. */
-export interface LocalOriginState extends OriginState {
-  /**
-   * From where on this log stored the origin without a gap, where retention dropped some of that:
-   * absent where it is the floor, or the end of the last hole. Said of the own log only.
-   */
-  readonly storedFrom?: number
-}
-
 /** Everything in order of origin id, as others may see it. */
-export function vectorOf(state: LogState): readonly LocalOriginState[] {
+export function vectorOf(state: LogState): readonly OriginState[] {
   return [...state.origins.values()]
     .sort((a, b) => (a.origin < b.origin ? -1 : 1))
     .map((entry) => stateOf(state, entry))
 }
 
-function stateOf(state: LogState, entry: StoredOrigin): LocalOriginState {
+function stateOf(state: LogState, entry: StoredOrigin): OriginState {
   const holes = state.holes.get(entry.origin) ?? []
   const stored = storedFromOf(state, entry)
   return {

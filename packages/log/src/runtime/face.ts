@@ -14,7 +14,6 @@ import type {
   Unsubscribe,
 } from '@kith/interface'
 import type { RetentionPolicy } from '../core/retain.ts'
-import type { LocalOriginState } from '../core/state.ts'
 import type { BackupManifest, BackupOptions } from './backup.ts'
 import type { LogCursor } from './cursors.ts'
 import type { DiskStatus } from './disk-watch.ts'
@@ -86,19 +85,6 @@ export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents>
    * backup yet, while appends go on; one backup follows the other. `restoreLog` makes a log of it.
    */
   backup(path: string, options?: BackupOptions): Promise<BackupManifest>
-  /** Everything durably held, with from where on it was stored where retention dropped of it. */
-  vector(): readonly LocalOriginState[]
-  /**
-   * Notes that another log stored `[storedFrom, next)` of each origin, all of it, whatever it
-   * dropped since. An origin that `storedFrom` does not name, and a range that cannot be, count for
-   * nothing.
-   */
-  acknowledged(
-    logId: LogId,
-    vector: ReadonlyMap<OriginId, number>,
-    member?: string,
-    storedFrom?: ReadonlyMap<OriginId, number>,
-  ): void
   status(): LogStatus
   verify(options?: VerifyOptions): Promise<VerifyReport>
   /**

@@ -11,6 +11,7 @@ import type {
   LogId,
   LogRecord,
   OriginId,
+  OriginState,
   RepairOutcome,
 } from '@kith/interface'
 import { nodeDigests, systemClock } from '@kith/interface/node'
@@ -18,7 +19,6 @@ import { stepGate } from '../core/gate.ts'
 import type { GateInput } from '../core/gate.ts'
 import { rangesOf } from '../core/ranges.ts'
 import { vectorOf } from '../core/state.ts'
-import type { LocalOriginState } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import type { RetentionPolicy } from '../core/retain.ts'
 import { policyProblems, resolveOptions, scrubDefaults, scrubProblems } from '../options.ts'
@@ -80,7 +80,7 @@ class RunningLog implements Log {
   private replicaTimer: (() => void) | undefined
   private gateTimer: (() => void) | undefined
   private vectorCache:
-    | { readonly version: number; readonly vector: readonly LocalOriginState[] }
+    | { readonly version: number; readonly vector: readonly OriginState[] }
     | undefined
 
   constructor(given: LogOptions, options: ResolvedOptions) {
@@ -233,7 +233,7 @@ class RunningLog implements Log {
     return this.parts.backend.durable
   }
 
-  vector(): readonly LocalOriginState[] {
+  vector(): readonly OriginState[] {
     const { flushed, flushedVersion: version } = this.parts.writer
     if (this.vectorCache?.version !== version) {
       this.vectorCache = { version, vector: vectorOf(flushed) }

@@ -10,12 +10,12 @@ import type {
   LogRecord,
   LogStoreReader,
   OriginId,
+  OriginState,
   StoreDamage,
   StoreState,
 } from '@kith/interface'
 import { nodeDigests, systemClock } from '@kith/interface/node'
 import { copyState, vectorOf } from '../core/state.ts'
-import type { LocalOriginState } from '../core/state.ts'
 import { LogError } from '../errors.ts'
 import type { LogOptions, ResolvedOptions } from '../options.ts'
 import { openSegmentView } from '../store/segment/view.ts'
@@ -136,7 +136,7 @@ export class ReadOnlyLog implements Log {
     return this.now(({ writer }) => writer.flushed.meta.origin)
   }
 
-  vector(): readonly LocalOriginState[] {
+  vector(): readonly OriginState[] {
     return this.now(({ writer }) => vectorOf(writer.flushed))
   }
 

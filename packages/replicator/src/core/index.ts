@@ -4,7 +4,6 @@
  */
 export { createCodec } from '../wire/codec.ts'
 export type { ChainRequest, Codec, Decoded, FetchRequest } from '../wire/codec.ts'
-export type { LocalState, RangedPullRequest } from '../wire/ranges.ts'
 export { lagOf } from './lag.ts'
 export type {
   Call,

@@ -6,11 +6,12 @@ import type {
   HelloMessage,
   LogId,
   OriginId,
+  OriginState,
+  PullRequest,
   PullResponse,
   RepairOutcome,
 } from '@kith/interface'
 import type { ReplicatorErrorCode } from '../errors.ts'
-import type { LocalState, RangedPullRequest } from '../wire/ranges.ts'
 
 /** Where a member can be pulled from changes with `locator`; undefined: nowhere now. */
 export type MemberStanding = 'up' | 'failed' | 'left'
@@ -24,7 +25,7 @@ export type Input =
       readonly expected: boolean
     }
   /** The log's vector, whenever it may have changed and before anything is decided on it. */
-  | { readonly kind: 'local'; readonly states: readonly LocalState[] }
+  | { readonly kind: 'local'; readonly states: readonly OriginState[] }
   | {
       readonly kind: 'member'
       readonly member: string
@@ -89,7 +90,7 @@ export type Verdict = 'equal' | 'fork' | 'unknown'
 
 export type Output =
   | ({ readonly kind: 'dial'; readonly hello: HelloMessage } & Call)
-  | ({ readonly kind: 'pull'; readonly pull: number; readonly request: RangedPullRequest } & Call)
+  | ({ readonly kind: 'pull'; readonly pull: number; readonly request: PullRequest } & Call)
   | ({ readonly kind: 'close' } & Call)
   | {
       readonly kind: 'apply'

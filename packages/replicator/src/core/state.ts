@@ -10,7 +10,6 @@ import type {
   Random,
 } from '@kith/interface'
 import type { ReplicatorTuning } from '../options.ts'
-import type { LocalState } from '../wire/ranges.ts'
 import type { Output } from './messages.ts'
 import { newBucket } from './rate.ts'
 import type { Bucket } from './rate.ts'
@@ -154,8 +153,8 @@ export interface State {
   /** Known from `start` on: the log that is not open yet has no identity. */
   logId: LogId
   durable: boolean
-  local: ReadonlyMap<OriginId, LocalState>
-  localList: readonly LocalState[]
+  local: ReadonlyMap<OriginId, OriginState>
+  localList: readonly OriginState[]
   own: OriginId | undefined
   /** The origin that a rotation in progress ends. */
   lastOwn: OriginId | undefined

@@ -3,8 +3,7 @@
  * returns
  * what must be done, in order; `nextDeadline` says when it wants to be called again.
  */
-import type { HelloMessage } from '@kith/interface'
-import type { LocalState } from '../wire/ranges.ts'
+import type { HelloMessage, OriginState } from '@kith/interface'
 import { onApplied, settleApply } from './apply.ts'
 import { begins, repickStalled, settleChoices, stallDeadline } from './choose.ts'
 import {
@@ -178,11 +177,11 @@ function tellsOfOurs({ own, local }: State, { vector }: HelloMessage): boolean {
   return past === 1 || vector.some(({ origin }) => origin === own)
 }
 
-function onLocal(turn: Turn, states: readonly LocalState[]): void {
+function onLocal(turn: Turn, states: readonly OriginState[]): void {
   const { state } = turn
   if (states === state.localList) return
   const before = state.local
-  const after = new Map<string, LocalState>()
+  const after = new Map<string, OriginState>()
   for (const ours of states) {
     after.set(ours.origin, ours)
     const known = before.get(ours.origin)

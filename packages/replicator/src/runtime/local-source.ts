@@ -13,6 +13,7 @@ import type {
   OriginId,
   PullFork,
   PullGap,
+  PullRequest,
   PullResponse,
   PullWant,
   ReplicaLog,
@@ -24,10 +25,9 @@ import type { RunVerdict, VectorVersions } from '../core/serve.ts'
 import { protocolVersions } from '../core/state.ts'
 import { ReplicatorError } from '../errors.ts'
 import { wireLimits } from '../wire/limits.ts'
-import type { RangedLog, RangedPullRequest } from '../wire/ranges.ts'
 
 export interface LocalSourceOptions {
-  readonly log: RangedLog
+  readonly log: ReplicaLog
   readonly clusterId: string
   readonly member: string
   readonly clock: Clock
@@ -182,7 +182,7 @@ function hello(serving: Serving, message: HelloMessage): HelloMessage {
 
 async function pull(
   serving: Serving,
-  request: RangedPullRequest,
+  request: PullRequest,
   signal: AbortSignal,
 ): Promise<PullResponse> {
   assertOpen(serving)
@@ -227,7 +227,7 @@ async function pull(
  */
 async function provenAcks(
   { log, written }: Serving,
-  { ack, ackChains }: RangedPullRequest,
+  { ack, ackChains }: PullRequest,
 ): Promise<ReadonlyMap<OriginId, number>> {
   const proven = new Map(ack)
   for (const state of log.vector()) {
@@ -300,7 +300,7 @@ interface Cursor {
 async function collect(
   serving: Serving,
   puller: Puller,
-  request: RangedPullRequest,
+  request: PullRequest,
 ): Promise<PullResponse> {
   const { log, versions } = serving
   const vector = log.vector()

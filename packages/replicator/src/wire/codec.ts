@@ -5,7 +5,7 @@
  * Messages of replication as bytes and back. Encoding trusts us; decoding trusts nothing: every
  * failure is a named problem, never an exception and never an allocation past a bound.
  */
-import type { Chain, HelloMessage, OriginId, PullResponse } from '@kith/interface'
+import type { Chain, HelloMessage, OriginId, PullRequest, PullResponse } from '@kith/interface'
 import { Decoder, Encoder } from '@msgpack/msgpack'
 import {
   boolean,
@@ -24,7 +24,6 @@ import type { Fields } from './fields.ts'
 import { decodeFrame, encodeFrame, partKind } from './frame.ts'
 import type { Part } from './frame.ts'
 import { wireLimits } from './limits.ts'
-import type { RangedPullRequest } from './ranges.ts'
 import { scan } from './scan.ts'
 
 export type Decoded<Value> =
@@ -49,7 +48,7 @@ interface Format<Value> {
 /** One a component: the encoder inside owns a scratch buffer. */
 export interface Codec {
   readonly hello: Format<HelloMessage>
-  readonly pullRequest: Format<RangedPullRequest>
+  readonly pullRequest: Format<PullRequest>
   readonly pullResponse: Format<PullResponse>
   readonly chainRequest: Format<ChainRequest>
   readonly chainResponse: Format<readonly (Chain | null)[]>
@@ -200,7 +199,7 @@ function readStates(message: Message): HelloMessage['vector'] {
   return states
 }
 
-function pullRequestFormat({ pack, rows, read }: Packing): Format<RangedPullRequest> {
+function pullRequestFormat({ pack, rows, read }: Packing): Format<PullRequest> {
   return {
     encode: (request) =>
       pack(
@@ -265,12 +264,12 @@ function pullRequestFormat({ pack, rows, read }: Packing): Format<RangedPullRequ
 }
 
 /** In the order of the acknowledgements; none where not each of them has one. */
-function fromsOf({ ack, ackFrom }: RangedPullRequest): readonly number[] {
+function fromsOf({ ack, ackFrom }: PullRequest): readonly number[] {
   const froms = [...ack.keys()].map((origin) => ackFrom?.get(origin) ?? 0)
   return froms.includes(0) ? [] : froms
 }
 
-function readAcks(message: Message): Pick<RangedPullRequest, 'ack' | 'ackFrom'> {
+function readAcks(message: Message): Pick<PullRequest, 'ack' | 'ackFrom'> {
   const acks = message.rows(partKind.ack, wireLimits.vectorEntriesMax, (value) => {
     const row = list(value, 'ack', 2)
     return [identity(row[0], 'origin', 16), integer(row[1], 'next', 1)] as const
