@@ -1,9 +1,9 @@
 /** Files about what a run found, which say under what it was found. */
-import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { root } from './command.ts'
+import { commitOf } from './commit.ts'
 
 /** Small letters, digits and dashes; an error says so. */
 export function evidenceName(given: string, flag: string): string {
@@ -20,8 +20,7 @@ export interface EvidenceRun {
 export function beginEvidence(name: string): EvidenceRun {
   const startedAt = new Date()
   const before = load()
-  const changed = git('status', '--porcelain') === '' ? '' : ', with uncommitted changes'
-  const commit = `${git('rev-parse', 'HEAD')}${changed}`
+  const commit = commitOf()
   return {
     write(result, body) {
       const minutes = (Date.now() - startedAt.getTime()) / 60_000
@@ -45,10 +44,6 @@ export function beginEvidence(name: string): EvidenceRun {
       return file
     },
   }
-}
-
-function git(...args: readonly string[]): string {
-  return execFileSync('git', args, { cwd: root }).toString().trim()
 }
 
 function load(): string {

@@ -3,7 +3,7 @@ import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { git } from './journal.ts'
+import { commitOf } from '../../../tools/support/commit.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
@@ -23,7 +23,6 @@ export interface Evidence {
 export function writeEvidence({ name, command, result, seconds, spent, body }: Evidence): string {
   const now = new Date().toISOString()
   const file = `docs/evidence/${now.slice(0, 10)}-${name}.md`
-  const changed = git('status', '--porcelain') === '' ? '' : ', with uncommitted changes'
   const memory = (totalmem() / 2 ** 30).toFixed(0)
   const lines = [
     `# ${name}`,
@@ -31,7 +30,7 @@ export function writeEvidence({ name, command, result, seconds, spent, body }: E
     `- command: \`${command}\``,
     `- result: ${result}`,
     `- date: ${now}`,
-    `- commit: ${git('rev-parse', 'HEAD')}${changed}`,
+    `- commit: ${commitOf()}`,
     `- machine: ${cpus().length} x ${cpus()[0]?.model.trim()}, ${memory} GiB, Linux ${release()}`,
     `- runtime: Node.js ${process.version}`,
     `- load (1 minute) at the end: ${(loadavg()[0] ?? 0).toFixed(2)}`,

@@ -2,16 +2,9 @@
  * Results of long runs, kept beside them: a run of hours is done in slices of minutes, each of
  * which goes on where the last one ended. What other code found does not count.
  */
-import { execFileSync } from 'node:child_process'
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-const root = fileURLToPath(new URL('../../..', import.meta.url))
-
-export function git(...args: readonly string[]): string {
-  return execFileSync('git', args, { cwd: root }).toString().trim()
-}
+import { git } from '../../../tools/support/commit.ts'
 
 /** What decides how a run of the simulator of gossip ends. */
 const simulated = [
@@ -21,8 +14,8 @@ const simulated = [
 
 /** Names the state of the sources; where changes are not committed, this run alone has it. */
 export function codeVersion(sources: readonly string[] = simulated): string {
-  const trees = git('rev-parse', ...sources.map((path) => `HEAD:${path}`)).split('\n')
-  const changed = git('status', '--porcelain', '--', ...sources) !== ''
+  const trees = git(['rev-parse', ...sources.map((path) => `HEAD:${path}`)]).split('\n')
+  const changed = git(['status', '--porcelain', '--', ...sources]) !== ''
   return trees.join(' ') + (changed ? ` changed ${process.pid}` : '')
 }
 
