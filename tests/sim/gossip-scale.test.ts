@@ -15,22 +15,22 @@ describe('a large cluster', () => {
   })
 
   it('GOS-205 takes at most 1 KiB for each further member that one knows', { timeout }, () => {
-    const bytes = memoryStudy(atTier(20, 50), atTier(90, 250))
+    const bytes = memoryStudy(atTier(20, 50), atTier(90, 1000))
     evidence('bytes of a known member', Math.round(bytes))
     expect(bytes).toBeLessThanOrEqual(1024)
     expect(bytes).toBeGreaterThan(100)
   })
 
   it(`GOS-206 of ${members}: a crash is known to all within the bound`, { timeout }, () => {
-    const { formedMs, firstMs, allMs, boundMs, falseFailures } = crashStudy(members)
+    const { formedMs, detections, likelyMs, falseFailures } = crashStudy(members, atTier(3, 20))
     evidence(`${members} members, all known after, virtual ms`, formedMs)
-    evidence(
-      `${members} members, a crash failed by the first and by all, ms`,
-      `${firstMs}, ${allMs}`,
-    )
-    expect(allMs).toBeLessThanOrEqual(boundMs)
-    // Nearly everybody hears of the first verdict, so that all of them have it within seconds.
-    expect(allMs - firstMs).toBeLessThanOrEqual(5000)
+    for (const { firstMs, allMs } of detections) {
+      expect(allMs).toBeLessThanOrEqual(likelyMs)
+      // Nearly everybody hears of the first verdict, so that all of them have it within seconds.
+      expect(allMs - firstMs).toBeLessThanOrEqual(5000)
+    }
+    const longest = Math.max(...detections.map(({ allMs }) => allMs))
+    evidence(`${members} members, ${detections.length} crashes, failed by all, ms`, longest)
     expect(falseFailures).toBe(0)
   })
 

@@ -1,7 +1,7 @@
 /**
  * `npm run sim -- scale`: a large cluster of the real core in one process, with what it costs.
  */
-import { crashStudy, memoryStudy, speedStudy, stepStudy } from '../gossip/scale.ts'
+import { crashStudy, memoryStudy, reachStudy, speedStudy, stepStudy } from '../gossip/scale.ts'
 import { writeEvidence } from './evidence.ts'
 
 export interface ScaleOptions {
@@ -13,6 +13,12 @@ export interface ScaleOptions {
 const stepMsMax = 5
 const bytesPerMemberMax = 1024
 const speedMin = 50
+const crashes = 20
+/** From the first verdict to the last, milliseconds. */
+const spreadMsMax = 5000
+/** Of the median step, for ten times the members. */
+const growthMax = 2
+const reach = 5000
 
 /** True where everything keeps within its bound. */
 export async function scale(
@@ -22,26 +28,20 @@ export async function scale(
   const before = process.cpuUsage()
   const body: string[] = []
   const problems: string[] = []
-  const say = (line: string, holds: boolean): void => {
+  const say: Say = (line, holds) => {
     body.push(`- ${line}`)
     print(line)
     if (!holds) problems.push(line)
   }
   const speed = speedStudy(50)
   say(`50 members: ${speed.toFixed(0)} times as fast as real time`, speed >= speedMin)
-  const known = Math.min(members, 250)
-  const bytesPerMember = memoryStudy(50, known)
+  const bytesPerMember = memoryStudy(50, members)
   const bytes = bytesPerMember.toFixed(0)
-  const heap = `heap of a known member: ${bytes} bytes (${known} against 50)`
+  const heap = `heap of a known member: ${bytes} bytes (${members} against 50)`
   say(heap, bytesPerMember <= bytesPerMemberMax)
-  const { formedMs, firstMs, allMs, boundMs, falseFailures } = crashStudy(members)
-  say(`${members} members know each other after ${formedMs} ms (virtual)`, true)
-  const heard = `a crash: first ${firstMs.toFixed(0)} ms, all ${allMs.toFixed(0)} ms`
-  say(`${heard}, bound ${boundMs.toFixed(0)} ms; ${falseFailures} others failed`, allMs <= boundMs)
-  const steps = stepStudy(members)
-  const { longestMs, kind, medianUs } = steps
-  const most = `longest step ${longestMs.toFixed(2)} ms (${kind}), median ${medianUs.toFixed(1)} us`
-  say(`${most}, of ${steps.count} steps of two members of ${members}`, longestMs <= stepMsMax)
+  sayCrashes(members, say)
+  saySteps(members, say)
+  sayReach(say)
   for (const problem of problems) print(`missed: ${problem}`)
   if (evidence !== undefined) {
     const { user, system } = process.cpuUsage(before)
@@ -51,4 +51,48 @@ export async function scale(
     print(`written to ${writeEvidence({ name: evidence, command, result, seconds, body })}`)
   }
   return problems.length === 0
+}
+
+type Say = (line: string, holds: boolean) => void
+
+function sayCrashes(members: number, say: Say): void {
+  const { formedMs, detections, likelyMs, falseFailures } = crashStudy(members, crashes)
+  say(`${members} members know each other after ${formedMs} ms (virtual)`, true)
+  const middle = (values: readonly number[]): string =>
+    (values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0).toFixed(0)
+  const first = detections.map(({ firstMs }) => firstMs)
+  const all = detections.map(({ allMs }) => allMs)
+  const most = Math.max(...all)
+  const known = `${crashes} crashes: known to the first after ${middle(first)} ms, to all after`
+  const range = `${middle(all)} (medians), at most ${most.toFixed(0)}, bound ${likelyMs.toFixed(0)}`
+  say(`${known} ${range}`, most <= likelyMs)
+  const spread = Math.max(...detections.map(({ firstMs, allMs }) => allMs - firstMs))
+  say(`from the first to the last at most ${spread.toFixed(0)} ms`, spread <= spreadMsMax)
+  say(`${falseFailures} failures of members that did not crash`, falseFailures === 0)
+}
+
+function saySteps(members: number, say: Say): void {
+  const medians: number[] = []
+  for (const size of [members / 10, members]) {
+    const { count, longestMs, kind, medianUs } = stepStudy(size)
+    const most = `longest step ${longestMs.toFixed(2)} ms (${kind})`
+    const middle = `median ${medianUs.toFixed(1)} us`
+    say(`${most}, ${middle}, of ${count} steps of two members of ${size}`, longestMs <= stepMsMax)
+    medians.push(medianUs)
+  }
+  const [few = Number.NaN, many = Number.NaN] = medians
+  const growth = many / few
+  say(
+    `a median step takes ${growth.toFixed(2)} times as long with ten times the members`,
+    growth <= growthMax,
+  )
+}
+
+function sayReach(say: Say): void {
+  const { known, first, newcomer } = reachStudy(reach)
+  say(`of ${reach} members a newcomer knows ${known}`, known === reach)
+  for (const [who, { count, longestMs, kind, medianUs }] of Object.entries({ first, newcomer })) {
+    const most = `longest step ${longestMs.toFixed(2)} ms (${kind}), median ${medianUs.toFixed(1)} us`
+    say(`the ${who} of ${reach}: ${most}, of ${count} steps`, true)
+  }
 }

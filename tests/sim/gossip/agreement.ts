@@ -37,11 +37,18 @@ export function agreementBoundMs(timings: GossipTimings, count: number): number 
  * 1.6 intervals on average, and confirmations end the suspicion early.)
  */
 export function detectionBoundMs(timings: GossipTimings, count: number): number {
-  const { probeIntervalMs, suspicionFactor, suspicionMaxFactor, gossipIntervalMs } = timings
+  const { probeIntervalMs, suspicionFactor, suspicionMaxFactor } = timings
   const scale = Math.max(1, Math.log10(count))
   const suspicion = suspicionMaxFactor * suspicionFactor * scale * probeIntervalMs
-  const rounds = 4 + 4 * Math.ceil(Math.log10(count + 1)) * timings.retransmitFactor
-  return (2 * count - 1) * probeIntervalMs + suspicion + rounds * gossipIntervalMs
+  return (2 * count - 1) * probeIntervalMs + suspicion + spreadMs(timings, count)
+}
+
+/** For a message that is gossiped to reach all. */
+export function spreadMs(
+  { gossipIntervalMs, retransmitFactor }: GossipTimings,
+  count: number,
+): number {
+  return (4 + 4 * Math.ceil(Math.log10(count + 1)) * retransmitFactor) * gossipIntervalMs
 }
 
 /** Crashed members that some live member does not show as failed or left; one line each. */

@@ -5,8 +5,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { resolveOptions, step } from '@kith/gossip/core'
-import type { Input, Output } from '@kith/gossip/core'
-import { detectionBoundMs, exchangeEveryMs } from './agreement.ts'
+import type { GossipTimings, Input, Output, State } from '@kith/gossip/core'
+import { detectionBoundMs, exchangeEveryMs, spreadMs } from './agreement.ts'
 import { Cluster, decodeStream } from './cluster.ts'
 import type { Actor, Watcher } from './cluster.ts'
 
@@ -71,35 +71,59 @@ class FailTimes implements Watcher {
   }
 }
 
+/** Virtual milliseconds from a crash until the first and the last member failed it. */
+export interface Detection {
+  readonly firstMs: number
+  readonly allMs: number
+}
+
 export interface CrashStudy {
   /** Virtual milliseconds until all knew all. */
   readonly formedMs: number
-  /** Virtual milliseconds from the crash until the first and the last member failed it. */
-  readonly firstMs: number
-  readonly allMs: number
-  readonly boundMs: number
+  /** One crash after the other, a member each. */
+  readonly detections: readonly Detection[]
+  readonly likelyMs: number
   /** Failures of anybody else. */
   readonly falseFailures: number
 }
 
-export function crashStudy(members: number): CrashStudy {
+/** By then somebody probed the victim, but for one crash in 160,000: each interval one does. */
+const intervalsUnprobed = 12
+
+/**
+ * By when all know of a crash: probed by somebody, confirmed by others meanwhile, so that the
+ * suspicion takes its least time, and told on. The bound of the protocol itself, by which one who
+ * hears nothing from anybody has probed all others, is half an hour for 1,000 members.
+ */
+function likelyMs(timings: GossipTimings, members: number): number {
+  const { probeIntervalMs, probeTimeoutMs, suspicionFactor } = timings
+  const suspicion = suspicionFactor * Math.max(1, Math.log10(members)) * probeIntervalMs
+  const probed = intervalsUnprobed * probeIntervalMs + probeTimeoutMs
+  return probed + suspicion + spreadMs(timings, members)
+}
+
+export function crashStudy(members: number, crashes: number): CrashStudy {
   const failures = new FailTimes()
   const cluster = form(members, () => failures)
   const { clock, actors, timings } = cluster
   const formedMs = clock.now()
-  clock.advanceBy(5000)
-  const victim = cluster.random.pick(actors)
-  const since = clock.now()
-  cluster.crash(victim, 'swallow')
-  const boundMs = detectionBoundMs(timings, members)
-  while (failures.of(victim.name).length < members - 1 && clock.now() - since <= boundMs) {
-    clock.advanceBy(100)
-  }
-  const times = failures.of(victim.name)
-  const allMs = times.length < members - 1 ? Infinity : Math.max(...times) - since
-  const falseFailures = failures.total - times.length
-  const firstMs = Math.min(...times) - since
-  return { formedMs, firstMs, allMs, boundMs, falseFailures }
+  const victims = cluster.random.shuffle(actors).slice(0, crashes)
+  const detections = victims.map((victim, before): Detection => {
+    clock.advanceBy(5000)
+    const since = clock.now()
+    cluster.crash(victim, 'swallow')
+    const others = members - before - 1
+    const within = detectionBoundMs(timings, members)
+    while (failures.of(victim.name).length < others && clock.now() - since <= within) {
+      clock.advanceBy(100)
+    }
+    const times = failures.of(victim.name)
+    const allMs = times.length < others ? Infinity : Math.max(...times) - since
+    return { firstMs: Math.min(...times) - since, allMs }
+  })
+  const failed = victims.reduce((sum, { name }) => sum + failures.of(name).length, 0)
+  const falseFailures = failures.total - failed
+  return { formedMs, detections, likelyMs: likelyMs(timings, members), falseFailures }
 }
 
 /**
@@ -207,7 +231,14 @@ export function stepStudy(members: number): StepStudy {
   cluster.clock.advanceBy(5000)
   cluster.crash(victim, 'swallow')
   cluster.clock.advanceBy(30_000)
-  const steps = [...recorders].flatMap(([subject, { told }]) => leastOf(cluster, subject, told))
+  return studyOf(
+    [...recorders].flatMap(([subject, { told }]) =>
+      leastOf(() => cluster.createState(subject), told),
+    ),
+  )
+}
+
+function studyOf(steps: readonly TimedStep[]): StepStudy {
   const sorted = steps.toSorted((a, b) => b.ms - a.ms)
   const [longest] = sorted
   return {
@@ -218,15 +249,16 @@ export function stepStudy(members: number): StepStudy {
   }
 }
 
-/** What each step took at least. */
-function leastOf(
-  cluster: Cluster,
-  subject: Actor,
-  told: readonly Told[],
-): readonly { readonly kind: string; readonly ms: number }[] {
+interface TimedStep {
+  readonly kind: string
+  readonly ms: number
+}
+
+/** What each step took at least, told to a new core again and again. */
+function leastOf(create: () => State, told: readonly Told[]): readonly TimedStep[] {
   const least = new Float64Array(told.length).fill(Infinity)
   for (let turn = 0; turn < repeats; turn += 1) {
-    const state = cluster.createState(subject)
+    const state = create()
     for (const [index, one] of told.entries()) {
       const input = inputOf(one)
       const before = performance.now()
@@ -238,3 +270,52 @@ function leastOf(
     return { kind: 'input' in one ? one.input.kind : one.kind, ms: least[index] ?? 0 }
   })
 }
+
+export interface ReachStudy {
+  /** Members that the newcomer shows alive, itself included. */
+  readonly known: number
+  /** Of the first member, which all others join, and of a newcomer, which learns of all at once. */
+  readonly first: StepStudy
+  readonly newcomer: StepStudy
+}
+
+/** Members that know everybody; all others join them. */
+const knowing = 3
+/** What all others know at most, or the heap of one process would not hold so many cores. */
+const partlyKnown = 32
+
+/**
+ * A cluster that is too large for one process if everybody in it knew everybody: all members are
+ * real cores and answer probes, some of them know all, and one comes last and learns of all.
+ */
+export function reachStudy(members: number): ReachStudy {
+  const timings = resolveOptions('lan')
+  const partly = { ...timings, membersMax: partlyKnown }
+  const timingsOf = (index: number): GossipTimings =>
+    index < knowing || index === members - 1 ? timings : partly
+  const watchers: Watcher[] = []
+  const cluster = new Cluster({ seed: 1, members, timings, timingsOf, watchers })
+  const { clock, network, actors } = cluster
+  network.setFaults({ latencyMs: 0.2, jitterMs: 1 })
+  const [first, newcomer] = [actors[0], actors.at(-1)]
+  if (first === undefined || newcomer === undefined) throw new Error('nobody')
+  const recorders = [first, newcomer].map((subject) => new Recorder(cluster, subject))
+  watchers.push(...recorders)
+  const seeds = actors.slice(0, knowing)
+  for (const [index, actor] of actors.entries()) {
+    clock.post(index * startEveryMs, () => {
+      cluster.start(actor)
+      cluster.join(actor, seeds.slice(0, index))
+    })
+  }
+  clock.advanceTo(members * startEveryMs + reachLastsMs)
+  const [ofFirst, ofNewcomer] = recorders.map(({ told }, index) =>
+    studyOf(leastOf(() => cluster.createState(index === 0 ? first : newcomer), told)),
+  )
+  if (ofFirst === undefined || ofNewcomer === undefined) throw new Error('nobody')
+  return { known: newcomer.state?.aliveCount ?? 0, first: ofFirst, newcomer: ofNewcomer }
+}
+
+/** Virtual: between two starts, and after the last. */
+const startEveryMs = 10
+const reachLastsMs = 30_000
