@@ -236,6 +236,11 @@ export interface ReplicaLog {
     storedFrom?: ReadonlyMap<OriginId, number>,
   ): void
   onCommit(listener: (commit: LogCommit) => void): Unsubscribe
+  /**
+   * Whether this log appended under the origin since it was opened: of such a one it believes only
+   * acknowledgements that show its own history (ADR 26). Absent: what a source saw of it counts.
+   */
+  appended?(origin: OriginId): boolean
   /** What is known to be damaged and may be repaired. Absent where nothing is repaired. */
   corrupt?(): readonly CorruptRun[]
   /** Called when `corrupt` has more to say. */

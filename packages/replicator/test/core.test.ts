@@ -380,6 +380,68 @@ describe('credit and pace', () => {
     expect([...ack.keys()].toSorted()).toEqual([originB, originX].toSorted())
     expect([...ackChains]).toEqual([[originB, chain(21)]])
   })
+
+  it('REP-15 what waits to be applied counts over all connections of a member', () => {
+    const batchBytes = 160 * 1024
+    const core = new Core({ creditBytesMax: 8 * 1024 * 1024 })
+    core.up('b')
+    let sent = 0
+    for (let connection = 0; connection < 6; connection += 1) {
+      core.hello('b', [stateOf(originB, 1_000_000, { own: true })])
+      for (let answer = 0; answer < 40 && core.pulls('b').length > 0; answer += 1) {
+        const [pull = -1] = core.pulls('b')
+        const { request } = core.of('pull').find((output) => output.pull === pull)!
+        const first = request.want[0]!.next
+        const count = Math.floor(request.bytesMax / batchBytes)
+        const batches = Array.from({ length: count }, (_, at) =>
+          batchOf(originB, first + at, 1, batchBytes),
+        )
+        sent += count * batchBytes
+        core.answer('b', { batches }, pull)
+      }
+      core.up('b', `b${connection}`)
+    }
+    expect(sent).toBeGreaterThan(4 * 1024 * 1024)
+    expect(sent).toBeLessThanOrEqual(8 * 1024 * 1024)
+    const applying = core.state.applying?.items ?? []
+    const held = [...applying, ...core.state.queue].reduce(
+      (sum, { bytes }) => sum + bytes.length,
+      0,
+    )
+    expect(held).toBe(sent)
+    // Once all of it was taken there is credit again.
+    core.hello('b', [stateOf(originB, 1_000_000, { own: true })])
+    const before = core.of('pull').length
+    while (core.state.applying !== undefined) {
+      const { items } = core.state.applying
+      const outcomes = items.map(() => 'duplicate' as const)
+      core.applied(outcomes, [stateOf(originB, 1_000)])
+    }
+    expect(core.of('pull').length).toBeGreaterThan(before)
+    expect(core.state.sessions.get('b')?.bufferedBytes).toBe(0)
+  })
+
+  it('REP-6 says again what it holds of an origin that a member learned of meanwhile', () => {
+    const core = new Core({}, [stateOf(originX, 5)])
+    core.meet('b', [])
+    expect(core.lastPull('b').request.ack.get(originX)).toBe(5)
+    core.answer('b', {})
+    core.pass(300)
+    expect(core.lastPull('b').request.ack.has(originX)).toBe(false)
+    core.answer('b', { vector: [stateOf(originX, 5)], vectorVersion: 2 })
+    core.pass(300)
+    expect(core.lastPull('b').request.ack.get(originX)).toBe(5)
+  })
+
+  it('REP-15 a member that names more origins than a log may have is closed', () => {
+    const core = new Core()
+    core.meet('b', [])
+    const many = Array.from({ length: wireLimits.vectorEntriesMax + 1 }, (_, at) =>
+      stateOf(at.toString(16).padStart(32, '0'), 2),
+    )
+    core.answer('b', { vector: many, vectorVersion: 2 })
+    expect(core.events('memberDisconnected')).toMatchObject([{ member: 'b' }])
+  })
 })
 
 describe('damage', () => {
@@ -398,6 +460,43 @@ describe('damage', () => {
     other.answer('b', { batches: [batchOf(originX, 1, 5), new Uint8Array(3)] })
     expect(other.of('apply')).toEqual([])
     expect(other.events('memberDisconnected').length).toBe(1)
+  })
+
+  it('REP-11 whoever sent a damaged batch still counts as holding what others dropped', () => {
+    for (const gapPolicy of ['halt', 'skip'] as const) {
+      const held = gapPolicy === 'halt' ? [] : [stateOf(originX, 3)]
+      const next = held[0]?.next ?? 1
+      const core = new Core({ gapPolicy }, held)
+      core.meet('b', [stateOf(originX, 10)])
+      core.meet('c', [stateOf(originX, 10, { floor: 5 })])
+      core.answer('b', { batches: [batchOf(originX, next, 1)] })
+      core.forget()
+      core.applied(['corrupt'], held)
+      core.pass(90_000)
+      expect(core.of('recordGap')).toEqual([])
+      expect(core.wants('b').map(({ origin }) => origin)).toEqual([originX])
+    }
+  })
+
+  it('REP-9 whoever sent a damaged batch is the last choice, not none', () => {
+    const core = new Core()
+    core.meet('b', [stateOf(originX, 10)])
+    core.meet('c', [stateOf(originX, 10)])
+    core.answer('b', { batches: [batchOf(originX, 1, 1)] })
+    core.applied(['corrupt'], [])
+    expect(core.state.origins.get(originX)?.eager).toBe('c')
+    core.forget()
+    core.input({ kind: 'member', member: 'c', standing: 'left', locator: undefined })
+    expect(core.wants('b')).toEqual([{ origin: originX, next: 1, chain: null }])
+  })
+
+  it('REP-5 what the log took and lost again is asked for from where it stands', () => {
+    const core = new Core()
+    core.meet('b', [stateOf(originB, 3, { own: true })])
+    core.answer('b', { batches: [batchOf(originB, 1, 1), batchOf(originB, 2, 1)] })
+    core.forget()
+    core.applied(['applied', 'applied'], [])
+    expect(core.wants('b')).toEqual([{ origin: originB, next: 1, chain: null }])
   })
 
   it('REP-19 a batch of our own origin is never applied', () => {

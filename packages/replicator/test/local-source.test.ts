@@ -202,7 +202,8 @@ describe('a source over its log', () => {
     const hello = { versions: [1], clusterId: 'kith', logId: asker, member: 'x', vector: [] }
     const more = { origin: '5b'.repeat(16), vectorVersion: 0 }
     // Of an origin that somebody else wrote, numbers are enough.
-    const ack = new Map([['5c'.repeat(16), 1]])
+    await serving.foreign(1)
+    const ack = new Map([[serving.other.origin, 1]])
     await serving.local.hello({ ...hello, ...more, durable: false }, never)
     await serving.pull([], { ack, maxWaitMs: 0 })
     expect(acked).toEqual([])
@@ -219,9 +220,10 @@ describe('a source over its log', () => {
         acknowledged: (...[, , , from]: Acknowledged) => passed.push(from),
       }),
     )
+    await serving.foreign(1)
     await serving.hello()
-    const ack = new Map([['5c'.repeat(16), 9]])
-    const ackFrom = new Map([['5c'.repeat(16), 4]])
+    const ack = new Map([[serving.other.origin, 9]])
+    const ackFrom = new Map([[serving.other.origin, 4]])
     await serving.pull([], { ack, ackFrom, maxWaitMs: 0 })
     // An earlier version says none: then the log counts none of it.
     await serving.pull([], { ack, maxWaitMs: 0 })
@@ -260,7 +262,51 @@ describe('a source over its log', () => {
     await rotated
     expect(await acknowledge(9, another)).toEqual([])
   })
+
+  it('REP-6 an acknowledgement of an origin that nobody here knows fills no memory', async () => {
+    const passed: ReadonlyMap<OriginId, number>[] = []
+    await serving.start((log) =>
+      Object.assign(Object.create(log) as Log, {
+        acknowledged: (_: string, ack: ReadonlyMap<OriginId, number>) => passed.push(ack),
+      }),
+    )
+    await serving.hello()
+    const { origin } = serving.other
+    const ack = new Map([[origin, 2], ...madeUp(1_000)])
+    await serving.pull([], { ack, maxWaitMs: 0 })
+    await serving.foreign(1)
+    await serving.pull([], { ack, maxWaitMs: 0 })
+    expect(passed).toEqual([new Map([[origin, 2]])])
+  })
+
+  it('REP-6 what was appended before there was a source is proven too', async () => {
+    await serving.log.start()
+    const { origin } = serving.log
+    const appended = serving.log.append({ value: new Uint8Array(1) }, { replicas: 1 })
+    await new Promise((resolve) => serving.log.onCommit(resolve))
+    await serving.log.rotate('disputed')
+    const options = { member: 'm', source: () => undefined, clock: serving.clock }
+    serving.replicator = createReplicator({ log: serving.log, ...options })
+    await serving.replicator.start()
+    await serving.hello()
+    const ackFrom = new Map([[origin, 1]])
+    const ack = new Map([[origin, 2]])
+    const wrong = new Map([[origin, 'ff'.repeat(32)]])
+    await serving.pull([], { ack, ackFrom, ackChains: wrong, maxWaitMs: 0 })
+    let copied = false
+    void appended.then(() => (copied = true))
+    await setImmediate()
+    expect(copied).toBe(false)
+    const ours = await serving.log.chainAt(origin, 2)
+    const ackChains = new Map([[origin, ours ?? '']])
+    await serving.pull([], { ack, ackFrom, ackChains, maxWaitMs: 0 })
+    expect((await appended).replicas).toMatchObject({ acked: 1 })
+  })
 })
+
+function madeUp(count: number): [OriginId, number][] {
+  return Array.from({ length: count }, (_, at) => [at.toString(16).padStart(32, '0'), 9])
+}
 
 /** A log that cannot give the batches of one origin. */
 function withheld(log: Log, origin: OriginId, code: string): ReplicaLog {

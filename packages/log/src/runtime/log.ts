@@ -79,6 +79,8 @@ class RunningLog implements Log {
   private backups: Promise<unknown> = Promise.resolve()
   private replicaTimer: (() => void) | undefined
   private gateTimer: (() => void) | undefined
+  /** Origins that were appended to since the start. */
+  private readonly written = new Set<OriginId>()
   private vectorCache:
     | { readonly version: number; readonly vector: readonly OriginState[] }
     | undefined
@@ -134,7 +136,10 @@ class RunningLog implements Log {
   }
 
   private announce(commits: readonly LogCommit[]): void {
-    for (const commit of commits) this.events.emit('commit', commit)
+    for (const commit of commits) {
+      if (commit.local) this.written.add(commit.origin)
+      this.events.emit('commit', commit)
+    }
     for (const wake of [...(this.started?.wakers ?? [])]) wake()
   }
 
@@ -219,6 +224,10 @@ class RunningLog implements Log {
 
   onCommit(listener: (commit: LogCommit) => void): () => void {
     return this.events.on('commit', listener)
+  }
+
+  appended(origin: OriginId): boolean {
+    return this.written.has(origin)
   }
 
   get logId(): LogId {

@@ -6,7 +6,7 @@
 import type { ApplyOutcome, ApplyReport, OriginId } from '@kith/interface'
 import { onForked } from './fork.ts'
 import { blame } from './pull.ts'
-import { nextId } from './state.ts'
+import { localNext, nextId } from './state.ts'
 import type { QueuedBatch, Session, State, Turn } from './state.ts'
 
 export function settleApply(turn: Turn): void {
@@ -50,8 +50,7 @@ export function onApplied(
   for (const session of state.sessions.values()) session.due = true
   for (const item of applying.items) {
     state.dirty.add(item.origin)
-    const session = sessionOf(state, item)
-    if (session !== undefined) session.bufferedBytes -= item.bytes.length
+    release(state, item)
   }
   if (report === undefined) return applyFailed(turn, applying.items, reason)
   state.applyFailures = 0
@@ -61,7 +60,9 @@ export function onApplied(
   const rewound = new Set<OriginId>()
   for (const [index, item] of applying.items.entries()) {
     const outcome = report.outcomes[index] ?? 'ahead'
-    if (outcome !== 'applied' && outcome !== 'duplicate') rewound.add(item.origin)
+    const taken = outcome === 'applied' || outcome === 'duplicate'
+    // A log that lost it again, for want of room, stands where it stood.
+    if (!taken || item.next > localNext(state, item.origin)) rewound.add(item.origin)
     takeOutcome(turn, item, outcome)
   }
   for (const origin of rewound) rewind(state, origin)
@@ -75,7 +76,9 @@ function takeOutcome(turn: Turn, item: QueuedBatch, outcome: ApplyOutcome): void
   switch (outcome) {
     case 'applied':
       counters.applied += 1
-      if (session !== undefined) session.attempt = 0
+      if (session === undefined) return
+      session.attempt = 0
+      session.avoid.delete(item.origin)
       return
     case 'duplicate':
       counters.duplicates += 1
@@ -124,6 +127,12 @@ function waitFor(turn: Turn, item: QueuedBatch): void {
   })
 }
 
+/** Credit comes back to the member, whichever connection the batch came over. */
+function release(state: State, { member, bytes }: QueuedBatch): void {
+  const session = state.sessions.get(member)
+  if (session !== undefined) session.bufferedBytes -= bytes.length
+}
+
 function sessionOf(state: State, item: QueuedBatch): Session | undefined {
   const session = state.sessions.get(item.member)
   return session?.id === item.session ? session : undefined
@@ -147,8 +156,7 @@ function applyFailed(turn: Turn, items: readonly QueuedBatch[], reason: string):
   // Everything that waits lies behind what failed; it is pulled again rather than kept in memory.
   for (const item of [...items, ...state.queue]) rewind(state, item.origin)
   for (const item of state.queue) {
-    const session = sessionOf(state, item)
-    if (session !== undefined) session.bufferedBytes -= item.bytes.length
+    release(state, item)
     state.dirty.add(item.origin)
   }
   state.queue = []

@@ -99,19 +99,20 @@ function keepOrPick(
   if (present === undefined || best === undefined) return best?.member
   const mayDeliver =
     level.includes(present) || nextOf(present, origin) === localNext(turn.state, origin)
-  if (!mayDeliver) return best.member
+  if (!mayDeliver || present.avoid.has(origin)) return best.member
   const owner = best.theirs.get(origin)?.own === true && !isStalled(turn, origin, best)
   return owner ? best.member : present.member
 }
 
 function pick(turn: Turn, origin: OriginId, sessions: readonly Session[]): Session | undefined {
   return sessions.toSorted((a, b) => {
+    const avoided = Number(a.avoid.has(origin)) - Number(b.avoid.has(origin))
     const failed = Number(a.failed) - Number(b.failed)
     const stalled = Number(isStalled(turn, origin, a)) - Number(isStalled(turn, origin, b))
     const own = Number(b.theirs.get(origin)?.own) - Number(a.theirs.get(origin)?.own)
     const ahead = nextOf(b, origin) - nextOf(a, origin)
     const near = a.roundTripMs - b.roundTripMs
-    return failed || stalled || own || ahead || near || (a.member < b.member ? -1 : 1)
+    return avoided || failed || stalled || own || ahead || near || (a.member < b.member ? -1 : 1)
   })[0]
 }
 

@@ -13,7 +13,7 @@ export function wanted(state: State, origin: OriginId): boolean {
 export function holders(state: State, origin: OriginId): Session[] {
   const found: Session[] = []
   for (const session of state.sessions.values()) {
-    if (session.phase !== 'connected' || session.avoid.has(origin)) continue
+    if (session.phase !== 'connected') continue
     const theirs = session.theirs.get(origin)
     if (theirs !== undefined && theirs.status !== 'quarantined') found.push(session)
   }

@@ -190,6 +190,9 @@ export function onPulled(turn: Turn, session: Session, id: number, response: Pul
   if (response.vectorVersion >= session.vectorVersion) {
     session.vectorVersion = response.vectorVersion
     takeVector(turn, session, response.vector)
+    if (session.theirs.size > wireLimits.vectorEntriesMax) {
+      return lose(turn, session, 'names more origins than a log may have')
+    }
     checkTheirs(turn, session.member, response.vector, false)
   }
   let gaps = 0
@@ -233,7 +236,8 @@ function takeBatches(
     if (head.next > reached) session.reached.set(head.origin, head.next)
     session.bufferedBytes += batch.length
     const { member, id } = session
-    state.queue.push({ bytes: batch, origin: head.origin, member, session: id })
+    const { origin, next } = head
+    state.queue.push({ bytes: batch, origin, next, member, session: id })
   }
 }
 
@@ -260,15 +264,9 @@ export function blame(turn: Turn, session: Session, origin: OriginId | undefined
     lose(turn, session, 'sent damaged batches')
     return true
   }
-  if (origin !== undefined && hasOther(state, session, origin)) session.avoid.add(origin)
-  if (origin !== undefined) state.dirty.add(origin)
-  return false
-}
-
-function hasOther(state: State, session: Session, origin: OriginId): boolean {
-  for (const other of state.sessions.values()) {
-    if (other === session || other.phase !== 'connected' || other.avoid.has(origin)) continue
-    if (nextOf(other, origin) > localNext(state, origin)) return true
+  if (origin !== undefined) {
+    session.avoid.add(origin)
+    state.dirty.add(origin)
   }
   return false
 }

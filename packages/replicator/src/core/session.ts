@@ -52,7 +52,7 @@ function addSession(state: State, member: string): Session {
     acked: new Map(),
     corrupt: 0,
     due: false,
-    bufferedBytes: 0,
+    bufferedBytes: queuedBytes(state, member),
     roundTripMs: 0,
     windowBytes: firstWindowBytes,
     refusal: undefined,
@@ -60,6 +60,12 @@ function addSession(state: State, member: string): Session {
   }
   state.sessions.set(member, session)
   return session
+}
+
+/** A member that left and came back still has what it sent before in the queue. */
+function queuedBytes({ queue, applying }: State, member: string): number {
+  const own = [...queue, ...(applying?.items ?? [])].filter((item) => item.member === member)
+  return own.reduce((sum, { bytes }) => sum + bytes.length, 0)
 }
 
 function memberUp(turn: Turn, session: Session, locator: string | undefined): void {
@@ -121,7 +127,6 @@ export function close(turn: Turn, session: Session): void {
   session.idleUntil = undefined
   session.heldUntil = undefined
   session.corrupt = 0
-  session.bufferedBytes = 0
   // Whatever it was the source of needs another one.
   for (const origin of session.theirs.keys()) state.dirty.add(origin)
 }
@@ -211,6 +216,8 @@ export function helloProblem(state: State, hello: HelloMessage): Failure | undef
 
 export function takeVector(turn: Turn, session: Session, states: readonly OriginState[]): void {
   for (const theirs of states) {
+    // Of an origin that it did not know it took no acknowledgement: said again.
+    if (!session.theirs.has(theirs.origin)) session.acked.delete(theirs.origin)
     session.theirs.set(theirs.origin, theirs)
     session.fruitless.delete(theirs.origin)
     turn.state.dirty.add(theirs.origin)

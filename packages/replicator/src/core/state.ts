@@ -65,7 +65,7 @@ export interface Session {
   /** Where pulls answered, but not applied yet, have brought us. */
   reached: Map<OriginId, number>
   gaps: Map<OriginId, GapAnswer>
-  /** Origins of which it sent a damaged batch. */
+  /** Origins of which it sent a damaged batch: it is the last choice for them. */
   avoid: Set<OriginId>
   /** Until when it is the last choice for an origin that it let wait. */
   stalled: Map<OriginId, number>
@@ -80,6 +80,7 @@ export interface Session {
   corrupt: number
   /** Something changed that may allow a pull: looked at before the step ends. */
   due: boolean
+  /** Of what this member sent, also over earlier connections, and waits to be applied. */
   bufferedBytes: number
   roundTripMs: number
   windowBytes: number
@@ -90,6 +91,8 @@ export interface Session {
 export interface QueuedBatch {
   readonly bytes: Uint8Array
   readonly origin: OriginId
+  /** One past its last record, as it says itself. */
+  readonly next: number
   readonly member: string
   readonly session: number
 }

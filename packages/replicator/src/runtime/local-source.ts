@@ -67,7 +67,7 @@ interface Serving extends LocalSourceOptions {
   readonly versions: VectorVersions
   readonly pullers: Map<LogId, Puller>
   readonly parked: Set<Parked>
-  /** Origins under which this log appended since it was opened. */
+  /** Origins appended to before our eyes, for logs that do not say it themselves. */
   readonly written: Set<OriginId>
   generation: number
   closed: boolean
@@ -222,26 +222,32 @@ async function pull(
 }
 
 /**
- * Of an origin that this log writes, or wrote since it was opened, only those that show our history
- * of it: whoever holds what a roll-back took from us has not stored what we append since.
+ * Of origins that this log knows, or anybody could fill it with names; the puller says it again
+ * once it hears that we know one. Of an origin that this log writes, or wrote since it was opened,
+ * only those that show our history of it: whoever holds what a roll-back took from us has not
+ * stored what we append since.
  */
 async function provenAcks(
   { log, written }: Serving,
   { ack, ackChains }: PullRequest,
 ): Promise<ReadonlyMap<OriginId, number>> {
-  const proven = new Map(ack)
+  const proven = new Map<OriginId, number>()
   for (const state of log.vector()) {
     const { origin, own, status } = state
     const next = ack.get(origin)
     const chain = ackChains?.get(origin)
-    if (next === undefined || !(own || written.has(origin))) continue
+    if (next === undefined) continue
+    if (!own && !(log.appended?.(origin) ?? written.has(origin))) {
+      proven.set(origin, next)
+      continue
+    }
     const ours =
       next === state.next
         ? state.chain
         : next < state.next
           ? await log.chainAt(origin, next).catch(() => undefined)
           : undefined
-    if (status === 'quarantined' || chain === undefined || ours !== chain) proven.delete(origin)
+    if (status !== 'quarantined' && chain !== undefined && ours === chain) proven.set(origin, next)
   }
   return proven
 }
