@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isKithError } from '@kith/interface'
 import type { Log } from '@kith/log'
-import { expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { bytes, positions, until, Village } from './support.ts'
 
 function directory(): string {
@@ -41,28 +41,30 @@ async function look(log: Log, seen: Map<number, string>): Promise<number> {
   return dropped
 }
 
-it('REP-14 an offset gives the same record for ever, or says that it was dropped', async () => {
-  const place = { directory: directory(), writer: 'inline' as const }
-  const seen = new Map<number, string>()
-  const members = village()
-  const b = await members.add('b')
-  await b.replicator.start()
-  for (let round = 0; round < 3; round += 1) {
-    // The same log in another life each time: own records and others' take turns.
-    const a = await members.add('a', {}, place)
-    await a.replicator.start()
-    members.join('a', 'b')
-    await append(a.log, round * 10, 3)
-    await append(b.log, round * 10 + 5, 3)
-    await until(() => positions(a.log) === positions(b.log), 'both hold the same')
-    const dropped = await look(a.log, seen)
-    expect(dropped).toBe(round * 2)
-    await a.log.retain({ recordsMax: a.log.status().records - 2 })
-    await look(a.log, seen)
-    await a.replicator.stop()
-    await a.log.stop()
-  }
-  expect(seen.size).toBe(18)
+describe.each(['sqlite', 'segment'] as const)('a log that keeps its records by %s', (storage) => {
+  it('REP-14 an offset gives the same record for ever, or says that it was dropped', async () => {
+    const place = { directory: directory(), writer: 'inline' as const, storage }
+    const seen = new Map<number, string>()
+    const members = village()
+    const b = await members.add('b')
+    await b.replicator.start()
+    for (let round = 0; round < 3; round += 1) {
+      // The same log in another life each time: own records and others' take turns.
+      const a = await members.add('a', {}, place)
+      await a.replicator.start()
+      members.join('a', 'b')
+      await append(a.log, round * 10, 3)
+      await append(b.log, round * 10 + 5, 3)
+      await until(() => positions(a.log) === positions(b.log), 'both hold the same')
+      const dropped = await look(a.log, seen)
+      expect(dropped).toBe(round * 2)
+      await a.log.retain({ recordsMax: a.log.status().records - 2 })
+      await look(a.log, seen)
+      await a.replicator.stop()
+      await a.log.stop()
+    }
+    expect(seen.size).toBe(18)
+  })
 })
 
 it('REP-22 nothing goes that fewer than minReplicas other logs have stored', async () => {
