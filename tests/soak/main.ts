@@ -11,7 +11,7 @@ import { Journal } from '../sim/commands/journal.ts'
 import { loopbackGround, networkGround, runWithinNetwork } from './replication/ground.ts'
 import type { Quota } from './replication/plan.ts'
 import { soak, type SoakResult } from './replication/soak.ts'
-import { quotaLeft, reportLines, totalOf, writeReport } from './replication/total.ts'
+import { problemOf, quotaLeft, reportLines, totalOf, writeReport } from './replication/total.ts'
 
 const usage = [
   'npm run soak:replication -- [--kills N] [--partitions N] [--replacements N] [--roll-backs N]',
@@ -118,7 +118,9 @@ async function main(): Promise<number> {
   if (flags.evidence !== undefined) {
     print(`written to ${writeReport(flags.evidence, total, flags.quota, journal.seconds)}`)
   }
-  return 0
+  const problem = problemOf(total)
+  if (problem !== undefined) print(problem)
+  return problem === undefined ? 0 : 1
 }
 
 process.exitCode = await main().catch((cause: unknown) => {

@@ -22,6 +22,7 @@ export interface DiskNumbers {
 
 export interface MemberOptions {
   readonly place: Place
+  readonly storage: 'sqlite' | 'segment'
   /** Gossip addresses of the others. */
   readonly join: readonly string[]
   readonly folder: string
@@ -68,12 +69,13 @@ export class Member {
 
   /** Resolves once it is ready; with false where it was killed before. */
   async start(): Promise<boolean> {
-    const { place, join: others } = this.#options
+    const { place, storage, join: others } = this.#options
     // Nothing is awaited before there is a process: a kill that comes soon must find it.
     mkdirSync(this.data, { recursive: true })
     const args = [
       ...['--node', this.name, '--bind', place.gossip, '--http', place.http],
-      ...['--data', this.data, '--rpc', '127.0.0.1:0', '--profile', 'local'],
+      ...['--data', this.data, '--log-storage', storage],
+      ...['--rpc', '127.0.0.1:0', '--profile', 'local'],
       ...['--log-format', 'json', '--log-level', 'info', '--insecure-plaintext'],
       ...others.flatMap((address) => ['--join', address]),
     ]

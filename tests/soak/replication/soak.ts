@@ -37,6 +37,8 @@ export interface SoakResult {
   readonly acknowledged: LedgerCounts
   readonly findings: Findings
   readonly quietPoints: number
+  /** At how many of these, over all members, one waited for its new origin (LOG-15). */
+  readonly refusals: number
   /** Most from the end of the last fault to appends at every member and equal chains. */
   readonly convergedMsMax: number
   readonly packetsDropped: number
@@ -78,6 +80,7 @@ class Soak {
   readonly #forked = new Set<string>()
   #appenders: readonly Appender[] = []
   #quietPoints = 0
+  #refusals = 0
   #convergedMsMax = 0
 
   constructor(options: SoakOptions) {
@@ -91,9 +94,12 @@ class Soak {
       this.#children.add(child)
       child.once('exit', () => this.#children.delete(child))
     }
-    this.#members = places.map((place) => {
+    this.#members = places.map((place, at) => {
+      // Both storages in each cluster, so that each copies from both.
+      const storage = at % 2 === 0 ? 'sqlite' : 'segment'
       const others = places.filter((other) => other !== place).map(({ gossip }) => gossip)
-      return new Member({ place, join: others, folder: this.#folder, disks }, track)
+      const options = { place, storage, join: others, folder: this.#folder, disks } as const
+      return new Member(options, track)
     })
     this.#faults = new Faults({
       ground: options.ground,
@@ -168,6 +174,7 @@ class Soak {
       const origins = logs[at]?.origins ?? []
       return { name, origins, copy: copies[at] as Copy, refuses: this.#refuses(at) }
     })
+    this.#refusals += views.filter(({ refuses }) => refuses).length
     const findings = check(views, this.#ledger)
     for (const origin of findings.forked) this.#forked.add(origin)
     for (const appender of this.#appenders) appender.goOn()
@@ -251,6 +258,7 @@ class Soak {
       acknowledged: this.#ledger.counts(),
       findings: { ...findings, forked: [...this.#forked] },
       quietPoints: this.#quietPoints,
+      refusals: this.#refusals,
       convergedMsMax: Math.round(this.#convergedMsMax),
       packetsDropped: (await this.#options.ground.firewall?.dropped()) ?? 0,
     }

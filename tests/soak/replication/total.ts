@@ -19,6 +19,7 @@ export interface Total {
   readonly excused: number
   readonly beyond: number
   readonly quietPoints: number
+  readonly refusals: number
   readonly convergedMsMax: number
   readonly packetsDropped: number
 }
@@ -53,6 +54,7 @@ export function totalOf(slices: readonly SoakResult[]): Total {
     excused: sum(slices, ({ findings }) => findings.excused),
     beyond: sum(slices, ({ findings }) => findings.beyond),
     quietPoints: sum(slices, ({ quietPoints }) => quietPoints),
+    refusals: sum(slices, ({ refusals }) => refusals),
     convergedMsMax: Math.max(0, ...slices.map(({ convergedMsMax }) => convergedMsMax)),
     packetsDropped: sum(slices, ({ packetsDropped }) => packetsDropped),
   }
@@ -94,10 +96,14 @@ export function reportLines(total: Total, quota: Quota): string[] {
       `within their time and count at \`disk\`; ${appends.rotationRefused} times a member refused ` +
       'to replace its origin twice within an hour.',
     '',
+    'Every second member keeps its log in segments, the others in SQLite.',
+    '',
     `${total.quietPoints} quiet points, at each of which all five took appends and were equal after ` +
       `at most ${total.convergedMsMax} ms, and everything was checked. At the last of each slice: ` +
       `${total.records} records held by the fullest member in ${total.origins} origins, of which ${total.forked} ` +
-      `are forked, with a durable event; ${total.holes} declared holes.`,
+      `are forked, with a durable event; ${total.holes} declared holes. ${total.refusals} times a member ` +
+      'that may not take a new origin yet, and until then not the rest of its own, was not held to ' +
+      'be equal in that one.',
     '',
     `Not owed: ${total.excused} records acknowledged at \`disk\` that were lost with the only disk, ` +
       `${total.beyond} acknowledged at \`replicas: 1\` that lost two disks.`,
@@ -108,15 +114,23 @@ export function reportLines(total: Total, quota: Quota): string[] {
 
 /** Written only where every slice held: a violation ends the run before. */
 export function writeReport(name: string, total: Total, quota: Quota, seconds: number): string {
+  const problem = problemOf(total)
   const complete = Object.values(quotaLeftOf(total, quota)).every((left) => left === 0)
   return writeEvidence({
     name,
     command: 'npm run soak:replication',
-    result: `0 violations in ${total.slices} slices${complete ? '' : '; not all faults done'}`,
+    result:
+      problem ?? `0 violations in ${total.slices} slices${complete ? '' : '; not all faults done'}`,
     seconds,
     spent: 'time of the runs',
     body: reportLines(total, quota),
   })
+}
+
+/** One disk is lost between two checks at most, so that two others hold what `replicas: 1` said. */
+export function problemOf({ beyond }: Total): string | undefined {
+  if (beyond === 0) return undefined
+  return `missed: ${beyond} records acknowledged at \`replicas: 1\` are gone, and two disks were lost`
 }
 
 function quotaLeftOf({ faults }: Total, quota: Quota): Quota {
