@@ -135,7 +135,12 @@ describe('reaching an agent', () => {
   it('exits 3 and says what to do when none answers', async () => {
     const port = closedPort()
     const services = [['services'], ['services', '--checks'], ['services', '--watch'], ['drain']]
-    for (const command of [['members'], ...services, ['log', 'status'], ['log', 'append']]) {
+    const log = [
+      ['log', 'status'],
+      ['log', 'status', '--watch'],
+      ['log', 'append'],
+    ]
+    for (const command of [['members'], ...services, ...log]) {
       const run = await kith([...command, '--http-addr', `127.0.0.1:${port}`], { input: 'a\n' })
       expect(run.code, command.join(' ')).toBe(3)
       expect(run.err).toMatch(/no agent answer/)

@@ -116,7 +116,10 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   },
   'log read': { ...query, '--from': from, '--limit': [...wholes, '0'] },
   'log tail': { ...query, '--from': from, '--limit': [...wholes, '0'] },
-  'log status': query,
+  'log status': {
+    ...query,
+    '--interval': ['', '5', '0s', '99ms', '1d', 'x', '61m', '99999999999s'],
+  },
   'log verify': query,
   'log retire': query,
 }
@@ -210,6 +213,7 @@ describe('flags', () => {
     [['drain', 'a/b'], 'id'],
     [['drain', '--end=yes'], '--end'],
     [['log', 'write'], 'write'],
+    [['log', 'status', '--watch=yes'], '--watch'],
     [['memmbers'], 'memmbers'],
   ])('%j is refused with what is at fault named', async (args, named) => {
     const run = await kith(args)

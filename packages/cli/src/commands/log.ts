@@ -1,12 +1,12 @@
 /** `kith log`: append to, read and check the log of an agent. */
-import type { OriginState } from '@kith/interface'
 import { Command, InvalidArgumentError } from 'commander'
 import { CliError, exitCodes } from '../errors.ts'
 import { fromFlag, integerFlag } from '../flags.ts'
 import { createHttpCaller } from '../http.ts'
-import { type Io, painter, printable, table, write } from '../io.ts'
+import { type Io, painter, printable, write } from '../io.ts'
 import { type QueryFlags, queryOptions } from '../query.ts'
 import { appendCommand } from './log-append.ts'
+import { statusCommand } from './log-status.ts'
 
 export function logCommand(io: Io, done: (code: number) => void): Command {
   return new Command('log')
@@ -84,45 +84,6 @@ function parseRecord(line: string): { value?: string; valueBase64?: string } {
   } catch (cause) {
     throw new CliError('ERR_CLI_ANSWER', 'the agent sent a line that is no JSON', { cause })
   }
-}
-
-interface StatusAnswer {
-  readonly logId: string
-  readonly durable: boolean
-  readonly records: number
-  readonly bytes: number
-  readonly floor: number
-  readonly next: number
-  readonly origins: readonly (OriginState & { readonly lag: number | 'unknown' })[]
-}
-
-function statusCommand(io: Io): Command {
-  const command = new Command('status').description('what the log holds of each origin')
-  return queryOptions(command, io).action(async (flags: QueryFlags) => {
-    await using caller = createHttpCaller(flags, io)
-    const status = await caller.json<StatusAnswer>('/v1/log/status')
-    const json = `${JSON.stringify(status, undefined, 2)}\n`
-    await write(io.stdout, flags.format === 'json' ? json : statusText(status))
-  })
-}
-
-function statusText(status: StatusAnswer): string {
-  const kind = status.durable ? 'on disk' : 'in memory only'
-  const rows = status.origins.map(
-    ({ origin, member, floor, next, lag, chain, status: state, own }) => [
-      origin,
-      `${printable(member)}${own ? ' (own)' : ''}`,
-      String(floor),
-      String(next),
-      String(lag),
-      state,
-      chain.slice(0, 12),
-    ],
-  )
-  const head = ['ORIGIN', 'MEMBER', 'FLOOR', 'NEXT', 'LAG', 'STATUS', 'CHAIN']
-  const { logId, records, bytes, floor, next } = status
-  const held = `${records} records, ${bytes} bytes, offsets ${floor} to ${next}`
-  return `log ${logId}, ${kind}: ${held}\n${table([head, ...rows])}`
 }
 
 function retireCommand(io: Io): Command {

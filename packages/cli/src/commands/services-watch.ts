@@ -4,6 +4,7 @@ import { CliError } from '../errors.ts'
 import { createHttpCaller } from '../http.ts'
 import { addressOf, paintStatus, reasonOf, type ServiceAnswer, serviceText } from '../instances.ts'
 import { type Io, painter, printable, write } from '../io.ts'
+import { clearScreen, drawPicture } from '../picture.ts'
 import type { QueryFlags } from '../query.ts'
 
 export interface WatchFlags extends QueryFlags {
@@ -70,12 +71,9 @@ function pictures(io: Io, flags: WatchFlags): View {
     const services = [...held.values()].toSorted((a, b) => (a.service < b.service ? -1 : 1))
     const text = services.map((each) => serviceText(each, paint, flags.checks === true)).join('')
     const head = `${flags.httpAddr}  ${new Date().toISOString()}  (Ctrl-C ends)\n\n`
-    const picture = fitting(`${head}${text || 'no services\n'}`, io.stdout.rows ?? 24)
-    // Home, then line over line without wrapping, then clear what is left: nothing flickers.
-    const lines = picture.map((line) => `${line}\u001b[K\n`).join('')
-    io.stdout.write(`\u001b[?7l\u001b[H${lines}\u001b[J\u001b[?7h`)
+    drawPicture(io, `${head}${text || 'no services\n'}`)
   }
-  io.stdout.write('\u001b[2J')
+  clearScreen(io)
   draw()
   return {
     take(line) {
@@ -90,14 +88,6 @@ function pictures(io: Io, flags: WatchFlags): View {
       draw()
     },
   }
-}
-
-/** As many lines as a terminal shows, and how many it does not. */
-function fitting(text: string, rows: number): readonly string[] {
-  const lines = text.trimEnd().split('\n')
-  const room = Math.max(rows - 1, 2)
-  if (lines.length <= room) return lines
-  return [...lines.slice(0, room - 1), `... and ${lines.length - room + 1} lines more`]
 }
 
 /** Elsewhere: a line for each instance that came, changed or went. */
