@@ -7,20 +7,14 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createRandom } from '@kith/interface'
-import type { LogRecord } from '@kith/interface'
 import { expect, it } from 'vitest'
-import { started, temporaryDirectory } from '../support.ts'
+import { temporaryDirectory } from '../support.ts'
+import { check, createJournal, noteLine, recordsOf } from './journal.ts'
+import type { Journal } from './journal.ts'
 
 const rounds = process.env['KITH_TIER'] === '2' ? 200 : 20
 const seed = Number(process.env['KITH_SEED'] ?? 4711)
 const childPath = new URL('./append-child.ts', import.meta.url).pathname
-
-interface Journal {
-  /** `producer:sequence` to how many records. */
-  readonly sent: Map<string, number>
-  /** `producer:sequence` to the sequence of the first record, as acknowledged. */
-  readonly acked: Map<string, number>
-}
 
 /** Runs the child until `lives` milliseconds after its first acknowledgement, then kills it. */
 async function runAndKill(
@@ -44,12 +38,8 @@ async function runAndKill(
   let running = (): void => {}
   const first = new Promise<void>((resolve) => (running = resolve))
   const note = (line: string): void => {
-    const [kind, producer, sequence, count, place] = line.split(' ')
-    if (kind === 'sent') journal.sent.set(`${producer}:${sequence}`, Number(count))
-    else if (kind === 'acked') {
-      journal.acked.set(`${producer}:${sequence}`, Number(place))
-      running()
-    } else trouble += `${line}\n`
+    if (!noteLine(journal, line)) trouble += `${line}\n`
+    else if (line.startsWith('acked')) running()
   }
   const streams = [child.stdout, child.stderr].map((input) => {
     const lines = createInterface({ input })
@@ -63,56 +53,6 @@ async function runAndKill(
   await Promise.all([exited, ...streams])
 }
 
-interface Found {
-  /** Lowest sequence held. */
-  readonly floor: number
-  /** Every record of the log, by `producer:sequence`. */
-  readonly records: Map<string, LogRecord[]>
-}
-
-async function recordsOf(directory: string): Promise<Found> {
-  const log = await started({ directory, writer: 'inline' })
-  const report = await log.verify()
-  expect(report.damage).toEqual([])
-  expect(report.ok).toBe(true)
-  const found = new Map<string, LogRecord[]>()
-  const end = log.status().next
-  for (let from = log.status().floor; from < end;) {
-    const page = await log.read({ from, limit: 100_000, bytesMax: 100_000_000 })
-    for (const record of page.records) {
-      const [producer, sequence] = (record.headers?.['of'] ?? '').split(':')
-      const key = `${producer}:${sequence}`
-      found.set(key, [...(found.get(key) ?? []), record])
-    }
-    from = page.next
-  }
-  const floor = log.vector()[0]?.floor ?? 1
-  await log.stop()
-  return { floor, records: found }
-}
-
-function check(journal: Journal, { floor, records: found }: Found): void {
-  for (const [key, records] of found) {
-    const [producer = '', sequence = ''] = key.split(':')
-    // Retention drops whole batches, and an append may be in two.
-    if (records[0]?.sequence === floor && records[0].headers?.['of']?.split(':')[2] !== '0') {
-      continue
-    }
-    // None other than those sent, and each append whole or not at all.
-    expect(records.length, key).toBe(journal.sent.get(key))
-    for (const [index, { value, headers }] of records.entries()) {
-      expect(headers?.['of']).toBe(`${key}:${index}:${records.length}`)
-      const size = 20 + ((Number(sequence) * 7_919 + index * 104_729) % 3_000)
-      const wanted = Buffer.alloc(size, `${producer}-${sequence}-${index};`)
-      expect(wanted.equals(value), `${key} record ${index}`).toBe(true)
-    }
-  }
-  for (const [key, first] of journal.acked) {
-    if (first < floor) continue
-    expect(found.get(key)?.[0]?.sequence, `acknowledged ${key}`).toBe(first)
-  }
-}
-
 // Segments are killed in the short run too, by the suite of faults.
 const storages = rounds > 20 ? (['sqlite', 'segment'] as const) : (['sqlite'] as const)
 
@@ -122,7 +62,7 @@ it.each(storages.map((storage) => [storage, rounds] as const))(
   async (storage, rounds) => {
     const random = createRandom(seed)
     const directory = temporaryDirectory()
-    const journal: Journal = { sent: new Map(), acked: new Map() }
+    const journal = createJournal()
     for (let round = 0; round < rounds; round += 1) {
       await runAndKill(journal, directory, round, random.below(120), { storage })
       // Looked at after every kill in the long run, now and then in the short one.
@@ -141,7 +81,7 @@ it(
   async () => {
     const random = createRandom(seed + 1)
     const directory = temporaryDirectory()
-    const journal: Journal = { sent: new Map(), acked: new Map() }
+    const journal = createJournal()
     let floor = 1
     for (let round = 0; round < retained; round += 1) {
       await runAndKill(journal, directory, round, 20 + random.below(120), { kept: 100 })

@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { temporaryDirectory } from '../support.ts'
+import { firstViolation } from './flush-order.ts'
 
 const strace = spawnSync('strace', ['-V']).status === 0
 const onCi = process.env['CI'] !== undefined
@@ -50,46 +51,6 @@ async function trace(
   if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
   return readFileSync(output, 'utf8').split('\n')
-}
-
-/**
- * Walks the trace in order and counts writes to the write-ahead log, or to the segment. The frames
- * of an append are written after it was sent, so its acknowledgement is right only where a finished
- * sync covers writes later than its sending. A sync covers what was written before it began.
- */
-function firstViolation(
-  lines: readonly string[],
-  file = 'log.db-wal>',
-): { problem: string | undefined; acks: number } {
-  /** How much was written when each append was sent. */
-  const sentAt = new Map<string, number>()
-  let written = 0
-  let durable = 0
-  let acks = 0
-  const begun = new Map<string, number>()
-  for (const line of lines) {
-    const thread = line.slice(0, line.indexOf(' '))
-    const wal = line.includes(file)
-    if (wal && /pwrite(64|v)\(/.test(line)) written += 1
-    if (/f(data)?sync\(/.test(line) && wal) {
-      if (line.includes('<unfinished')) begun.set(thread, written)
-      else durable = written
-    } else if (/f(data)?sync resumed/.test(line) && begun.has(thread)) {
-      durable = Math.max(durable, begun.get(thread) ?? 0)
-      begun.delete(thread)
-    }
-    const sent = /write\(2<[^>]*>, "sent (\S+) (\d+)/.exec(line)
-    if (sent !== null) sentAt.set(`${sent[1]}:${sent[2]}`, written)
-    const acked = /write\(1<[^>]*>, "acked (\S+) (\d+)/.exec(line)
-    if (acked === null) continue
-    acks += 1
-    const key = `${acked[1]}:${acked[2]}`
-    const before = sentAt.get(key)
-    if (before === undefined) return { problem: `${key} was never sent`, acks }
-    if (durable <= before)
-      return { problem: `${key} was acknowledged before a sync: ${line}`, acks }
-  }
-  return { problem: undefined, acks }
 }
 
 // With one caller no other group is under way, so every write after a sending is that append's own.
