@@ -3,7 +3,12 @@ import { runConformance } from './conformance.ts'
 import type { ConformanceCase, TestRunner } from './conformance.ts'
 import { withBench } from './faults/bench.ts'
 import type { Bench, LogStoreFaultOptions, Shared } from './faults/bench.ts'
-import { fullDisksAtRandom, powerCutsAtRandom, readOnlyAtRandom } from './faults/disk-faults.ts'
+import {
+  fullDisksAtRandom,
+  powerCutsAtRandom,
+  powerCutsSeeLoss,
+  readOnlyAtRandom,
+} from './faults/disk-faults.ts'
 import { whyNoDisks } from './faults/disk.ts'
 import { flippedBits } from './faults/flip.ts'
 import { randomKills } from './faults/kill.ts'
@@ -67,6 +72,12 @@ const onDisks: readonly FaultCase[] = [
     title: 'keeps what it acknowledged, and whole commits only, when the power is cut',
     needs: ['disks'],
     run: powerCutsAtRandom,
+  },
+  {
+    id: 'LOG-59',
+    title: 'is seen to lose it where its flushes do nothing, or a power cut would prove nothing',
+    needs: ['disks', 'strace'],
+    run: powerCutsSeeLoss,
   },
 ]
 

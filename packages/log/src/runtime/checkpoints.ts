@@ -9,11 +9,21 @@ import { threadEntry } from './thread-messages.ts'
 import type { FromCheckpointer, ThreadData, ToCheckpointer } from './thread-messages.ts'
 
 const mebibyte = 1024 * 1024
-/** The copying begins here: small logs never start its thread. */
-const backgroundBytes = 64 * mebibyte
-/** Past this the log is started over at once, whatever the background is doing. */
-const walBytesMax = 128 * mebibyte
 const passes = 2
+
+/** Lengths of the write-ahead log, in bytes, roughly. */
+export interface CheckpointLimits {
+  /** The copying begins here: small logs never start its thread. */
+  readonly backgroundBytes: number
+  /** Past this the log is started over at once, whatever the background is doing. */
+  readonly walBytesMax: number
+}
+
+/** No option: what is gained or lost by other lengths is a matter of this machinery alone. */
+const limitsOfLogs: CheckpointLimits = {
+  backgroundBytes: 64 * mebibyte,
+  walBytesMax: 128 * mebibyte,
+}
 
 export interface Checkpoints {
   /** Says how long the write-ahead log has become; called after each commit. */
@@ -23,26 +33,36 @@ export interface Checkpoints {
   close(): Promise<void>
 }
 
-/** `restart` asks the writer to start its write-ahead log over; it answers with `restarted`. */
-export function createCheckpoints(directory: string, restart: () => void): Checkpoints {
-  return new BackgroundCheckpoints(directory, restart)
+/**
+ * `restart` asks the writer to start its write-ahead log over; it answers with `restarted`. Other
+ * `limits` than those of a log are for tests, which have no time for so many bytes.
+ */
+export function createCheckpoints(
+  directory: string,
+  restart: () => void,
+  limits: CheckpointLimits = limitsOfLogs,
+): Checkpoints {
+  return new BackgroundCheckpoints(directory, restart, limits)
 }
 
 class BackgroundCheckpoints implements Checkpoints {
   readonly #directory: string
   readonly #restart: () => void
+  readonly #limits: CheckpointLimits
   #thread: Worker | undefined
   #passesLeft = 0
   #restarting = false
   #broken = false
   #closed = false
 
-  constructor(directory: string, restart: () => void) {
+  constructor(directory: string, restart: () => void, limits: CheckpointLimits) {
     this.#directory = directory
     this.#restart = restart
+    this.#limits = limits
   }
 
   grown(walBytes: number): void {
+    const { backgroundBytes, walBytesMax } = this.#limits
     if (this.#restarting || this.#closed || walBytes < backgroundBytes) return
     if (walBytes >= walBytesMax) this.#startOver()
     else if (this.#passesLeft === 0 && !this.#broken) this.#run(passes)

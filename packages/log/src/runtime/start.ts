@@ -28,11 +28,10 @@ import type { ResolvedOptions } from '../options.ts'
 import { memoryStore } from '../store/memory.ts'
 import { createSegmentStore } from '../store/segment/store.ts'
 import { databasePath } from '../store/sqlite/open.ts'
-import { createSqliteStore } from '../store/sqlite/store.ts'
 import { isIoError } from '../store/unreadable.ts'
 import { nothingBeside, openInline } from './backend.ts'
 import type { BackendHandlers, Beside, OpenBackend } from './backend.ts'
-import { createCheckpoints } from './checkpoints.ts'
+import { createManagedStore } from './managed.ts'
 import { setOrigin } from './parts.ts'
 import type { LogEvents, LogParts } from './parts.ts'
 import { BatchReads } from './reads.ts'
@@ -113,21 +112,12 @@ async function openBackend(
   return openInlineSqlite(directory, digests, handlers)
 }
 
-/** The store on this thread, its write-ahead log copied by another. */
 function openInlineSqlite(
   directory: string,
   digests: Digests,
   handlers: BackendHandlers,
 ): OpenBackend {
-  const store = createSqliteStore({ directory, digests, checkpoints: 'managed' })
-  const checkpoints = createCheckpoints(directory, () => {
-    try {
-      store.restartWal()
-    } catch {
-      // Everything committed stays in the write-ahead log; the next commit meets what is wrong.
-    }
-    checkpoints.restarted()
-  })
+  const { store, checkpoints } = createManagedStore(directory, digests)
   return openInline(store, handlers, {
     afterCommit: () => checkpoints.grown(store.walBytes),
     beforeClose: () => checkpoints.close(),

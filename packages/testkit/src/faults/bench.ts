@@ -32,7 +32,8 @@ export interface Bench {
   readonly seed: number
   /** A new, empty folder below the one of this case. */
   folder(): string
-  history(valueBytesMax: number): History
+  /** Of the seed of the suite, or of another. */
+  history(valueBytesMax: number, seed?: number): History
   report(figure: string): void
   /** What cases of one suite find out once for all of them. */
   readonly shared: Shared
@@ -65,7 +66,7 @@ export async function withBench(
         mkdirSync(folder)
         return folder
       },
-      history: (valueBytesMax) => createHistory(seed, valueBytesMax),
+      history: (valueBytesMax, of = seed) => createHistory(of, valueBytesMax),
       report,
       shared,
     })

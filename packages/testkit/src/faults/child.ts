@@ -3,6 +3,7 @@
  * somebody kills it. Its only argument is a plan.
  */
 import { existsSync, rmSync, writeSync } from 'node:fs'
+import { setImmediate as turn } from 'node:timers/promises'
 import { isKithError } from '@kith/interface'
 import type { LogStore } from '@kith/interface'
 import { ConformanceFailure } from '../expect.ts'
@@ -55,19 +56,21 @@ class Life {
     this.held = plan.atMost
   }
 
-  run(): void {
+  async run(): Promise<void> {
     while (this.failures < failuresMax) {
-      this.store ??= this.opened()
+      this.store ??= await this.opened()
       if (this.store === undefined) continue
-      if (this.held >= this.plan.steps) return this.end(this.store)
-      this.commit(this.store)
+      if (this.held >= this.plan.steps) return await this.end(this.store)
+      await this.commit(this.store)
+      // What the store does beside its commits has its turn.
+      await turn()
     }
     this.note({ kind: 'gave-up', why: `${failuresMax} failures in a row` })
-    this.close(this.store)
+    await this.close(this.store)
   }
 
   /** Undefined where it does not open; what it holds then is judged by whoever opens it next. */
-  private opened(): LogStore | undefined {
+  private async opened(): Promise<LogStore | undefined> {
     let store: LogStore | undefined
     try {
       store = this.open(this.plan.directory)
@@ -78,7 +81,7 @@ class Life {
       // A fault may hit its readers as well; a broken promise is something else.
       if (cause instanceof ConformanceFailure) throw cause
       this.failed(cause)
-      this.close(store)
+      await this.close(store)
       return undefined
     }
     this.durable = this.held
@@ -86,16 +89,16 @@ class Life {
     return store
   }
 
-  private commit(store: LogStore): void {
+  private async commit(store: LogStore): Promise<void> {
     const { changes, flush } = this.history.step(this.held)
     try {
       store.commit(changes, flush)
     } catch (cause) {
       this.failed(cause)
-      if (codeOf(cause) === 'ERR_LOG_STORE_FULL') this.nothingChanged(store)
+      if (codeOf(cause) === 'ERR_LOG_STORE_FULL') await this.nothingChanged(store)
       else {
         // Whether it is stored nobody knows: that is found out by opening the store again.
-        this.close(store)
+        await this.close(store)
         this.held += 1
       }
       return
@@ -116,7 +119,7 @@ class Life {
   }
 
   /** The store goes on as it is, once there is room. */
-  private nothingChanged(store: LogStore): void {
+  private async nothingChanged(store: LogStore): Promise<void> {
     try {
       const reader = store.reader()
       const bounds = { atLeast: this.held, atMost: this.held }
@@ -125,13 +128,13 @@ class Life {
     } catch (cause) {
       if (cause instanceof ConformanceFailure) throw cause
       this.failed(cause)
-      this.close(store)
+      await this.close(store)
     }
   }
 
-  private end(store: LogStore): void {
+  private async end(store: LogStore): Promise<void> {
     try {
-      store.close()
+      await ended(store)
       this.note({ kind: 'closed' })
     } catch (cause) {
       this.note({ kind: 'failed', steps: this.held, code: codeOf(cause) })
@@ -139,14 +142,20 @@ class Life {
   }
 
   /** A store that failed may fail in closing as well. */
-  private close(store: LogStore | undefined): void {
+  private async close(store: LogStore | undefined): Promise<void> {
     try {
-      store?.close()
+      if (store !== undefined) await ended(store)
     } catch {
       // Whatever it is, the next opening has to cope with it.
     }
     this.store = undefined
   }
+}
+
+async function ended(store: LogStore & Partial<AsyncDisposable>): Promise<void> {
+  const dispose = store[Symbol.asyncDispose]
+  if (dispose === undefined) store.close()
+  else await dispose.call(store)
 }
 
 function codeOf(cause: unknown): string {
@@ -157,7 +166,7 @@ const plan = JSON.parse(process.argv[2] ?? '{}') as Plan
 const note = openJournal(plan.journal)
 try {
   const open = await loadStore(plan)
-  new Life(plan, open, note).run()
+  await new Life(plan, open, note).run()
 } catch (cause) {
   note({ kind: 'wrong', why: textOf(cause) })
 }

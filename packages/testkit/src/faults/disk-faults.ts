@@ -1,6 +1,7 @@
 /** What happens to disks, to real ones: no power, no room, no writing, no medium. */
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expectEqual, expectThat } from '../expect.ts'
+import { ConformanceFailure, expectEqual, expectThat } from '../expect.ts'
 import type { Bench } from './bench.ts'
 import { inParallel, tally } from './bench.ts'
 import { fullDisk, powerDisk, readOnlyDisk } from './disk.ts'
@@ -8,7 +9,7 @@ import type { Disk, PowerDisk } from './disk.ts'
 import { wholeDirectory } from './judge.ts'
 import { runChild } from './run-child.ts'
 import type { ChildEnd, ChildPlan } from './run-child.ts'
-import { hasStrace } from './strace.ts'
+import { hasStrace, hitsIn } from './strace.ts'
 
 const valueBytesMax = 2_000
 const disksAtOnce = [1, 2]
@@ -24,6 +25,8 @@ function failures(end: ChildEnd): readonly string[] {
 }
 
 const powerCuts = 200
+/** Fewer steps in a life whose flushes do nothing: it goes on to its end. */
+const stepsOfBlind = 100
 const cutsOfDirectory = 20
 
 /**
@@ -43,7 +46,7 @@ export async function powerCutsAtRandom(bench: Bench): Promise<void> {
         held = 0
       }
       const plan = planOf(bench, directory, held, 400)
-      const end = await lifeWithCut(bench, disk, plan, cut)
+      const end = await lifeWithCut(bench, disk, plan, { cut, flushes: failingFlushes(bench, cut) })
       disk.restart()
       found.cuts += 1
       found.acknowledged += end.bounds.atLeast - held
@@ -60,29 +63,75 @@ export async function powerCutsAtRandom(bench: Bench): Promise<void> {
   )
 }
 
+const flushCalls = 'fsync,fdatasync'
+
+/** What happens to flushes before a power cut, in strace's words; undefined: nothing. */
+type Flushes = readonly string[] | undefined
+
+/** In every second life some fail. */
+function failingFlushes({ random }: Bench, cut: number): Flushes {
+  const when = `${8 + random.below(20)}+${6 + random.below(9)}`
+  if (cut % 2 === 0 || !hasStrace()) return undefined
+  return ['-o', '/dev/null', '-e', `inject=${flushCalls}:error=EIO:when=${when}`]
+}
+
 async function lifeWithCut(
   bench: Bench,
   disk: PowerDisk,
   plan: ChildPlan,
-  cut: number,
+  { cut, flushes }: { readonly cut: number; readonly flushes: Flushes },
 ): Promise<ChildEnd> {
   const { random } = bench
-  const flushes = 'fsync,fdatasync'
-  const when = `${8 + random.below(20)}+${6 + random.below(9)}`
-  const inject = ['-e', `trace=${flushes}`, '-e', `inject=${flushes}:error=EIO:when=${when}`]
-  const strace = ['-f', '-q', '-o', '/dev/null', '--seccomp-bpf', ...inject]
-  const failing = cut % 2 === 1 && hasStrace()
+  const strace = ['-f', '-q', '--seccomp-bpf', '-e', `trace=${flushCalls}`, ...(flushes ?? [])]
   return await runChild(bench.subject, plan, {
-    ...(failing ? { strace } : {}),
+    ...(flushes === undefined ? {} : { strace }),
     async until({ committed, exited }) {
       await committed(random.below(40))
       if (cut % 3 === 1) disk.writeSome(random)
       const counts = disk.cutPower()
       // It ends by itself: killed would be strace, and not what runs under it.
-      if (failing) await exited
+      if (flushes !== undefined) await exited
       return counts
     },
   })
+}
+
+const blindCutsMax = 20
+
+/**
+ * What the rig is worth: the same store with flushes that say they are done and do nothing has to
+ * be found out. A store that flushes by other calls than these cannot be made so, and is let off.
+ */
+export async function powerCutsSeeLoss(bench: Bench): Promise<void> {
+  const history = bench.history(valueBytesMax)
+  using disk = powerDisk(bench.folder())
+  const trace = join(bench.folder(), 'trace')
+  const flushes = ['-o', trace, '-e', `inject=${flushCalls}:retval=0`]
+  for (let cut = 0; cut < blindCutsMax; cut += 1) {
+    const directory = join(disk.folder, `store-${cut}`)
+    const plan = planOf(bench, directory, 0, stepsOfBlind)
+    const { bounds } = await lifeWithCut(bench, disk, plan, { cut, flushes })
+    const hits = hitsIn(readFileSync(trace, 'utf8'))
+    disk.restart()
+    if (hits === 0) return bench.report('power cuts: it flushes by calls that cannot be taken away')
+    const lost = whatIsLost(() => wholeDirectory(bench.open, directory, history, bounds))
+    if (lost === undefined) continue
+    const cuts = `${cut + 1} power ${cut === 0 ? 'cut' : 'cuts'}`
+    return bench.report(`power cuts: with flushes that do nothing ${cuts} found it out: ${lost}`)
+  }
+  throw new ConformanceFailure(
+    `${blindCutsMax} power cuts lost nothing of a store whose flushes did nothing`,
+  )
+}
+
+function whatIsLost(judge: () => number): string | undefined {
+  try {
+    judge()
+    return undefined
+  } catch (cause) {
+    if (cause instanceof ConformanceFailure) return cause.message
+    throw cause
+  }
 }
 
 const fullDisks = 60

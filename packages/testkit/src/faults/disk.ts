@@ -31,9 +31,22 @@ export function whyNoDisks(): string | undefined {
   return missing.length > 0 ? `${missing.join(' and ')} is missing` : undefined
 }
 
+/** How long a file system may be busy though nobody has a file of it open. */
+const busyMsMax = 10_000
+const againMs = 20
+
 /** Undone in the reverse order, whatever happened in between. */
 class Mounts implements Disposable {
   private readonly mounted: string[] = []
+
+  /**
+   * Makes others let go of what is mounted below: a process that begins meanwhile in a network
+   * namespace of its own has a copy of every mount, and would keep its device.
+   */
+  share(home: string): void {
+    this.mount(home, '--bind', home)
+    command('mount', '--make-shared', home)
+  }
 
   mount(folder: string, ...args: readonly string[]): void {
     mkdirSync(folder, { recursive: true })
@@ -42,7 +55,16 @@ class Mounts implements Disposable {
   }
 
   unmount(folder: string): void {
-    command('umount', folder)
+    for (let waitedMs = 0; ; waitedMs += againMs) {
+      try {
+        command('umount', folder)
+        break
+      } catch (cause) {
+        // A loop device lets go of its file a moment after the file system on it is gone.
+        if (waitedMs >= busyMsMax || !String(cause).includes('busy')) throw cause
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, againMs)
+      }
+    }
     this.mounted.splice(this.mounted.lastIndexOf(folder), 1)
   }
 
@@ -108,6 +130,7 @@ export function powerDisk(home: string): PowerDisk {
   // Without a journal: its one file has all its blocks, and keeps them.
   command('mkfs.ext4', '-q', '-F', '-O', '^has_journal', medium)
   const mounts = new Mounts()
+  mounts.share(home)
   mounts.mount(outer, '-o', 'loop', medium)
   writeFileSync(image, Buffer.alloc(innerMegabytes * megabyte))
   makeInner(image)
@@ -162,6 +185,7 @@ export function readOnlyDisk(home: string): ReadOnlyDisk {
   truncateSync(medium, innerMegabytes * megabyte)
   makeInner(medium)
   const mounts = new Mounts()
+  mounts.share(home)
   const mount = (): void => mounts.mount(folder, '-o', 'loop,errors=remount-ro', medium)
   mount()
   return {
@@ -190,6 +214,7 @@ export interface FullDisk extends Disk {
 export function fullDisk(home: string, roomBytes: number): FullDisk {
   const folder = join(home, 'disk')
   const mounts = new Mounts()
+  mounts.share(home)
   mounts.mount(folder, '-t', 'tmpfs', '-o', 'size=16m', 'none')
   const filler = join(folder, 'filler')
   fill(filler, folder, roomBytes)

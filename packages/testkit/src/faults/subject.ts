@@ -2,7 +2,13 @@
 import type { LogStore } from '@kith/interface'
 import { expectThat } from '../expect.ts'
 
-/** Makes a store on a directory, which exists and is empty at first. Nothing is open yet. */
+/**
+ * Makes a store on a directory, which exists and is empty at first. Nothing is open yet.
+ *
+ * A store with work of its own beside its commits, such as a thread that copies what they wrote, is
+ * given turns of the event loop between them. Where it has `Symbol.asyncDispose` a process at work
+ * closes it with that, and not with `close`, so that it can end that work first.
+ */
 export type OpenLogStore = (directory: string) => LogStore
 
 /** A store under faults: how any process makes it on a directory. */

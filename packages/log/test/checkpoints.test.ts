@@ -1,0 +1,66 @@
+/** When the write-ahead log is started over, with bounds that a test reaches in a moment. */
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { nodeDigests } from '@kith/interface/node'
+import { expect, it, onTestFinished, vi } from 'vitest'
+import type { Log } from '../src/index.ts'
+import { createManagedStore } from '../src/runtime/managed.ts'
+import { allValues, started, temporaryDirectory } from './support.ts'
+
+const mebibyte = 1024 * 1024
+const walBytesMax = mebibyte
+const recordBytes = 60_000
+
+/** So many bytes and a few more, one commit a record. */
+async function appendBytes(log: Log, bytes: number): Promise<number> {
+  const count = Math.ceil(bytes / recordBytes)
+  const value = new Uint8Array(recordBytes).fill(9)
+  for (let index = 0; index < count; index += 1) await log.append({ value })
+  return count
+}
+
+it('LOG-28 grows past its bound while a reader stands still, and no further after', async () => {
+  const directory = temporaryDirectory()
+  // Only the bound: no thread ever begins to copy.
+  const limits = { backgroundBytes: walBytesMax, walBytesMax }
+  const { store, checkpoints } = createManagedStore(directory, nodeDigests, limits)
+  const restarts = vi.spyOn(store, 'restartWal')
+  const log = await started({
+    store: () => ({
+      ...store,
+      commit(changes, flush) {
+        store.commit(changes, flush)
+        checkpoints.grown(store.walBytes)
+      },
+    }),
+  })
+  const walBytes = (): number => statSync(join(directory, 'log.db-wal')).size
+  let count = await appendBytes(log, 4 * walBytesMax)
+  const before = restarts.mock.calls.length
+  expect(before).toBeGreaterThanOrEqual(3)
+  expect(walBytes()).toBeLessThan(2 * walBytesMax)
+
+  const reader = new Database(join(directory, 'log.db'), { readonly: true })
+  onTestFinished(() => void reader.close())
+  const held = reader.prepare('SELECT count(*) FROM kith_batch').pluck()
+  reader.exec('BEGIN')
+  expect(held.get()).toBe(count)
+  const seen = count
+  count += await appendBytes(log, 4 * walBytesMax)
+  expect(held.get(), 'what the reader stands on stays').toBe(seen)
+  // It is tried once more each time the bound is reached, not at every commit, which would wait.
+  const blocked = restarts.mock.calls.length - before
+  expect(blocked).toBeGreaterThanOrEqual(3)
+  expect(blocked).toBeLessThanOrEqual(8)
+  expect(walBytes()).toBeGreaterThan(4 * walBytesMax)
+
+  reader.exec('COMMIT')
+  const longest = walBytes()
+  count += await appendBytes(log, 8 * walBytesMax)
+  expect(walBytes() - longest, 'it is used from its beginning again').toBeLessThan(2 * walBytesMax)
+  expect(held.get()).toBe(count)
+  expect((await allValues(log)).length).toBe(count)
+  expect(await log.verify()).toMatchObject({ ok: true, records: count })
+  await log.stop()
+})
