@@ -6,6 +6,7 @@ import { nodeDigests } from '@kith/interface/node'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import type { Log } from '../src/index.ts'
 import { createManagedStore } from '../src/runtime/managed.ts'
+import { createSqliteStore } from '../src/store/sqlite/store.ts'
 import { allValues, started, temporaryDirectory } from './support.ts'
 
 const mebibyte = 1024 * 1024
@@ -64,3 +65,42 @@ it('LOG-28 grows past its bound while a reader stands still, and no further afte
   expect(await log.verify()).toMatchObject({ ok: true, records: count })
   await log.stop()
 })
+
+/** Lets the next checkpoint fail as one does whose flush fails. */
+function failNextRestart(): void {
+  const pragma = Database.prototype.pragma
+  const spy = vi.spyOn(Database.prototype, 'pragma')
+  onTestFinished(() => spy.mockRestore())
+  spy.mockImplementation(function (this: Database.Database, source, options) {
+    if (!source.includes('RESTART')) return pragma.call(this, source, options)
+    spy.mockRestore()
+    throw new Database.SqliteError('disk I/O error', 'SQLITE_IOERR_FSYNC')
+  })
+}
+
+it.each([true, false])(
+  'LOG-36 a checkpoint that cannot flush (all flushed before: %s)',
+  (flush) => {
+    const directory = temporaryDirectory()
+    const open = (): ReturnType<typeof createSqliteStore> => {
+      const store = createSqliteStore({ directory, checkpoints: 'managed' })
+      store.open()
+      onTestFinished(() => store.close())
+      return store
+    }
+    const row = { name: 'c', next: 1, revision: 1, changedAt: 1 }
+    const store = open()
+    store.commit({ cursors: [row] }, flush)
+    failNextRestart()
+    expect(() => store.restartWal()).toThrow('disk I/O error')
+    const again = (): void => store.commit({ cursors: [{ ...row, revision: 2 }] }, true)
+    if (flush) again()
+    else {
+      // Its own flush would say nothing of the first one, also when the disk does what it is told.
+      expect(again).toThrow('disk I/O error')
+      expect(again).toThrow('disk I/O error')
+      store.close()
+      open().commit({ cursors: [{ ...row, revision: 2 }] }, true)
+    }
+  },
+)

@@ -202,6 +202,10 @@ class Session {
   /** Takes back what the transaction under way noted in memory. */
   private undo: (() => void)[] = []
   private synchronous: 'FULL' | 'NORMAL' = 'FULL'
+  /** Something was committed that no flush covers yet. */
+  private unflushed = false
+  /** Why that may be lost. */
+  private lostFlush: unknown
   private readonly begin: Statement
   private readonly end: Statement
   private readonly insertBatch: Statement
@@ -243,6 +247,7 @@ class Session {
   }
 
   commit(changes: StoreChanges, flush: boolean): void {
+    if (this.lostFlush !== undefined) throw this.lostFlush
     this.setSynchronous(flush || !this.mark.remove() ? 'FULL' : 'NORMAL')
     this.undo = []
     try {
@@ -253,6 +258,7 @@ class Session {
       for (const revert of this.undo.reverse()) revert()
       throw this.commitError(cause)
     }
+    this.unflushed = !flush
     if (changes.meta !== undefined) this.meta = changes.meta
   }
 
@@ -418,8 +424,11 @@ class Session {
     try {
       this.db.pragma('wal_checkpoint(RESTART)')
     } catch (cause) {
-      // A flush that failed here is not told again to the commit that follows.
+      // A flush that failed here is not told again to the commit that follows: the system may take
+      // what it did not write for written, and the flush of that commit would not cover it.
       this.mark.remove()
+      const failedFlush = sqliteCode(cause) === 'SQLITE_IOERR_FSYNC'
+      if (failedFlush && this.unflushed) this.lostFlush = cause
       throw cause
     } finally {
       this.db.pragma(`busy_timeout=${LOCK_MS}`)
