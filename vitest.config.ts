@@ -56,6 +56,7 @@ const longest = [
   'tests/sim/registry/registry.test.ts',
   'tests/sim/gossip-lifeguard.test.ts',
   'tests/serf-interop/serf.test.ts',
+  'tests/serf-interop/sealed.test.ts',
   'tests/fuzz/gossip.test.ts',
   'tests/soak/replication.test.ts',
   'tools/readme-examples.test.ts',

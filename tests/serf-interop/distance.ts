@@ -6,6 +6,7 @@ import { expect } from 'vitest'
 import { evidence, tier } from '../support/tier.ts'
 import type { Crew } from './support/crew.ts'
 import { pause, within } from './support/process.ts'
+import { expectAllOpened, type Sealing } from './support/sealing.ts'
 import type { SerfParty } from './support/serf.ts'
 
 const names = ['s1', 's2', 'k1'] as const
@@ -19,14 +20,15 @@ async function serfRtt(serf: SerfParty, a: string, b: string): Promise<number | 
 }
 
 /** Both sides know where everybody is; after a minute they say the same. */
-export async function distance(crew: Crew): Promise<void> {
-  const one = await crew.serf({ name: 's1' })
-  const two = await crew.serf({ name: 's2', join: one.address })
+export async function distance(crew: Crew, keys: Sealing): Promise<void> {
+  const one = await crew.serf({ ...keys.serf, name: 's1' })
+  const two = await crew.serf({ ...keys.serf, name: 's2', join: one.address })
   await using kith = createGossip({
     name: 'k1',
     packets: udpTransport(),
     streams: tcpTransport(),
     join: [one.address],
+    ...keys.kith(),
   })
   await kith.start()
   const started = performance.now()
@@ -51,6 +53,7 @@ export async function distance(crew: Crew): Promise<void> {
   const { counters } = kith.stats()
   const refused = Object.keys(counters).filter((kind) => /^coordinate|^rttRefused/.test(kind))
   expect(refused).toEqual([])
+  expectAllOpened([kith])
   for (const serf of [one, two]) {
     expect(await serf.command('info')).toContain('coordinate_resets = 0')
     expect(serf.lines.filter((line) => /coordinate/i.test(line))).toEqual([])

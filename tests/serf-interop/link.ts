@@ -5,53 +5,12 @@ import { join } from 'node:path'
 import { createGossip } from '@kith/gossip'
 import type { Gossip } from '@kith/gossip'
 import { formatAddress } from '@kith/interface'
-import type { Address, PacketTransportFactory, StreamTransportFactory } from '@kith/interface'
 import { createRegistry } from '@kith/registry'
-import { tcpTransport } from '@kith/transport-tcp'
-import { udpTransport } from '@kith/transport-udp'
 import { expect } from 'vitest'
 import { evidence } from '../support/tier.ts'
 import type { Crew } from './support/crew.ts'
 import { within } from './support/process.ts'
-
-/** Addresses that must not hear from us, and what was kept from them. */
-interface Wall {
-  readonly closed: Set<string>
-  packets: number
-  streams: number
-}
-
-function walledPackets(wall: Wall): PacketTransportFactory {
-  return (context) => {
-    const transport = udpTransport()(context)
-    return {
-      packetBytesMax: transport.packetBytesMax,
-      start: (handlers, options) => transport.start(handlers, options),
-      stop: () => transport.stop(),
-      [Symbol.asyncDispose]: () => transport.stop(),
-      send(to: Address, bytes: Uint8Array) {
-        if (wall.closed.has(formatAddress(to))) wall.packets += 1
-        else transport.send(to, bytes)
-      },
-    }
-  }
-}
-
-function walledStreams(wall: Wall): StreamTransportFactory {
-  return (context) => {
-    const transport = tcpTransport()(context)
-    return {
-      start: (handlers, options) => transport.start(handlers, options),
-      stop: () => transport.stop(),
-      [Symbol.asyncDispose]: () => transport.stop(),
-      async connect(to, options) {
-        if (!wall.closed.has(formatAddress(to))) return transport.connect(to, options)
-        wall.streams += 1
-        throw new Error('there is a wall')
-      },
-    }
-  }
-}
+import { createWall, walledPackets, walledStreams, type Wall } from './support/wall.ts'
 
 function member(name: string, wall: Wall): Gossip {
   return createGossip({ name, packets: walledPackets(wall), streams: walledStreams(wall) })
@@ -63,7 +22,7 @@ export async function linkedBySerf(crew: Crew): Promise<void> {
   const heard = join(folder, 'heard')
   const script = `(echo "$SERF_EVENT $SERF_USER_EVENT $SERF_QUERY_NAME"; cat) >> ${heard}`
   const serf = await crew.serf({ name: 's1', handlers: [`user,query=${script}`] })
-  const wall: Wall = { closed: new Set(), packets: 0, streams: 0 }
+  const wall = createWall()
   const [left, right] = [member('k1', wall), member('k2', wall)]
   const parts = [left, right].map((gossip) =>
     createRegistry({ membership: gossip, extensions: gossip }),

@@ -15,7 +15,10 @@ import type { SerfParty } from './support/serf.ts'
 const [first, second, third] = [1, 2, 3].map((byte) => Buffer.alloc(32, byte).toString('base64'))
 /** Members of each kind. */
 const each = atTier({ serf: 1, kith: 2 }, { serf: 3, kith: 3 })
+/** Between two events: ten a second, or fifty. */
 const eventMs = atTier(100, 20)
+/** Of that rate, what a busy machine reaches as well: an event that is late is made up for. */
+const rateShareMin = 0.8
 /** Traffic before and after each step of a rotation. */
 const talkMs = atTier(500, 10_000)
 const spreadMsMax = 20_000
@@ -114,12 +117,15 @@ async function rotateUnderTraffic(
     await step(() => patiently(() => serf.command('keys', flag)))
   }
   talking.abort()
-  const sent = await talk
+  const { sent, ms } = await talk
   const heardAll = (): boolean => voices.every(({ heard }) => sent.every((one) => heard.has(one)))
   const lost = (): readonly string[] =>
     voices.map(({ name, heard }) => `${name} lacks ${sent.filter((one) => !heard.has(one)).length}`)
   await within(spreadMsMax, `everybody heard of ${sent.length} events`, heardAll, lost)
   evidence('serf interop: events under two rotations of the key, none lost', sent.length)
+  const rate = (sent.length * 1000) / ms
+  evidence('serf interop: events a second under two rotations', rate.toFixed(1))
+  expect(rate).toBeGreaterThanOrEqual((rateShareMin * 1000) / eventMs)
   await theThirdKeyIsAllThereIs(members, serfs, rings)
 }
 
@@ -135,11 +141,14 @@ async function everyoneListens(voices: readonly Voice[]): Promise<void> {
   }
 }
 
+interface Talk {
+  readonly sent: readonly string[]
+  /** How long it lasted. */
+  readonly ms: number
+}
+
 /** Resolves with everything that was said, by everybody in turn. */
-async function keepTalking(
-  voices: readonly Voice[],
-  signal: AbortSignal,
-): Promise<readonly string[]> {
+async function keepTalking(voices: readonly Voice[], signal: AbortSignal): Promise<Talk> {
   const sent: string[] = []
   const began = performance.now()
   while (!signal.aborted) {
@@ -148,7 +157,7 @@ async function keepTalking(
     sent.push(event)
     await pause(Math.max(0, began + sent.length * eventMs - performance.now()))
   }
-  return sent
+  return { sent, ms: performance.now() - began }
 }
 
 function expectDone(report: KeyReport): void {

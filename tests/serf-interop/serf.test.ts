@@ -2,7 +2,6 @@
 import { describe, it } from 'vitest'
 import { needs } from '../support/requirements.ts'
 import { atTier, tier } from '../support/tier.ts'
-import { distance } from './distance.ts'
 import { encrypted, strangers } from './encrypted.ts'
 import { linkedBySerf } from './link.ts'
 import { walledOff } from './firewall.ts'
@@ -10,8 +9,6 @@ import { mixed } from './mixed.ts'
 import { kithJoinsSerf, serfsJoinKith } from './membership.ts'
 import { withCrew } from './support/crew.ts'
 import { rotated } from './rotation.ts'
-import { kithGoesOn, serfGoesOn } from './snapshot.ts'
-import { conflict, talk } from './talk.ts'
 import { traffic } from './traffic.ts'
 
 const walls = needs('root', 'iproute2', 'nft')
@@ -57,34 +54,6 @@ describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
     },
     240_000,
   )
-
-  it(
-    'GOS-137 knows how far Kith is, and Kith how far it is',
-    async () => {
-      await withCrew(distance)
-    },
-    atTier(60_000, 180_000),
-  )
-
-  it('GOS-146 goes on from the snapshot of a Kith member', async () => {
-    await withCrew(serfGoesOn)
-  }, 150_000)
-
-  it('GOS-146 leaves a snapshot from which a Kith member goes on', async () => {
-    await withCrew(kithGoesOn)
-  }, 90_000)
-
-  it('GOS-122 hears and is heard: events, queries, filters, relays, large answers', async () => {
-    await withCrew(talk)
-  }, 120_000)
-
-  it('GOS-122 hears and is heard all the same where everything is encrypted', async () => {
-    await withCrew((crew) => talk(crew, true))
-  }, 120_000)
-
-  it('GOS-123 votes with us about names, and whoever came later goes', async () => {
-    await withCrew(conflict)
-  }, 120_000)
 
   it('GOS-42 carries a service between Kith members that only it can reach, unheard', async () => {
     await withCrew(linkedBySerf)

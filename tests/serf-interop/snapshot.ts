@@ -11,12 +11,13 @@ import { expect } from 'vitest'
 import type { Crew } from './support/crew.ts'
 import { freePort } from '../support/ports.ts'
 import { within } from './support/process.ts'
+import { expectAllOpened, type Sealing } from './support/sealing.ts'
 import type { SerfParty } from './support/serf.ts'
 
 /** Four events, so that the clock of events is past what a fresh member would have. */
 const events = ['one', 'two', 'three', 'four']
 
-function member(name: string, bind: string, snapshot: string): Gossip {
+function member(name: string, bind: string, snapshot: string, keys: Sealing): Gossip {
   const at = parseAddress(bind)
   if (at === undefined) throw new Error(bind)
   const { host, port } = at
@@ -25,6 +26,7 @@ function member(name: string, bind: string, snapshot: string): Gossip {
     packets: udpTransport({ host, port }),
     streams: tcpTransport({ host, port }),
     snapshot,
+    ...keys.kith(),
   })
 }
 
@@ -42,21 +44,22 @@ async function folderFor<Result>(work: (folder: string) => Promise<Result>): Pro
 }
 
 /** Kith runs as m1 beside a Serf; then a Serf with Kith's file takes its place, told of nobody. */
-export async function serfGoesOn(crew: Crew): Promise<void> {
+export async function serfGoesOn(crew: Crew, keys: Sealing): Promise<void> {
   await folderFor(async (folder) => {
     const [file, heard] = [join(folder, 'snapshot'), join(folder, 'heard')]
     const [rest, lost] = [
-      await crew.serf({ name: 'rest' }),
-      await crew.serf({ name: 'a lost one' }),
+      await crew.serf({ ...keys.serf, name: 'rest' }),
+      await crew.serf({ ...keys.serf, name: 'a lost one' }),
     ]
     const bind = `127.0.0.1:${await freePort()}`
-    const ours = member('m1', bind, file)
+    const ours = member('m1', bind, file, keys)
     await ours.start()
     await ours.join([rest.address, lost.address])
     for (const event of events) await rest.command('event', '-coalesce=false', event)
     await within(10_000, 'Kith heard of the events', () => ours.stats().lamportTimes.event > 4n)
     await lost.kill()
     await within(60_000, 'one is lost', () => ours.member('a lost one')?.status === 'failed')
+    expectAllOpened([ours])
     await ours.stop()
     const text = await readFile(file, 'utf8')
     expect(text).toContain(`alive: rest ${rest.address}\n`)
@@ -64,7 +67,7 @@ export async function serfGoesOn(crew: Crew): Promise<void> {
     expect(text).toMatch(/^event-clock: [4-9]$/m)
     const script = `echo "$SERF_EVENT $SERF_USER_EVENT" >> ${heard}`
     const handlers = [`user=${script}`]
-    const serf = await crew.serf({ name: 'm1', bind, snapshot: file, handlers })
+    const serf = await crew.serf({ ...keys.serf, name: 'm1', bind, snapshot: file, handlers })
     await within(10_000, 'the Serf is back', async () => {
       return (await sees(serf, 'rest', 'alive')) && (await sees(rest, 'm1', 'alive'))
     })
@@ -83,11 +86,11 @@ export async function serfGoesOn(crew: Crew): Promise<void> {
 }
 
 /** A Serf runs as m1; then Kith with its file takes its place, told of nobody. */
-export async function kithGoesOn(crew: Crew): Promise<void> {
+export async function kithGoesOn(crew: Crew, keys: Sealing): Promise<void> {
   await folderFor(async (folder) => {
     const file = join(folder, 'snapshot')
-    const rest = await crew.serf({ name: 'rest' })
-    const serf = await crew.serf({ name: 'm1', join: rest.address, snapshot: file })
+    const rest = await crew.serf({ ...keys.serf, name: 'rest' })
+    const serf = await crew.serf({ ...keys.serf, name: 'm1', join: rest.address, snapshot: file })
     for (const event of events) await rest.command('event', '-coalesce=false', event)
     await within(10_000, 'the Serf heard of the events', async () => {
       return /event_time = [5-9]\b/.test(await serf.command('info'))
@@ -95,7 +98,7 @@ export async function kithGoesOn(crew: Crew): Promise<void> {
     // Until then its last lines may wait: a Serf writes only when another one comes.
     await serf.end()
     expect(await readFile(file, 'utf8')).toMatch(/^event-clock: [4-9]$/m)
-    await using ours = member('m1', serf.address, file)
+    await using ours = member('m1', serf.address, file, keys)
     await ours.start()
     await within(10_000, 'Kith is back', async () => {
       return ours.member('rest')?.status === 'alive' && (await sees(rest, 'm1', 'alive'))
@@ -106,5 +109,6 @@ export async function kithGoesOn(crew: Crew): Promise<void> {
     expect(counters['rejoins']).toBeGreaterThan(0)
     expect(lamportTimes.event).toBeGreaterThan(4n)
     expect(ours.self.status).toBe('alive')
+    expectAllOpened([ours])
   })
 }

@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createGossip, createKeyring } from '@kith/gossip'
+import { createGossip } from '@kith/gossip'
 import type { Gossip, GossipOptions, Query, ReceivedQuery, UserEvent } from '@kith/gossip'
 import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
@@ -10,6 +10,7 @@ import { expect } from 'vitest'
 import { evidence } from '../support/tier.ts'
 import type { Crew } from './support/crew.ts'
 import { within } from './support/process.ts'
+import { expectAllOpened, type Sealing } from './support/sealing.ts'
 import type { SerfParty } from './support/serf.ts'
 import { complaints } from './traffic.ts'
 
@@ -39,32 +40,28 @@ function allSeen(members: readonly Gossip[], count: number): Promise<number> {
   return within(patienceMs, `all see ${count}`, () => members.every((of) => alive(of) === count))
 }
 
-const key = Buffer.alloc(32, 0x4d).toString('base64')
-
 /** Two Serfs whose handlers write down what they hear and answer, and two of us. */
-export async function talk(crew: Crew, sealed = false): Promise<void> {
-  const encrypt = sealed ? { encrypt: key } : {}
-  const keys = (): GossipOptions => (sealed ? { keyring: createKeyring({ keys: [key] }) } : {})
+export async function talk(crew: Crew, keys: Sealing): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'kith-talk-'))
   const heard = join(folder, 'heard')
   const script = `(echo "$SERF_EVENT $SERF_USER_EVENT $SERF_USER_LTIME"; cat; echo) >> ${heard}`
   const answer = 'query:load=echo "$SERF_SELF_NAME heard $(cat)"'
   const one = await crew.serf({
-    ...encrypt,
+    ...keys.serf,
     name: 's1',
     tags: { role: 'web' },
     handlers: [`user=${script}`, answer],
   })
   const two = await crew.serf({
-    ...encrypt,
+    ...keys.serf,
     name: 's2',
     tags: { role: 'db' },
     join: one.address,
     handlers: [answer],
   })
   const [first, second] = [
-    member('k1', { ...keys(), tags: { role: 'web' }, join: [one.address] }),
-    member('k2', { ...keys(), tags: { role: 'db' }, join: [two.address] }),
+    member('k1', { ...keys.kith(), tags: { role: 'web' }, join: [one.address] }),
+    member('k2', { ...keys.kith(), tags: { role: 'db' }, join: [two.address] }),
   ]
   try {
     await Promise.all([first.start(), second.start()])
@@ -73,20 +70,11 @@ export async function talk(crew: Crew, sealed = false): Promise<void> {
     await queriesOfSerf(one, first, second)
     await queriesOfKith(first, second)
     await largeAnswer(one, two, second)
-    if (sealed) nothingInTheClear([first, second])
+    expectAllOpened([first, second])
     for (const serf of [one, two]) expect(grumbles(serf)).toEqual([])
   } finally {
     await Promise.all([first.stop(), second.stop()])
     await rm(folder, { recursive: true })
-  }
-}
-
-/** All of it was sealed, and all of it was opened. */
-function nothingInTheClear(members: readonly Gossip[]): void {
-  for (const member of members) {
-    const { counters } = member.stats()
-    const refused = /keyUnknown|keyTrials|plaintext|encryption/
-    expect(Object.keys(counters).filter((kind) => refused.test(kind))).toEqual([])
   }
 }
 
@@ -186,6 +174,7 @@ async function queriesOfKith(first: Gossip, second: Gossip): Promise<void> {
   const summary = await query.summary
   expect(summary).toMatchObject({ ended: 'complete', missing: [] })
   expect(summary.acks.toSorted()).toEqual(['k1', 'k2', 's1', 's2'])
+  await within(patienceMs, 'what was relayed comes as well', () => copies(first) > 0)
   const filtered = first.query('load', bytes('later'), {
     members: ['s1', 's2', 'k2'],
     tags: { role: '^db$' },
@@ -195,6 +184,13 @@ async function queriesOfKith(first: Gossip, second: Gossip): Promise<void> {
   const ping = first.query('_serf_ping', undefined, { ack: true, timeoutMs: 10_000 })
   expect((await ping.summary).acks.toSorted()).toEqual(['k1', 'k2', 's1', 's2'])
   for (const stop of off) stop()
+}
+
+/** Acks and answers that were there already, or whose question was over. */
+function copies(asker: Gossip): number {
+  const { counters } = asker.stats()
+  const kinds = ['queryAcksRepeated', 'queryResponsesRepeated', 'queryResponseUnasked']
+  return kinds.reduce((sum, kind) => sum + (counters[kind] ?? 0), 0)
 }
 
 /** Five thousand bytes at the command line of a Serf, which by itself cannot send that much. */
@@ -210,74 +206,4 @@ async function largeAnswer(one: SerfParty, two: SerfParty, second: Gossip): Prom
   expect(sent).toEqual([undefined, undefined])
   evidence('serf interop: bytes of an answer at the command line of a Serf', 5000)
   off()
-}
-
-/**
- * Nobody sends packets to the one whose address is not believed: at the latest its next exchange
- * tells it, which comes every 30 s.
- */
-const exchangeMs = 45_000
-
-/** Newcomers under taken names, of ours and of theirs: whoever was there first stays. */
-export async function conflict(crew: Crew): Promise<void> {
-  const one = await crew.serf({ name: 's1' })
-  const two = await crew.serf({ name: 's2', join: one.address })
-  const owner = member('k1', { join: [one.address] })
-  const twin = member('s2', { join: [one.address] })
-  try {
-    await owner.start()
-    await allSeen([owner], 3)
-    // Who does not know the owner yet would take the intruder for it.
-    const mine = new RegExp(`^k1 +${owner.address.host}:${owner.address.port} +alive`, 'm')
-    for (const serf of [one, two]) {
-      await within(patienceMs, 'the Serfs know the owner', async () =>
-        mine.test(await serf.command('members')),
-      )
-    }
-    const lost = new Promise<unknown>((resolve) => {
-      twin.on('warning', (warning) => {
-        if (warning.kind === 'conflictLost') resolve(warning)
-      })
-    })
-    await twin.start()
-    const [ended, intruder] = await Promise.all([
-      endOf(twin),
-      crew.serf({ name: 'k1', join: two.address, waits: false }),
-    ])
-    expect(await lost).toMatchObject({ name: 's2', matching: 0 })
-    expect(ended).toMatchObject({ code: 'ERR_GOSSIP_CONFLICT_LOST' })
-    await within(
-      exchangeMs,
-      'the Serf under our name shuts down',
-      () => intruder.lines.some((line) => /minority in name conflict resolution/.test(line)),
-      () => [intruder.lines, two.lines.slice(-20), owner.members(), owner.stats().counters],
-    )
-    const votes = owner.stats().counters
-    evidence('serf interop: votes about our name won', votes['votesWon'] ?? 0)
-    expect(votes['votesLost'] ?? 0).toBe(0)
-    // Both names are where they were, in all views.
-    const { host, port } = owner.address
-    for (const serf of [one, two]) {
-      const lines = await serf.command('members')
-      expect(lines).toMatch(new RegExp(`^k1 +${host}:${port} +alive`, 'm'))
-      expect(lines).toMatch(new RegExp(`^s2 +${two.address} +alive`, 'm'))
-    }
-    expect(owner.members().map(({ name, status }) => `${name} ${status}`)).toEqual([
-      'k1 alive',
-      's1 alive',
-      's2 alive',
-    ])
-  } finally {
-    await Promise.all([owner.stop(), twin.stop()])
-  }
-}
-
-/** What the stream of events ends with. */
-async function endOf(member: Gossip): Promise<unknown> {
-  try {
-    for await (const { kind } of member.events()) expect(kind).toBeDefined()
-    return undefined
-  } catch (cause) {
-    return cause
-  }
 }

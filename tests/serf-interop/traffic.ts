@@ -15,11 +15,13 @@ import type { SerfParty } from './support/serf.ts'
 const allowedAfterStall: readonly RegExp[] = [
   /\[WARN\] memberlist: Refuting a (?:suspect|dead) message/,
   /\[WARN\] memberlist: Was able to connect to \S+ but other probes failed/,
+  /\[ERR\] memberlist: Failed fallback ping: .* i\/o timeout/,
 ]
 export const stallMs = 500
 
 const trafficMs: number = atTier(120_000, 600_000)
 const roundMs = 1_000
+const relay = /serf: Relaying response to addr/
 
 /** Complaints of Serf that say nothing about what we sent, each with the reason. */
 const allowed: readonly RegExp[] = [
@@ -32,8 +34,10 @@ const allowed: readonly RegExp[] = [
 ]
 
 export async function traffic(crew: Crew): Promise<void> {
-  const one = await crew.serf({ name: 's1', tags: { role: 'web' } })
-  const two = await crew.serf({ name: 's2', tags: { role: 'db' }, join: one.address })
+  // Only so does a Serf tell what it passes on.
+  const flags = ['-log-level=debug']
+  const one = await crew.serf({ name: 's1', tags: { role: 'web' }, flags })
+  const two = await crew.serf({ name: 's2', tags: { role: 'db' }, join: one.address, flags })
   const kith = await crew.kith({ name: 'k1', join: two.address })
   const other = await crew.kith({ name: 'k2', join: one.address })
   const all = [one, two, kith, other]
@@ -46,6 +50,9 @@ export async function traffic(crew: Crew): Promise<void> {
     await Promise.all([round(rounds, one, two, kith), pause(roundMs)])
   }
   evidence('serf interop: rounds of traffic', rounds)
+  const passedOn = [one, two].flatMap(({ lines }) => lines.filter((line) => relay.test(line)))
+  evidence('serf interop: answers that the Serfs relayed', passedOn.length)
+  expect(passedOn.length).toBeGreaterThan(0)
   expect(await one.command('reachability')).toContain('Successfully contacted all live nodes')
   await allAlive(all, 1_000)
   lateness.disable()
