@@ -8,6 +8,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { runSeeds, type Scenario, type Scenarios } from '@kith/sim'
+import { digested } from './commands/digests.ts'
 import { lifeguard, sumParts } from './commands/lifeguard.ts'
 import { membership } from './commands/membership.ts'
 import { scale } from './commands/scale.ts'
@@ -124,8 +125,10 @@ async function main(): Promise<void> {
   } else {
     const seeds = whole('seeds', values.seeds ?? '', 1)
     const first = whole('first', values.first, 0)
-    const { counters } = await runSeeds({ name, scenario, seeds, first })
+    const { scenario: run, digest } = digested(scenario)
+    const { counters } = await runSeeds({ name, scenario: run, seeds, first })
     printCounters(counters)
+    print(`  digest ${digest()}`)
     print(`${seeds} seeds from ${first} on hold`)
   }
   print(`${((performance.now() - startedAt) / 1000).toFixed(1)} s`)

@@ -4,6 +4,7 @@
  */
 import { expectHappened, runSeeds } from '@kith/sim'
 import { plans, scenarios } from '../gossip/scenarios.ts'
+import { digested, digestOf } from './digests.ts'
 import { writeEvidence } from './evidence.ts'
 import { Journal } from './journal.ts'
 import { runJobs } from './pool.ts'
@@ -16,6 +17,7 @@ const faultCounters: Readonly<Record<string, readonly string[]>> = {
   partition: ['partitions'],
   'one-way link': ['oneWayIn', 'oneWayOut'],
   crash: ['crashesRefusing', 'crashesSilent'],
+  'crash timed': ['crashesTimed'],
   restart: ['restarts'],
   pause: ['pauses'],
   suspect: ['event suspect'],
@@ -27,7 +29,14 @@ const faultCounters: Readonly<Record<string, readonly string[]>> = {
   corruption: ['corrupted'],
 }
 
-interface Slice {
+/** Of one slice. */
+export interface SliceResult {
+  readonly counters: Counters
+  /** Of all that its members said to each other. */
+  readonly digest: string
+}
+
+export interface Slice {
   readonly name: string
   readonly first: number
   readonly seeds: number
@@ -37,10 +46,12 @@ interface Slice {
 export const membershipSeeds = { quick: 500, all: 10_000 } as const
 
 /** Seeds of one campaign; also what a worker runs. */
-export async function runSlice({ name, first, seeds }: Slice): Promise<Counters> {
+export async function runSlice({ name, first, seeds }: Slice): Promise<SliceResult> {
   const scenario = scenarios[name]
   if (scenario === undefined) throw new Error(`no campaign ${name}`)
-  return (await runSeeds({ name, scenario, seeds, first })).counters
+  const { scenario: run, digest } = digested(scenario)
+  const { counters } = await runSeeds({ name, scenario: run, seeds, first })
+  return { counters, digest: digest() }
 }
 
 /** A seed decides the size too, so each campaign has seeds of its own. */
@@ -103,7 +114,7 @@ export async function membership(
   print: (line: string) => void,
 ): Promise<boolean> {
   const slices = slicesOf(options.seeds, options.first)
-  const journal = new Journal<Counters>(options.journal)
+  const journal = new Journal<SliceResult>(options.journal)
   const endsAt = performance.now() + (options.minutes ?? Infinity) * 60_000
   const jobs = slices
     .filter((slice) => !journal.results.has(keyOf(slice)))
@@ -113,9 +124,9 @@ export async function membership(
     })
   const enough = (): boolean => performance.now() > endsAt
   const pool = options.workers === undefined ? { enough } : { enough, workers: options.workers }
-  await runJobs<Counters>(
+  await runJobs<SliceResult>(
     jobs,
-    (job, counters, seconds) => journal.add(job.key, seconds, counters),
+    (job, result, seconds) => journal.add(job.key, seconds, result),
     pool,
   )
   const left = slices.filter((slice) => !journal.results.has(keyOf(slice))).length
@@ -127,11 +138,12 @@ export async function membership(
 function report(
   options: MembershipOptions,
   slices: readonly Slice[],
-  journal: Journal<Counters>,
+  journal: Journal<SliceResult>,
   print: (line: string) => void,
 ): boolean {
   const seeds = slices.reduce((sum, slice) => sum + slice.seeds, 0)
-  const counters = addCounters(slices.map((slice) => journal.results.get(keyOf(slice)) ?? {}))
+  const results = slices.flatMap((slice) => journal.results.get(keyOf(slice)) ?? [])
+  const counters = addCounters(results.map((result) => result.counters))
   const faults = faultsIn([counters])
   const least = seeds >= 10_000 ? 1000 : 1
   const rare = Object.entries(faults).filter(([, count]) => count < least)
@@ -142,6 +154,7 @@ function report(
     '',
     `M1 to M7: no violation in ${counters['transitions']} transitions of ${counters['members']} members.`,
     `False verdicts while more than a tenth of all packets was lost (allowed): ${counters['falseUnderLoss'] ?? 0}.`,
+    `Digest over the traces of all seeds: ${digestOf(results.map(({ digest }) => digest))}.`,
   ]
   for (const line of body) print(line)
   for (const [fault, count] of rare) print(`too rare: ${fault}, ${count} of at least ${least}`)

@@ -1,6 +1,7 @@
 /** Liveness, asked in a calm cluster: M4, every crash is failed everywhere, and M5, all agree. */
 import { members } from '@kith/gossip/core'
 import type { GossipTimings } from '@kith/gossip/core'
+import type { Actor } from './cluster.ts'
 import type { World } from './world.ts'
 
 /** How often a member of so many exchanges its state with somebody. */
@@ -51,11 +52,10 @@ export function spreadMs(
   return (4 + 4 * Math.ceil(Math.log10(count + 1)) * retransmitFactor) * gossipIntervalMs
 }
 
-/** Crashed members that some live member does not show as failed or left; one line each. */
-export function undetected(world: World, crashedUntil = Infinity): readonly string[] {
+/** Which live members do not show which of these as failed or left; one line each. */
+export function undetected(world: World, ...subjects: readonly Actor[]): readonly string[] {
   const missing: string[] = []
-  for (const [subject, at] of world.crashedAt) {
-    if (at > crashedUntil) continue
+  for (const subject of subjects) {
     for (const observer of world.cluster.live()) {
       if (observer.state === undefined) continue
       const row = members(observer.state).find(({ name }) => name === subject.name)
@@ -84,7 +84,7 @@ const problemsMax = 5
 /** In what live members differ from the truth or from each other; empty when they agree. */
 export function disagreements(world: World): readonly string[] {
   const live = world.cluster.live()
-  const problems: string[] = [...undetected(world)]
+  const problems: string[] = [...undetected(world, ...world.crashedAt.keys())]
   const gone = new Map<string, string>()
   for (const observer of live) {
     if (problems.length >= problemsMax) break

@@ -6,11 +6,12 @@ import { resolveOptions } from '@kith/gossip/core'
 import type { Input, Output } from '@kith/gossip/core'
 import { createSimRandom } from '@kith/sim'
 import type { Report, ScenarioContext, SimRandom } from '@kith/sim'
-import { agreementBoundMs, detectionBoundMs, disagreements, undetected } from './agreement.ts'
+import { agreementBoundMs, disagreements } from './agreement.ts'
 import { BoundsChecker } from './bounds.ts'
 import { AccuracyChecker, RowChecker, Violation } from './checkers.ts'
 import { Cluster } from './cluster.ts'
 import type { Actor, Step, Watcher } from './cluster.ts'
+import { crashBoundMs, CrashTimer } from './crashes.ts'
 import type { Fault } from './faults.ts'
 import { createSeal } from './seal.ts'
 import { TalkChecker, talking } from './talk.ts'
@@ -22,7 +23,7 @@ export interface Plan {
   readonly lastsS: readonly [number, number]
   /** Largest cluster of this plan; default 64. */
   readonly membersMax?: number
-  /** Crashes are the only faults: their detection is timed from the crash. */
+  /** Crashes are the only faults: each is timed until all see it, however long the plan lasts. */
   readonly timesDetection?: boolean
   /** Packets go under a key, so that damage is noticed. */
   readonly sealed?: boolean
@@ -102,7 +103,8 @@ export function runPlan(plan: Plan, seed: number, context: ScenarioContext): Rep
   const lastsMs = random.between(plan.lastsS[0] * 1000, plan.lastsS[1] * 1000)
   for (const fault of plan.faults) fault(world, random, lastsMs)
   if (plan.talks === true) talking(talk)(world, random, lastsMs)
-  suffer(world, lastsMs, plan.timesDetection === true)
+  const crashes = new CrashTimer(world, crashBoundMs(timings, size))
+  suffer(world, lastsMs, plan.timesDetection === true ? crashes : undefined)
   const healedMs = agree(world, agreementBoundMs(timings, size), 'healed')
   if (plan.talks === true) talk.calm()
   return {
@@ -112,6 +114,7 @@ export function runPlan(plan: Plan, seed: number, context: ScenarioContext): Rep
       ...world.counters,
       ...rows.counters,
       ...accuracy.counters,
+      ...(plan.timesDetection === true ? crashes.counters : {}),
       ...talk.counters,
       ...events.counters,
       transitions: cluster.transitions,
@@ -142,17 +145,14 @@ function setUp(world: World, random: SimRandom): void {
   cluster.clock.advanceTo(3000)
 }
 
-/** The faults run; where crashes are all there is, each must be noticed by everyone in time. */
-function suffer(world: World, lastsMs: number, timesDetection: boolean): void {
-  const { clock, timings, actors } = world.cluster
+/** The faults run, and where crashes are timed, on until the last of them is seen by all. */
+function suffer(world: World, lastsMs: number, crashes?: CrashTimer): void {
+  const { clock } = world.cluster
   const end = clock.now() + lastsMs
-  const bound = detectionBoundMs(timings, actors.length)
-  while (clock.now() < end) {
-    clock.advanceTo(Math.min(end, clock.now() + lookEveryMs))
-    if (!timesDetection || world.crashedAt.size === 0) continue
-    const oldest = Math.min(...world.crashedAt.values())
-    const missing = clock.now() - oldest > bound ? undetected(world, oldest) : []
-    if (missing[0] !== undefined) throw new Violation('M4', clock.now(), missing.join('; '))
+  while (clock.now() < end || crashes?.waiting === true) {
+    const next = clock.now() + lookEveryMs
+    clock.advanceTo(clock.now() < end ? Math.min(end, next) : next)
+    crashes?.look()
   }
   if (world.anyCut || world.loss > 0) throw new Error('the plan left a fault behind')
 }

@@ -114,6 +114,16 @@ const neverSuspects: Step = (state, input, now) => {
   return step(state, input, now)
 }
 
+/** A crash is seen, and seen late. */
+const suspectsForLong: Step = (state, input, now) => {
+  if (input.kind === 'command' && input.command.kind === 'start') {
+    const { timings } = state
+    const suspicionFactor = 10 * timings.suspicionFactor
+    Object.assign(state, { timings: { ...timings, suspicionFactor } })
+  }
+  return step(state, input, now)
+}
+
 /** Tags stay what they were when their member was first seen. */
 function createKeepsOldTags(): Step {
   const first = new WeakMap<State, Map<string, Member['tags']>>()
@@ -241,7 +251,17 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     plan: 'gossip-crash',
     step: deafToAccusations,
   },
-  'nobody is ever suspected': { caught: ['M4'], plan: 'gossip-crash', step: neverSuspects },
+  'nobody is ever suspected': { caught: ['M4 timed'], plan: 'gossip-crash', step: neverSuspects },
+  'suspicions last ten times as long': {
+    caught: ['M4 timed'],
+    plan: 'gossip-crash',
+    step: suspectsForLong,
+  },
+  'nobody is suspected after anything': {
+    caught: ['M4'],
+    plan: 'gossip-talk',
+    step: neverSuspects,
+  },
   'refutations stay unsaid': {
     caught: ['M2', 'M3', 'M5'],
     plan: 'gossip-pause',
