@@ -15,8 +15,11 @@ import { tcpTransport } from '@kith/transport-tcp'
 import { udpTransport } from '@kith/transport-udp'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { evidence } from '../support/tier.ts'
+import { closed, dropsIn, until } from './hostile/arena.ts'
 import { pings, pour } from './hostile/floods.ts'
+import { abuse, compression, framing, msgpack, values } from './hostile/packets.ts'
 import { peakRss, TargetProcess } from './hostile/process.ts'
+import { streamAttacks } from './hostile/streams.ts'
 
 const host = '127.0.0.1'
 const growthBytesMax = 32 * 1024 * 1024
@@ -105,4 +108,28 @@ it('GOS-106 the largest frames without the key are refused, one after another', 
   const { counters } = await target.report()
   expect(counters['stream.keyTrialsExceeded']).toBe(10)
   await expectAMember()
+}, 60_000)
+
+it('GOS-181 nothing of the catalogue comes past the envelope, all of it counted', async () => {
+  await expectAMember()
+  const before = (await target.report()).view
+  const drops = async (): Promise<number> => dropsIn((await target.report()).counters)
+  await expectBounded('the catalogue', async () => {
+    for (const { title, packets } of [framing, msgpack, compression, values, abuse].flat()) {
+      const start = await drops()
+      for (const packet of packets) socket.send(packet, port, host)
+      await until(`${title} is counted`, async () => (await drops()) > start)
+    }
+    for (const { title, pieces } of streamAttacks) {
+      const start = await drops()
+      const caller = connect({ host, port })
+      caller.on('error', () => {})
+      for (const piece of pieces) caller.write(piece)
+      caller.end()
+      await closed(caller)
+      await until(`${title} is counted`, async () => (await drops()) > start)
+    }
+  })
+  await expectAMember()
+  expect((await target.report()).view).toEqual(before)
 }, 60_000)

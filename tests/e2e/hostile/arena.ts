@@ -27,6 +27,13 @@ const ordinary = new Set(
   ).split(' '),
 )
 
+/** How many drops of any kind were counted. */
+export function dropsIn(counters: TargetReport['counters']): number {
+  return Object.entries(counters).reduce((sum, [name, count]) => {
+    return ordinary.has(name) ? sum : sum + count
+  }, 0)
+}
+
 export async function until(
   what: string,
   condition: () => Promise<boolean> | boolean,
@@ -115,10 +122,7 @@ export class Arena {
 
   /** How many drops of any kind were counted so far. */
   async dropped(): Promise<number> {
-    const { counters } = await this.target.report()
-    let sum = 0
-    for (const [name, count] of Object.entries(counters)) if (!ordinary.has(name)) sum += count
-    return sum
+    return dropsIn((await this.target.report()).counters)
   }
 
   async expectBounded(name: string, work: () => Promise<void>): Promise<void> {
