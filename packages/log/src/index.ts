@@ -11,6 +11,7 @@ export type { BackupFile, BackupManifest, BackupOptions } from './runtime/backup
 export type { CursorCommit, CursorState, LogCursor } from './runtime/cursors.ts'
 export type { DiskStatus, Repeated } from './runtime/disk-watch.ts'
 export type { Log, LogStatus, ScrubCall } from './runtime/face.ts'
+export type { LatencyHistogram, LogLatency } from './runtime/latency.ts'
 export { createLog } from './runtime/log.ts'
 export type { LogEvents } from './runtime/parts.ts'
 export type { ReadOptions, ReadResult, TailOptions } from './runtime/queries.ts'

@@ -174,17 +174,24 @@ describe.each(sqliteKinds)('a %s log in one SQLite file', (kind) => {
     expect(await codeOf(createLog(garbage).start())).toBe('ERR_LOG_CORRUPT')
   })
 
-  it('LOG-28 bounds the write-ahead log while it appends', async () => {
+  it('LOG-28 LOG-77 bounds the write-ahead log while it appends', async () => {
     const options = home(kind)
     const log = await started(options)
     const value = new Uint8Array(60_000).fill(9)
-    let largest = 0
+    let [largest, inUse] = [0, 0]
     for (let round = 0; round < 60; round += 1) {
       await Promise.all(Array.from({ length: 40 }, () => log.append({ value })))
+      inUse = Math.max(inUse, log.status().metrics['walBytes'] ?? 0)
       largest = Math.max(largest, statSync(join(options.directory ?? '', 'log.db-wal')).size)
     }
     // 144 MB of records and as many bytes again for pages went through it.
     expect(largest).toBeLessThan(150 * 2 ** 20)
+    expect(inUse).toBeGreaterThan(64 * 2 ** 20)
+    expect(inUse).toBeLessThan(largest)
+    const { checkpoints, lastCheckpointMs, oldestReaderMs } = log.status().metrics
+    expect(checkpoints).toBeGreaterThan(0)
+    expect(lastCheckpointMs).toBeGreaterThan(0)
+    expect(oldestReaderMs).toBe(0)
     await log.stop()
     expect(() => statSync(join(options.directory ?? '', 'log.db-wal'))).toThrow('ENOENT')
     const again = await started(options)

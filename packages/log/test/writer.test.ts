@@ -6,6 +6,7 @@ import type { LogState } from '../src/core/state.ts'
 import { newOrigin } from '../src/core/state.ts'
 import type { Backend, BackendTransaction } from '../src/runtime/backend.ts'
 import type { DiskStatus } from '../src/runtime/disk-watch.ts'
+import type { LogLatency } from '../src/runtime/latency.ts'
 import { LogWriter } from '../src/runtime/writer.ts'
 
 const origin = '01'.repeat(16)
@@ -34,6 +35,7 @@ interface Bench {
   /** So many milliseconds pass. */
   wait(ms: number): void
   readonly disk: DiskStatus
+  readonly latency: LogLatency
   /** Records of each transaction that was sent and not taken off by `done`. */
   counts(): readonly number[]
 }
@@ -75,6 +77,9 @@ function openBench(): Bench {
     },
     get disk() {
       return writer.diskStatus
+    },
+    get latency() {
+      return writer.latency()
     },
     counts: () =>
       bench.underWay.map(({ batches }) => batches.reduce((sum, { count }) => sum + count, 0)),
@@ -161,4 +166,33 @@ it('LOG-64 says for how long the commit under way has been waited for, and of a 
   expect(bench.disk).toEqual({ waitingMs: 6_000 })
   bench.done(500)
   expect(bench.disk).toMatchObject({ slow: { times: 1, longestMs: 500 + 6_000 }, waitingMs: 0 })
+})
+
+/** Times by the upper bound of their bucket, without empty ones. */
+function filled({ boundsMs, counts }: LogLatency['append']): Record<string, number> {
+  const rows = counts.map((count, at): [string, number] => [String(boundsMs[at] ?? 'more'), count])
+  return Object.fromEntries(rows.filter(([, count]) => count > 0))
+}
+
+it('LOG-76 counts a slow flush, and who waited how long for it', async () => {
+  const bench = openBench()
+  bench.append(10)
+  // One turn is one moment: the clock is read at its beginning.
+  bench.wait(3)
+  bench.append(10)
+  bench.turn()
+  await Promise.resolve()
+  bench.wait(3_000)
+  bench.append(10)
+  bench.turn()
+  expect(filled(bench.latency.append)).toEqual({})
+  bench.done(500)
+  expect(filled(bench.latency.append)).toEqual({ 5000: 2 })
+  expect(filled(bench.latency.flush)).toEqual({ 5000: 1 })
+  bench.turn()
+  bench.done(0.3)
+  expect(filled(bench.latency.append)).toEqual({ 5000: 2, 1000: 1 })
+  expect(filled(bench.latency.flush)).toEqual({ 5000: 1, 0.5: 1 })
+  expect(bench.latency.append.sumMs).toBeCloseTo(2 * 3_503 + 500.3)
+  expect(bench.latency.flush.sumMs).toBeCloseTo(3_503.3)
 })

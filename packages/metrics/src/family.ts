@@ -9,8 +9,22 @@ export interface Family {
   readonly labels: readonly string[]
 }
 
-/** Takes the value of a metric now; one that is not finite is left out. */
-export type Put = (family: Family, value: number, ...labels: readonly string[]) => void
+/** Values by bucket, as a part counted them by itself. */
+export interface Distribution {
+  /** Upper bounds of the buckets. */
+  readonly bounds: readonly number[]
+  /** Values in each bucket, and at the end those above all bounds. */
+  readonly counts: readonly number[]
+  /** All values together. */
+  readonly sum: number
+}
+
+/** Takes the value of a metric now; one that is absent or not finite is left out. */
+export type Put = (
+  family: Family,
+  value: number | Distribution | undefined,
+  ...labels: readonly string[]
+) => void
 
 /** One part of a member, and the metrics that are read from it. */
 export interface Part {
@@ -26,6 +40,33 @@ export function counter(name: string, help: string, ...labels: readonly string[]
 
 export function gauge(name: string, help: string, ...labels: readonly string[]): Family {
   return { name, kind: 'gauge', help, labels }
+}
+
+export function histogram(name: string, help: string): Family {
+  return { name, kind: 'histogram', help, labels: [] }
+}
+
+/** What of a histogram adds up, by the name that it is known under. */
+export interface Series {
+  readonly suffix: '_bucket' | '_sum' | '_count'
+  /** The upper bound of a bucket, which has everything below it as well. */
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number
+}
+
+export function seriesOf({ bounds, counts, sum }: Distribution): readonly Series[] {
+  let count = 0
+  const buckets = counts.map((each, at): Series => {
+    count += each
+    const le = at < bounds.length ? String(bounds[at]) : '+Inf'
+    return { suffix: '_bucket', labels: { le }, value: count }
+  })
+  const none = { labels: {} }
+  return [
+    ...buckets,
+    { suffix: '_sum', ...none, value: sum },
+    { suffix: '_count', ...none, value: count },
+  ]
 }
 
 /** How many of `values` there are of each of `kinds`, a 0 included. */

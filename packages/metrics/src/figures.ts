@@ -1,7 +1,7 @@
 /** All metrics of one member, read in one go: what both doors, Prometheus' and the other, show. */
 import { consulPart, dnsPart, handlersPart, rpcPart } from './doors.ts'
 import { eventsPart, type OnRequest } from './events.ts'
-import { type Family, gauge, type Part, type Put } from './family.ts'
+import { type Distribution, type Family, gauge, type Part, type Put } from './family.ts'
 import { gossipPart } from './gossip.ts'
 import { logPart } from './log.ts'
 import { processPart } from './process.ts'
@@ -27,7 +27,7 @@ export interface Figures {
 
 export interface Sample {
   readonly labels: Readonly<Record<string, string>>
-  readonly value: number
+  readonly value: number | Distribution
 }
 
 export function createFigures(sources: MetricSources, onRequest: OnRequest): Figures {
@@ -68,7 +68,8 @@ export function createFigures(sources: MetricSources, onRequest: OnRequest): Fig
 function readPart(part: Part): Map<Family, Sample[]> | undefined {
   const read = new Map<Family, Sample[]>(part.families.map((family) => [family, []]))
   const put: Put = (family, value, ...given) => {
-    if (!Number.isFinite(value)) return
+    if (value === undefined) return
+    if (typeof value === 'number' && !Number.isFinite(value)) return
     const labels = Object.fromEntries(family.labels.map((name, at) => [name, given[at] ?? '']))
     read.get(family)?.push({ labels, value })
   }

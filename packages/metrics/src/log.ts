@@ -1,6 +1,6 @@
 /** What the log holds and what was written to it. */
-import { counter, gauge, type Part } from './family.ts'
-import type { LogSource } from './sources.ts'
+import { counter, type Distribution, gauge, histogram, type Part } from './family.ts'
+import type { LatencySource, LogSource } from './sources.ts'
 
 const records = gauge('kith_log_records', 'Records held, of every origin.')
 const bytes = gauge('kith_log_bytes', 'Bytes of the batches held.')
@@ -36,6 +36,35 @@ const scrubbed = counter('kith_log_scrubbed_bytes_total', 'Bytes that scrubs loo
 const scrubOffset = gauge('kith_log_scrub_offset', 'Offset the scrub under way reached, or 0.')
 const scrubs = counter('kith_log_scrubs_total', 'Scrubs that went over everything held.')
 
+const appendTimes = histogram(
+  'kith_log_append_duration_seconds',
+  'Time from an append to its answer, without a wait for other members.',
+)
+const flushTimes = histogram(
+  'kith_log_flush_duration_seconds',
+  'Time that the store took to write a group and flush it.',
+)
+const walBytes = gauge(
+  'kith_log_wal_bytes',
+  'Bytes of the write-ahead log in use; with segments, that of their index.',
+)
+const lagBytes = gauge(
+  'kith_log_checkpoint_lag_bytes',
+  'Bytes written that the file does not have yet; with segments, that their index does not.',
+)
+const checkpoints = counter(
+  'kith_log_checkpoints_total',
+  'Checkpoints, whether readers held them up or not; with segments, times the index followed.',
+)
+const lastCheckpoint = gauge(
+  'kith_log_last_checkpoint_seconds',
+  'Time that the last checkpoint took; absent before the first.',
+)
+const oldestReader = gauge(
+  'kith_log_oldest_reader_seconds',
+  'Time since the backup under way began, or since readers hold up every checkpoint; 0 where neither.',
+)
+
 /** Metrics by the name that the log has for them. */
 const counted = [
   [queued, 'queuedBytes'],
@@ -55,13 +84,24 @@ const counted = [
   [scrubbed, 'scrubbedBytes'],
   [scrubOffset, 'scrubOffset'],
   [scrubs, 'scrubPasses'],
+  [walBytes, 'walBytes'],
+  [lagBytes, 'checkpointLagBytes'],
+  [checkpoints, 'checkpoints'],
 ] as const
-const gates = ['open', 'waiting', 'refused', 'damaged', 'poisoned'] as const
+/** Likewise, in milliseconds there. */
+const timed = [
+  [lastCheckpoint, 'lastCheckpointMs'],
+  [oldestReader, 'oldestReaderMs'],
+] as const
+const gates = ['open', 'waiting', 'refused', 'damaged', 'poisoned', 'readOnly'] as const
 
 export function logPart(source: LogSource): Part {
   return {
     name: 'log',
-    families: [records, bytes, origins, floor, next, gate, ...counted.map(([family]) => family)],
+    families: [
+      ...[records, bytes, origins, floor, next, gate, appendTimes, flushTimes],
+      ...[...counted, ...timed].map(([family]) => family),
+    ],
     read(put) {
       const status = source.status()
       put(records, status.records)
@@ -70,7 +110,19 @@ export function logPart(source: LogSource): Part {
       put(floor, status.floor)
       put(next, status.next)
       for (const state of gates) put(gate, status.gate === state ? 1 : 0, state)
-      for (const [family, name] of counted) put(family, status.metrics[name] ?? 0)
+      for (const [family, name] of counted) put(family, status.metrics[name])
+      for (const [family, name] of timed) put(family, seconds(status.metrics[name]))
+      if (status.latency === undefined) return
+      put(appendTimes, distribution(status.latency.append))
+      put(flushTimes, distribution(status.latency.flush))
     },
   }
+}
+
+function seconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1_000
+}
+
+function distribution({ boundsMs, counts, sumMs }: LatencySource): Distribution {
+  return { bounds: boundsMs.map((ms) => ms / 1_000), counts, sum: sumMs / 1_000 }
 }

@@ -1,7 +1,7 @@
 /** The metrics as Prometheus reads them, written by prom-client. */
-import type { Histogram, Registry } from 'prom-client'
+import type { Histogram, Metric, Registry } from 'prom-client'
 import { durationBuckets, type OnRequest, requestDuration } from './events.ts'
-import type { Family } from './family.ts'
+import { type Distribution, type Family, seriesOf } from './family.ts'
 import { createFigures, type Figures, type Sample } from './figures.ts'
 import type { MetricSources } from './sources.ts'
 
@@ -83,11 +83,20 @@ function add(
   samples: readonly Sample[],
 ): void {
   const configuration = { name, help, labelNames: [...labels], registers: [registry] }
-  if (kind === 'counter') {
-    const metric = new Counter(configuration)
-    for (const { labels: given, value } of samples) metric.inc(given, value)
-  } else {
-    const metric = new Gauge(configuration)
-    for (const { labels: given, value } of samples) metric.set(given, value)
+  const [first] = samples
+  if (typeof first?.value === 'object') return addCounted(registry, name, help, first.value)
+  const metric = kind === 'counter' ? new Counter(configuration) : new Gauge(configuration)
+  for (const { labels: given, value } of samples) {
+    if (typeof value === 'number') metric.inc(given, value)
   }
+}
+
+/** The client's own histograms count value by value; these were counted where they came about. */
+function addCounted(registry: Registry, name: string, help: string, value: Distribution): void {
+  const values = seriesOf(value).map(({ suffix, ...series }) => ({
+    ...series,
+    metricName: `${name}${suffix}`,
+  }))
+  const counted = { name, help, type: 'histogram', values, aggregator: 'sum' }
+  registry.registerMetric({ name, get: async () => counted } as unknown as Metric)
 }

@@ -84,8 +84,17 @@ export interface LogSource {
     readonly next: number
     readonly gate: string
     readonly origins: readonly { readonly origin: string; readonly member: string }[]
+    /** What is not known is absent. */
     readonly metrics: Readonly<Record<string, number>>
+    readonly latency?: { readonly append: LatencySource; readonly flush: LatencySource }
   }
+}
+
+/** Times by bucket: one more than there are bounds, for what took longer. */
+export interface LatencySource {
+  readonly boundsMs: readonly number[]
+  readonly counts: readonly number[]
+  readonly sumMs: number
 }
 
 export interface ReplicatorSource {

@@ -84,7 +84,18 @@ export function fakes(): Fakes {
           { origin: 'b1', member: 'ben' },
           { origin: 'b2', member: 'ben' },
         ],
-        metrics: { transactions: 4, flushes: 4, records: 10, bytes: 1000, batches: 4 },
+        metrics: {
+          ...{ transactions: 4, flushes: 4, records: 10, bytes: 1000, batches: 4, failures: 0 },
+          ...{ queuedBytes: 0, retentionHeld: 0, droppedRecords: 0, droppedBytes: 0 },
+          ...{ droppedBatches: 0, forcedBatches: 0, corruptRuns: 0, repairedBatches: 0 },
+          ...{ scrubbedBytes: 0, scrubOffset: 0, scrubPasses: 0 },
+          ...{ walBytes: 16_408, checkpointLagBytes: 8_204, checkpoints: 2 },
+          ...{ lastCheckpointMs: 1_500, oldestReaderMs: 250 },
+        },
+        latency: {
+          append: { boundsMs: [0.1, 2.5, 10_000], counts: [3, 4, 0, 1], sumMs: 12_000 },
+          flush: { boundsMs: [0.1, 2.5, 10_000], counts: [0, 2, 0, 0], sumMs: 2.5 },
+        },
       }),
     },
     replicator: {

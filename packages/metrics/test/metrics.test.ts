@@ -248,6 +248,45 @@ describe('metrics', () => {
     expect(names).toContain('kith_log_records')
   })
 
+  it('MET-5: a log that is written elsewhere shows what it knows, and no 0 that nobody counted', async () => {
+    const { metrics: _, latency: __, ...known } = fakes().log.status()
+    const metrics = { walBytes: 4_100, checkpointLagBytes: 0 }
+    const log = { status: () => ({ ...known, gate: 'readOnly', metrics }) }
+    const text = await scraping({ log })()
+    const names = shown(text).map(({ name }) => name)
+    expect(names.filter((name) => name.startsWith('kith_log_')).toSorted()).toEqual([
+      'kith_log_bytes',
+      'kith_log_checkpoint_lag_bytes',
+      'kith_log_floor_offset',
+      'kith_log_gate',
+      'kith_log_next_offset',
+      'kith_log_origins',
+      'kith_log_records',
+      'kith_log_wal_bytes',
+    ])
+    expect(valueOf(text, 'kith_log_gate{state="readOnly"}')).toBe(1)
+    expect(valueOf(text, 'kith_log_gate{state="open"}')).toBe(0)
+  })
+
+  it('MET-9: times that the log counted are shown as it counted them', async () => {
+    const text = await scraping({ log: fakes().log })()
+    const name = 'kith_log_append_duration_seconds'
+    const lines = text.split('\n').filter((line) => line.includes(name))
+    expect(lines).toEqual([
+      `# HELP ${name} ${described.find((it) => it.name === name)?.help}`,
+      `# TYPE ${name} histogram`,
+      `${name}_bucket{le="0.0001"} 3`,
+      `${name}_bucket{le="0.0025"} 7`,
+      `${name}_bucket{le="10"} 7`,
+      `${name}_bucket{le="+Inf"} 8`,
+      `${name}_sum 12`,
+      `${name}_count 8`,
+    ])
+    expect(valueOf(text, 'kith_log_flush_duration_seconds_count')).toBe(2)
+    expect(valueOf(text, 'kith_log_last_checkpoint_seconds')).toBe(1.5)
+    expect(valueOf(text, 'kith_log_oldest_reader_seconds')).toBe(0.25)
+  })
+
   it('MET-6: events and requests count from the beginning, however late the first scrape', async () => {
     const sources = fakes()
     const scrape = scraping(sources)
@@ -309,7 +348,12 @@ describe('OpenTelemetry', () => {
     const metrics = await collect()
     const names = metrics.map(({ descriptor }) => descriptor.name)
     expect(reads).toBeGreaterThan(0)
-    expect(names.toSorted()).toEqual(described.map(({ name }) => name))
+    const onMeter = described.flatMap(({ name, kind }) =>
+      kind === 'histogram' && name.startsWith('kith_log')
+        ? ['_bucket', '_count', '_sum'].map((suffix) => `${name}${suffix}`)
+        : [name],
+    )
+    expect(names.toSorted()).toEqual(onMeter.toSorted())
     const kith = metrics.filter((it) => it.descriptor.name.startsWith('kith_'))
     for (const { descriptor, dataPoints } of kith) {
       const { name } = descriptor
@@ -325,6 +369,8 @@ describe('OpenTelemetry', () => {
     const units = Object.fromEntries(metrics.map((it) => [it.descriptor.name, it.descriptor.unit]))
     expect(units).toMatchObject({
       kith_http_request_duration_seconds: 's',
+      kith_log_append_duration_seconds_bucket: '1',
+      kith_log_append_duration_seconds_sum: 's',
       kith_transport_bytes_total: 'By',
       kith_gossip_members: '1',
     })
@@ -373,7 +419,8 @@ describe('the delay of the event loop', () => {
     const worst = (): number => {
       let seconds = Number.NaN
       part.read(({ name }, value, label) => {
-        if (name === 'nodejs_eventloop_delay_seconds' && label === '1') seconds = value
+        const wanted = name === 'nodejs_eventloop_delay_seconds' && label === '1'
+        if (wanted && typeof value === 'number') seconds = value
       })
       return seconds
     }

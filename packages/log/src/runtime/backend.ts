@@ -3,6 +3,7 @@
  * carried out in the order given; after one failed with a full disk the rest fail until `reset`.
  */
 import type {
+  Clock,
   LogStore,
   LogStoreReader,
   StoreChanges,
@@ -11,6 +12,7 @@ import type {
   StoreState,
 } from '@kith/interface'
 import { LogError } from '../errors.ts'
+import type { StoreFigures } from './figures.ts'
 
 /** A batch named by its place in one of the transaction's buffers. */
 export interface PlacedBatch extends Omit<StoredBatch, 'bytes'> {
@@ -55,6 +57,8 @@ export interface Backend {
   commit(transaction: BackendTransaction, attentive: boolean): void
   /** Takes up work again after `ERR_LOG_STORE_FULL`. */
   reset(): void
+  /** As they are now. Never throws. */
+  figures(): StoreFigures
   inspect(): Promise<readonly StoreDamage[]>
   /**
    * Copies all that is committed to a directory in which there is nothing of a log; rejects where
@@ -85,6 +89,7 @@ export interface Beside {
   afterCommit(): void
   beforeClose(): Promise<void>
   backup(directory: string, signal: AbortSignal): Promise<void>
+  figures(): StoreFigures
 }
 
 export function backupUnsupported(): LogError {
@@ -95,11 +100,13 @@ export const nothingBeside: Beside = {
   afterCommit(): void {},
   backup: () => Promise.reject(backupUnsupported()),
   beforeClose: (): Promise<void> => Promise.resolve(),
+  figures: () => ({}),
 }
 
 /** Runs the store on this thread. */
 export function openInline(
   store: LogStore,
+  clock: Clock,
   handlers: BackendHandlers,
   beside: Beside = nothingBeside,
 ): OpenBackend {
@@ -113,19 +120,20 @@ export function openInline(
     keepsBytes: !store.durable,
     defer: store.durable ? (callback) => void setImmediate(callback) : queueMicrotask,
     commit({ changes, batches, buffers, flush }) {
-      const began = performance.now()
+      const began = clock.now()
       try {
         store.commit({ ...changes, batches: placeBatches(batches, buffers) }, flush)
       } catch (cause) {
         handlers.failed(cause)
         return
       }
-      const tookMs = performance.now() - began
+      const tookMs = clock.now() - began
       beside.afterCommit()
       handlers.done(buffers, tookMs)
     },
     // On one thread nothing is under way behind a failure.
     reset() {},
+    figures: () => beside.figures(),
     inspect: async () => store.inspect(),
     backup: (directory, signal) => beside.backup(directory, signal),
     async close() {

@@ -5,6 +5,8 @@
  * came during the first, so that little is left for the writer, whose commits wait meanwhile.
  */
 import { Worker } from 'node:worker_threads'
+import type { WalRestart } from '../store/sqlite/store.ts'
+import type { CheckpointFigures } from './figures.ts'
 import { threadEntry } from './thread-messages.ts'
 import type { FromCheckpointer, ThreadData, ToCheckpointer } from './thread-messages.ts'
 
@@ -29,36 +31,47 @@ export interface Checkpoints {
   /** Says how long the write-ahead log has become; called after each commit. */
   grown(walBytes: number): void
   /** The writer started its write-ahead log over, or could not. */
-  restarted(): void
+  restarted(outcome: WalRestart): void
+  figures(): CheckpointFigures
   close(): Promise<void>
 }
 
 /**
  * `restart` asks the writer to start its write-ahead log over; it answers with `restarted`. Other
- * `limits` than those of a log are for tests, which have no time for so many bytes.
+ * `limits` than those of a log are for tests, which have no time for so many bytes. `now` is
+ * monotonic, in milliseconds.
  */
 export function createCheckpoints(
   directory: string,
   restart: () => void,
   limits: CheckpointLimits = limitsOfLogs,
+  now: () => number = () => performance.now(),
 ): Checkpoints {
-  return new BackgroundCheckpoints(directory, restart, limits)
+  return new BackgroundCheckpoints(directory, restart, limits, now)
 }
 
 class BackgroundCheckpoints implements Checkpoints {
   readonly #directory: string
   readonly #restart: () => void
   readonly #limits: CheckpointLimits
+  readonly #now: () => number
   #thread: Worker | undefined
   #passesLeft = 0
   #restarting = false
   #broken = false
   #closed = false
+  /** When the checkpoint under way began. */
+  #began: number | undefined
+  #done = 0
+  #lastMs: number | undefined
+  /** When the first of the checkpoints began that readers held up, one after the other. */
+  #heldSince: number | undefined
 
-  constructor(directory: string, restart: () => void, limits: CheckpointLimits) {
+  constructor(directory: string, restart: () => void, limits: CheckpointLimits, now: () => number) {
     this.#directory = directory
     this.#restart = restart
     this.#limits = limits
+    this.#now = now
   }
 
   grown(walBytes: number): void {
@@ -68,11 +81,24 @@ class BackgroundCheckpoints implements Checkpoints {
     else if (this.#passesLeft === 0 && !this.#broken) this.#run(passes)
   }
 
-  restarted(): void {
+  restarted(outcome: WalRestart): void {
     this.#restarting = false
+    const began = this.#began ?? this.#now()
+    this.#began = undefined
+    if (outcome === 'failed') return
+    this.#done += 1
+    this.#lastMs = this.#now() - began
+    this.#heldSince = outcome === 'held' ? (this.#heldSince ?? began) : undefined
+  }
+
+  figures(): CheckpointFigures {
+    const last = this.#lastMs === undefined ? {} : { lastCheckpointMs: this.#lastMs }
+    const heldMs = this.#heldSince === undefined ? 0 : this.#now() - this.#heldSince
+    return { checkpoints: this.#done, ...last, heldMs }
   }
 
   #run(times: number): void {
+    this.#began ??= this.#now()
     this.#passesLeft = times
     this.#thread ??= this.#startThread()
     this.#thread.postMessage({ kind: 'run' } satisfies ToCheckpointer)
@@ -101,6 +127,7 @@ class BackgroundCheckpoints implements Checkpoints {
   #startOver(): void {
     if (this.#restarting) return
     this.#restarting = true
+    this.#began ??= this.#now()
     this.#restart()
   }
 

@@ -17,6 +17,7 @@ import type { RetentionPolicy } from '../core/retain.ts'
 import type { BackupManifest, BackupOptions } from './backup.ts'
 import type { LogCursor } from './cursors.ts'
 import type { DiskStatus } from './disk-watch.ts'
+import type { LogLatency } from './latency.ts'
 import type { LogEvents } from './parts.ts'
 import type { ReadOptions, ReadResult, TailOptions } from './queries.ts'
 import type { RetainReport } from './retention.ts'
@@ -43,7 +44,13 @@ export interface LogStatus {
   readonly origins: readonly OriginState[]
   /** What commits found: whether the disk is slow or full. */
   readonly disk: DiskStatus
+  /**
+   * Counters since the start and figures of now, by name. What this log cannot know is absent:
+   * with `readOnly` all but `walBytes` and `checkpointLagBytes`, in memory whatever is of a disk.
+   */
   readonly metrics: Readonly<Record<string, number>>
+  /** How long appends and flushes took since the start; absent with `readOnly`. */
+  readonly latency?: LogLatency
 }
 
 export interface ScrubCall {

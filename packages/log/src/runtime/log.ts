@@ -35,6 +35,7 @@ import { chainAt, fetchBatch, readBatches, readRecords, tailRecords } from './qu
 import type { ReadOptions, ReadResult, TailOptions } from './queries.ts'
 import { Corruption } from './corruption.ts'
 import type { Log, LogStatus, ScrubCall } from './face.ts'
+import type { StoreFigures } from './figures.ts'
 import { ReadOnlyLog } from './read-only.ts'
 import { applyBatches, quarantine, recordGap, retire, rotate } from './replication.ts'
 import { Retention } from './retention.ts'
@@ -77,6 +78,8 @@ class RunningLog implements Log {
   private scrubber: Scrub | undefined
   private stopping: Promise<void> | undefined
   private backups: Promise<unknown> = Promise.resolve()
+  /** When the one under way began. */
+  private backupBegan: number | undefined
   private replicaTimer: (() => void) | undefined
   private gateTimer: (() => void) | undefined
   /** Origins that were appended to since the start. */
@@ -284,8 +287,17 @@ class RunningLog implements Log {
   }
 
   backup(path: string, options: BackupOptions = {}): Promise<BackupManifest> {
-    const backup = this.backups.then(() => this.later((parts) => backupLog(parts, path, options)))
-    this.backups = backup.catch(() => {})
+    const backup = this.backups.then(() =>
+      this.later(async (parts) => {
+        this.backupBegan = parts.clock.now()
+        return await backupLog(parts, path, options)
+      }),
+    )
+    this.backups = backup
+      .catch(() => {})
+      .finally(() => {
+        this.backupBegan = undefined
+      })
     return backup
   }
 
@@ -369,8 +381,19 @@ class RunningLog implements Log {
       metrics: {
         ...{ ...writer.counters, ...this.retention?.counters, ...this.corruption?.counters },
         ...{ ...this.scrubber?.counters, queuedBytes: writer.queued },
+        ...this.storeFigures(),
       },
+      latency: writer.latency(),
     }
+  }
+
+  /** A backup reads the log as it was at one point, from its beginning to its end. */
+  private storeFigures(): StoreFigures {
+    const { backend, clock } = this.parts
+    const figures = backend.figures()
+    if (figures.oldestReaderMs === undefined || this.backupBegan === undefined) return figures
+    const oldestReaderMs = Math.max(figures.oldestReaderMs, clock.now() - this.backupBegan)
+    return { ...figures, oldestReaderMs }
   }
 
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {

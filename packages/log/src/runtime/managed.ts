@@ -1,7 +1,7 @@
 /** The SQLite store on this thread, its write-ahead log copied by another (LOG-28). */
 import type { Digests } from '@kith/interface'
 import { createSqliteStore } from '../store/sqlite/store.ts'
-import type { SqliteStore } from '../store/sqlite/store.ts'
+import type { SqliteStore, WalRestart } from '../store/sqlite/store.ts'
 import { createCheckpoints } from './checkpoints.ts'
 import type { CheckpointLimits, Checkpoints } from './checkpoints.ts'
 
@@ -18,12 +18,13 @@ export function createManagedStore(
 ): ManagedStore {
   const store = createSqliteStore({ directory, digests, checkpoints: 'managed' })
   const restart = (): void => {
+    let outcome: WalRestart = 'failed'
     try {
-      store.restartWal()
+      outcome = store.restartWal()
     } catch {
       // Everything committed stays in the write-ahead log; the next commit meets what is wrong.
     }
-    checkpoints.restarted()
+    checkpoints.restarted(outcome)
   }
   const checkpoints = createCheckpoints(directory, restart, limits)
   return { store, checkpoints }

@@ -205,7 +205,7 @@ export class ReadOnlyLog implements Log {
   }
 
   status(): LogStatus {
-    return this.now(({ writer: { flushed }, damage }) => {
+    const status = this.now(({ writer: { flushed }, damage }): Omit<LogStatus, 'metrics'> => {
       const { logId, origin, floor } = flushed.meta
       let bytes = 0
       for (const each of flushed.origins.values()) bytes += each.bytes
@@ -216,9 +216,10 @@ export class ReadOnlyLog implements Log {
         ...{ logId, origin, durable: true, writer: 'elsewhere', gate, bytes, origins },
         ...ends,
         disk: { waitingMs: 0 },
-        metrics: {},
       }
     })
+    // Of itself a reader knows nothing else: what is written and how is counted by the writer.
+    return { ...status, metrics: { ...this.parts.view.figures() } }
   }
 
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {

@@ -30,7 +30,8 @@ import { createSegmentStore } from '../store/segment/store.ts'
 import { databasePath } from '../store/sqlite/open.ts'
 import { isIoError } from '../store/unreadable.ts'
 import { nothingBeside, openInline } from './backend.ts'
-import type { BackendHandlers, Beside, OpenBackend } from './backend.ts'
+import type { BackendHandlers, OpenBackend } from './backend.ts'
+import { segmentFigures, sqliteFigures } from './figures.ts'
 import { createManagedStore } from './managed.ts'
 import { setOrigin } from './parts.ts'
 import type { LogEvents, LogParts } from './parts.ts'
@@ -57,7 +58,7 @@ export async function startParts(options: ResolvedOptions, ports: StartPorts): P
     done: (buffers, tookMs) => writer?.done(buffers, tookMs),
     failed: (cause) => writer?.failed(cause),
   }
-  const { backend, state } = await openBackend(options, digests, handlers)
+  const { backend, state } = await openBackend(options, ports, handlers)
   try {
     const fresh = state.meta === undefined
     const initial = initialState(state, clock.wallNow(), newId)
@@ -97,31 +98,45 @@ export async function startParts(options: ResolvedOptions, ports: StartPorts): P
 
 async function openBackend(
   options: ResolvedOptions,
-  digests: Digests,
+  { clock, digests }: StartPorts,
   handlers: BackendHandlers,
 ): Promise<OpenBackend> {
   const { directory, store = memoryStore(), writer } = options
-  if (directory === undefined) return openInline(store(), handlers)
+  if (directory === undefined) return openInline(store(), clock, handlers)
   const storage = resolveStorage(directory, options.storage)
   if (writer === 'worker') return await openWorker({ directory, storage }, digests, handlers)
   if (storage === 'segment') {
-    const segments = createSegmentStore({ directory, digests })
-    const backup: Beside['backup'] = (to, signal) => segments.backup(to, () => signal.aborted)
-    return openInline(segments, handlers, { ...nothingBeside, backup })
+    return openInlineSegments(directory, digests, clock, handlers)
   }
-  return openInlineSqlite(directory, digests, handlers)
+  return openInlineSqlite(directory, digests, clock, handlers)
+}
+
+function openInlineSegments(
+  directory: string,
+  digests: Digests,
+  clock: Clock,
+  handlers: BackendHandlers,
+): OpenBackend {
+  const store = createSegmentStore({ directory, digests })
+  return openInline(store, clock, handlers, {
+    ...nothingBeside,
+    backup: (to, signal) => store.backup(to, () => signal.aborted),
+    figures: () => segmentFigures(store.walUse(), store.figures),
+  })
 }
 
 function openInlineSqlite(
   directory: string,
   digests: Digests,
+  clock: Clock,
   handlers: BackendHandlers,
 ): OpenBackend {
   const { store, checkpoints } = createManagedStore(directory, digests)
-  return openInline(store, handlers, {
+  return openInline(store, clock, handlers, {
     afterCommit: () => checkpoints.grown(store.walBytes),
     beforeClose: () => checkpoints.close(),
     backup: (to, signal) => store.backup(databasePath(to), () => signal.aborted),
+    figures: () => sqliteFigures(store.walUse(), checkpoints.figures()),
   })
 }
 

@@ -4,6 +4,8 @@ import { isKithError } from '@kith/interface'
 import { LogError } from '../errors.ts'
 import type { LogErrorCode } from '../errors.ts'
 import type { LogStorage } from '../options.ts'
+import type { IndexFigures } from '../store/segment/session.ts'
+import type { WalRestart } from '../store/sqlite/store.ts'
 import type { BackendTransaction } from './backend.ts'
 
 export interface ThreadData {
@@ -35,12 +37,14 @@ export type FromWriter =
       readonly epoch: number
       readonly buffers: readonly ArrayBuffer[]
       readonly walBytes: number
+      /** With segments. */
+      readonly index: IndexFigures | undefined
       readonly tookMs: number
     }
   | { readonly kind: 'failed'; readonly epoch: number; readonly error: PlainError }
   | { readonly kind: 'inspected'; readonly damage: readonly StoreDamage[] }
   | { readonly kind: 'notInspected'; readonly error: PlainError }
-  | { readonly kind: 'restarted' }
+  | { readonly kind: 'restarted'; readonly outcome: WalRestart }
   | { readonly kind: 'backedUp'; readonly error?: PlainError }
   | { readonly kind: 'closed' }
 

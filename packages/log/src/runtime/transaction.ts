@@ -57,6 +57,8 @@ export interface TransactionBuffers {
 /** Gathers until it is sealed. */
 export class OpenTransaction {
   readonly appends: PendingAppend[] = []
+  /** When each of them was asked for, by the clock of the log. */
+  readonly begun: number[] = []
   readonly waiters: Waiter[] = []
   readonly origins: Map<OriginId, StoredOrigin> = new Map()
   readonly holes: StoredHole[] = []
@@ -173,6 +175,7 @@ export class OpenTransaction {
       ownOffset: own?.commit.offset ?? 0,
       ownOrigin: own?.commit.origin ?? '',
       appends: this.appends,
+      begun: this.begun,
       waiters: this.waiters,
       announcements: this.announcements,
       bytes: this.bytes,
@@ -248,6 +251,7 @@ export interface SealedTransaction {
   readonly ownFirst: number
   readonly ownOffset: number
   readonly appends: readonly PendingAppend[]
+  readonly begun: readonly number[]
   readonly waiters: readonly Waiter[]
   readonly announcements: readonly (() => void)[]
   readonly bytes: number

@@ -1,15 +1,19 @@
 /** Runs the SQLite store in a thread of its own, so that no flush stops the caller's loop. */
 import type { Worker } from 'node:worker_threads'
-import type { Digests, LogStoreReader, StoreDamage, StoreState } from '@kith/interface'
+import type { Digests, StoreDamage, StoreState } from '@kith/interface'
 import { LogError } from '../errors.ts'
 import { indexPath } from '../store/segment/place.ts'
 import { openSegmentReader } from '../store/segment/reader.ts'
+import type { IndexFigures } from '../store/segment/session.ts'
 import { openSqliteReader } from '../store/sqlite/reader.ts'
+import type { SqliteReader } from '../store/sqlite/reader.ts'
 import { databasePath } from '../store/sqlite/open.ts'
 import { fastCommitMs } from './backend.ts'
 import type { Backend, BackendHandlers, BackendTransaction, OpenBackend } from './backend.ts'
 import { createCheckpoints, endThread, exited, startThread } from './checkpoints.ts'
 import type { Checkpoints } from './checkpoints.ts'
+import { segmentFigures, sqliteFigures } from './figures.ts'
+import type { StoreFigures } from './figures.ts'
 import { revivedError } from './thread-messages.ts'
 import type { FromWriter, ThreadData, ToWriter } from './thread-messages.ts'
 
@@ -21,7 +25,7 @@ export async function openWorker(
   const { directory, storage } = place
   const writer = startThread('writer-thread', place)
   const state = await opened(writer)
-  let reader: LogStoreReader
+  let reader: SqliteReader
   try {
     reader =
       storage === 'segment'
@@ -72,7 +76,7 @@ class WorkerBackend implements Backend {
   readonly statements = true
   readonly depth = 2
   readonly keepsBytes = false
-  readonly reader: LogStoreReader
+  readonly reader: SqliteReader
   private readonly writer: Worker
   private readonly handlers: BackendHandlers
   private readonly checkpoints: Checkpoints
@@ -81,14 +85,11 @@ class WorkerBackend implements Backend {
   private watchUntil = 0
   private dead: Error | undefined
   private backedUp: ((cause: Error | undefined) => void) | undefined
+  /** As the last commit left them. */
+  private index: IndexFigures | undefined
   private readonly inspections: Inspection[] = []
 
-  constructor(
-    directory: string,
-    writer: Worker,
-    reader: LogStoreReader,
-    handlers: BackendHandlers,
-  ) {
+  constructor(directory: string, writer: Worker, reader: SqliteReader, handlers: BackendHandlers) {
     this.writer = writer
     this.reader = reader
     this.handlers = handlers
@@ -137,6 +138,7 @@ class WorkerBackend implements Backend {
       case 'done':
         this.watchUntil = 0
         this.checkpoints.grown(message.walBytes)
+        this.index = message.index
         if (message.epoch === this.epoch) this.handlers.done(message.buffers, message.tookMs)
         break
       case 'failed':
@@ -152,7 +154,7 @@ class WorkerBackend implements Backend {
         this.backedUp?.(message.error && revivedError(message.error))
         break
       case 'restarted':
-        this.checkpoints.restarted()
+        this.checkpoints.restarted(message.outcome)
         break
       default:
         break
@@ -165,6 +167,12 @@ class WorkerBackend implements Backend {
     for (const inspection of this.inspections.splice(0)) inspection.reject(this.dead)
     this.backedUp?.(this.dead)
     this.handlers.failed(this.dead)
+  }
+
+  figures(): StoreFigures {
+    const wal = this.reader.walUse()
+    if (this.index !== undefined) return segmentFigures(wal, this.index)
+    return sqliteFigures(wal, this.checkpoints.figures())
   }
 
   inspect(): Promise<readonly StoreDamage[]> {

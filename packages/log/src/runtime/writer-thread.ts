@@ -5,6 +5,7 @@ import type { LogStore } from '@kith/interface'
 import { createSegmentStore } from '../store/segment/store.ts'
 import { databasePath } from '../store/sqlite/open.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
+import type { WalRestart } from '../store/sqlite/store.ts'
 import { placeBatches } from './backend.ts'
 import { plainError } from './thread-messages.ts'
 import type { FromWriter, ThreadData, ToWriter } from './thread-messages.ts'
@@ -57,19 +58,22 @@ function commit({ epoch, transaction, attentive }: Extract<ToWriter, { kind: 'co
     return
   }
   const tookMs = performance.now() - began
-  answer({ kind: 'done', epoch, buffers, walBytes: sqlite?.walBytes ?? 0, tookMs }, buffers)
+  const walBytes = sqlite?.walBytes ?? 0
+  const index = sqlite === undefined ? segments.figures : undefined
+  answer({ kind: 'done', epoch, buffers, walBytes, tookMs, index }, buffers)
   if (!attentive) return
   awakeUntil = performance.now() + awakeMs
   if (!awake) stayAwake()
 }
 
 function restartWal(): void {
+  let outcome: WalRestart = 'failed'
   try {
-    sqlite?.restartWal()
+    outcome = sqlite?.restartWal() ?? outcome
   } catch {
     // Everything committed stays in the write-ahead log; the next commit meets what is wrong.
   }
-  answer({ kind: 'restarted' })
+  answer({ kind: 'restarted', outcome })
 }
 
 /** How many backups were cancelled so far: each looks whether it was since it began. */

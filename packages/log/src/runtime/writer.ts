@@ -14,6 +14,7 @@ import { fastCommitMs, placeBatches } from './backend.ts'
 import type { Backend } from './backend.ts'
 import { BufferPool } from './buffers.ts'
 import { type DiskStatus, DiskWatch } from './disk-watch.ts'
+import { Latency, type LogLatency } from './latency.ts'
 import type { BatchReads } from './reads.ts'
 import { answerAppends, OpenTransaction, rejectAll } from './transaction.ts'
 import type { PendingAppend, SealedTransaction } from './transaction.ts'
@@ -76,6 +77,10 @@ export class LogWriter {
   private open: OpenTransaction
   private readonly buffers: BufferPool
   private readonly disk: DiskWatch
+  private readonly appendTimes = new Latency()
+  private readonly flushTimes = new Latency()
+  /** When this turn began to append; undefined where it did not. */
+  private turnAt: number | undefined
   /** Smoothed time the backend takes for one transaction. */
   private commitMs = 0
   private lastTurnAt = 0
@@ -124,6 +129,10 @@ export class LogWriter {
     return this.disk.status(waits ? this.clock.now() - this.lastTurnAt : 0)
   }
 
+  latency(): LogLatency {
+    return { append: this.appendTimes.histogram(), flush: this.flushTimes.histogram() }
+  }
+
   get queued(): number {
     return this.queuedBytes
   }
@@ -150,8 +159,20 @@ export class LogWriter {
   /** Adds an append that was admitted and validated, already packed at `append.place`. */
   enqueue(append: PendingAppend, flush: boolean): void {
     this.open.appends.push(append)
+    this.open.begun.push(this.turnBegan())
     if (flush) this.open.flush = true
     this.schedule()
+  }
+
+  /** The clock is read once however many append in one turn: what reading it takes adds up. */
+  private turnBegan(): number {
+    if (this.turnAt !== undefined) return this.turnAt
+    queueMicrotask(this.endTurn)
+    return (this.turnAt = this.clock.now())
+  }
+
+  private readonly endTurn = (): void => {
+    this.turnAt = undefined
   }
 
   /** Resolves when the transaction being gathered is flushed. */
@@ -251,7 +272,8 @@ export class LogWriter {
     applyChange(this.committed, sealed.change)
     this.queuedBytes -= sealed.bytes
     this.disk.committed(tookMs, sealed.bytes)
-    this.count(sealed)
+    this.count(sealed, tookMs)
+    this.appendTimes.observeSince(sealed.begun, now)
     this.remember(sealed, buffers)
     if (sealed.transaction.flush) this.settleFlushed(sealed)
     else {
@@ -262,8 +284,11 @@ export class LogWriter {
     this.schedule()
   }
 
-  private count({ transaction }: SealedTransaction): void {
-    if (transaction.flush) this.counters.flushes += 1
+  private count({ transaction }: SealedTransaction, tookMs: number): void {
+    if (transaction.flush) {
+      this.counters.flushes += 1
+      this.flushTimes.observe(tookMs)
+    }
     this.counters.batches += transaction.batches.length
     for (const { count, length } of transaction.batches) {
       this.counters.records += count

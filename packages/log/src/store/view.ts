@@ -10,7 +10,14 @@ export interface StoreView {
    * where that is not what it was told last. What was read is on the medium when this returns.
    */
   atOnce<Result>(changed: (state: StoreState) => void, ask: () => Result): Result
+  /** What can be told of the store from outside of its writer, as it was looked at last. */
+  figures(): ViewFigures
   close(): void
+}
+
+export interface ViewFigures {
+  readonly walBytes?: number
+  readonly checkpointLagBytes?: number
 }
 
 export interface FileIdentity {

@@ -2,18 +2,13 @@
  * Reads batches: those that the index has, and those of the frames behind it, which this reader
  * looks at itself (LOG-62). What it finds is asked for again where a segment went away meanwhile.
  */
-import type {
-  Digests,
-  LogStoreReader,
-  OriginId,
-  StoredBatch,
-  StoredBatchRead,
-  StoreState,
-} from '@kith/interface'
+import type { Digests, OriginId, StoredBatch, StoredBatchRead, StoreState } from '@kith/interface'
 import { LogError } from '../../errors.ts'
 import { openDatabase } from '../sqlite/driver.ts'
 import type { Database, Statement } from '../sqlite/driver.ts'
 import { createReader } from '../sqlite/reader.ts'
+import type { SqliteReader } from '../sqlite/reader.ts'
+import type { WalUse } from '../sqlite/wal.ts'
 import { SegmentFiles } from './files.ts'
 import { FoldedChanges } from './fold.ts'
 import { headCrcOf, readReference } from './reference.ts'
@@ -23,10 +18,12 @@ import type { Frame } from './scan.ts'
 import { prepareStamp, readStamp } from './stamp.ts'
 import type { FramePlace, Stamp, StampRead } from './stamp.ts'
 
-export interface SegmentReader extends LogStoreReader {
+export interface SegmentReader extends SqliteReader {
   readonly files: SegmentFiles
   /** How far the index goes. */
   stamp(): StampRead
+  /** Bytes of the frames that it did not have when it was last asked. */
+  readonly behindBytes: number
   /**
    * Runs `ask` at one point: it sees nothing of what comes meanwhile. `place` is the one behind the
    * last frame that is there, `version` changes with every commit to the index.
@@ -72,7 +69,7 @@ class Reader implements SegmentReader {
   readonly files: SegmentFiles
   private readonly db: Database
   private readonly digests: Digests
-  private readonly rows: LogStoreReader
+  private readonly rows: SqliteReader
   private readonly snapshot: () => readonly [StampRead, StoreState]
   private select: Statement | undefined
   /** Frames that the index did not have when it was last asked, and where to look for more. */
@@ -225,6 +222,14 @@ class Reader implements SegmentReader {
       changes.add({ ...frame.table.changes, batches: indexRows(frame) })
     }
     return changes.over(state)
+  }
+
+  get behindBytes(): number {
+    return this.tail.reduce((sum, { place, next }) => sum + next.byteAt - place.byteAt, 0)
+  }
+
+  walUse(): WalUse | undefined {
+    return this.rows.walUse()
   }
 
   close(): void {

@@ -3,6 +3,7 @@ import type { Digests, StoreChanges, StoredBatch, StoreDamage } from '@kith/inte
 import { isKithError } from '@kith/interface'
 import { LogError } from '../../errors.ts'
 import type { SqliteStore } from '../sqlite/store.ts'
+import type { WalUse } from '../sqlite/wal.ts'
 import { copyStore } from './backup.ts'
 import {
   fullError,
@@ -45,6 +46,16 @@ interface PendingFrame {
   readonly bytes: number
 }
 
+/** How the index follows the frames. */
+export interface IndexFigures {
+  /** Bytes of frames that the index does not have. */
+  readonly behindBytes: number
+  /** How often it was brought after them. */
+  readonly checkpoints: number
+  /** Milliseconds that this took the last time; absent before the first. */
+  readonly lastCheckpointMs?: number
+}
+
 /** The index follows once so much is behind it. */
 const behindFramesMax = 64
 const behindBytesMax = 8 * 1024 * 1024
@@ -63,6 +74,8 @@ export class SegmentSession {
   private flushed: number
   private pending: PendingFrame[] = []
   private pendingBytes = 0
+  private checkpoints = 0
+  private lastCheckpointMs: number | undefined
   private broken: Error | undefined
   /** Backups under way, which keep every file. */
   private backups = 0
@@ -207,6 +220,8 @@ export class SegmentSession {
   /** Brings the frames that are on the medium into the index. */
   private follow(durable: boolean): void {
     let dropped = false
+    const began = performance.now()
+    const behind = this.pending.length
     while (this.pending.length > 0) {
       const run = this.nextRun()
       const last = run.at(-1)
@@ -226,6 +241,19 @@ export class SegmentSession {
     }
     this.pendingBytes = this.pending.reduce((sum, { bytes }) => sum + bytes, 0)
     if (dropped) this.removeSegments()
+    if (this.pending.length === behind) return
+    this.checkpoints += 1
+    this.lastCheckpointMs = performance.now() - began
+  }
+
+  get figures(): IndexFigures {
+    const { pendingBytes: behindBytes, checkpoints, lastCheckpointMs } = this
+    const last = lastCheckpointMs === undefined ? {} : { lastCheckpointMs }
+    return { behindBytes, checkpoints, ...last }
+  }
+
+  walUse(): WalUse | undefined {
+    return this.ports.index.walUse()
   }
 
   /** Frames that go into the index in one transaction. */

@@ -10,6 +10,7 @@ import { nodeDigests } from '@kith/interface/node'
 import { LogError } from '../../errors.ts'
 import { databasePath, makeDirectory } from '../sqlite/open.ts'
 import { createSqliteStore } from '../sqlite/store.ts'
+import type { WalUse } from '../sqlite/wal.ts'
 import {
   headerProblem,
   headerReasons,
@@ -25,7 +26,7 @@ import { openSegmentReader } from './reader.ts'
 import type { SegmentReader } from './reader.ts'
 import { readTail, settleTail } from './recover.ts'
 import { SegmentSession } from './session.ts'
-import type { SegmentPorts } from './session.ts'
+import type { IndexFigures, SegmentPorts } from './session.ts'
 import { removeSpare } from './spare.ts'
 import { createStamp, putStamp } from './stamp.ts'
 import type { Stamp } from './stamp.ts'
@@ -66,6 +67,10 @@ export interface SegmentStore extends LogStore {
    * there is nothing of a log; gives up where `cancelled` says so, and then leaves nothing.
    */
   backup(to: string, cancelled: () => boolean): Promise<void>
+  /** How far the index is behind, after the last commit. */
+  readonly figures: IndexFigures
+  /** Of the write-ahead log of the index; undefined where that cannot be told. */
+  walUse(): WalUse | undefined
 }
 
 export function createSegmentStore(options: SegmentStoreOptions): SegmentStore {
@@ -78,6 +83,10 @@ export function createSegmentStore(options: SegmentStoreOptions): SegmentStore {
   return {
     durable: true,
     statements: true,
+    get figures() {
+      return session?.figures ?? { behindBytes: 0, checkpoints: 0 }
+    },
+    walUse: () => session?.walUse(),
     open() {
       prepare(directory)
       const index = createSqliteStore({ directory: indexDirectory(directory), digests })

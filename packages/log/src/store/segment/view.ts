@@ -4,7 +4,7 @@ import { LogError } from '../../errors.ts'
 import { openError } from '../sqlite/open.ts'
 import { busyError, notBegun } from '../sqlite/view.ts'
 import { checkFile, fileAt, syncRead } from '../view.ts'
-import type { FileIdentity, StoreView } from '../view.ts'
+import type { FileIdentity, StoreView, ViewFigures } from '../view.ts'
 import { ioError } from '../unreadable.ts'
 import { SEGMENT_FORMAT, segmentPath } from './files.ts'
 import { indexPath } from './place.ts'
@@ -80,6 +80,12 @@ class View implements StoreView {
       this.seen = ''
       throw cause
     }
+  }
+
+  figures(): ViewFigures {
+    const { behindBytes: checkpointLagBytes } = this.segments
+    const wal = this.segments.walUse()
+    return { checkpointLagBytes, ...(wal && { walBytes: wal.bytes }) }
   }
 
   close(): void {

@@ -8,8 +8,15 @@ import type { Database, Statement } from './driver.ts'
 import { loadRows } from './load.ts'
 import type { Value } from './rows.ts'
 import { batchColumns } from './schema.ts'
+import { walUse } from './wal.ts'
+import type { WalUse } from './wal.ts'
 
-export function openSqliteReader(path: string, digests: Digests): LogStoreReader {
+export interface SqliteReader extends LogStoreReader {
+  /** Of the write-ahead log, now; undefined where that cannot be told. */
+  walUse(): WalUse | undefined
+}
+
+export function openSqliteReader(path: string, digests: Digests): SqliteReader {
   const db = openDatabase(path, { readonly: true, fileMustExist: true, timeout: 1_000 })
   db.pragma('cell_size_check=ON')
   // What is read again is kept decoded elsewhere.
@@ -17,7 +24,7 @@ export function openSqliteReader(path: string, digests: Digests): LogStoreReader
   return createReader(db, digests)
 }
 
-export function createReader(db: Database, digests: Digests): LogStoreReader {
+export function createReader(db: Database, digests: Digests): SqliteReader {
   const columns = `${batchColumns.join(', ')}, crc`
   const select = (rest: string): Statement =>
     db.prepare<unknown[]>(`SELECT ${columns} FROM kith_batch ${rest}`).raw()
@@ -26,6 +33,7 @@ export function createReader(db: Database, digests: Digests): LogStoreReader {
   const atSequence = select('WHERE origin = ? AND first <= ? ORDER BY first DESC LIMIT 1')
   const fromSequence = select('WHERE origin = ? AND first >= ? ORDER BY first')
   const findOrigins = db.prepare('SELECT id, origin FROM kith_origin').raw()
+  const askWal = db.prepare<unknown[]>('PRAGMA wal_checkpoint(NOOP)')
   const origins = new Map<number, OriginId>()
   const ids = new Map<OriginId, number>()
   const learn = (): void => {
@@ -67,6 +75,7 @@ export function createReader(db: Database, digests: Digests): LogStoreReader {
       return id === undefined ? [] : page(() => fromSequence.iterate(id, sequence), bytesMax)
     },
     state: () => ask(() => snapshot()),
+    walUse: () => walUse(askWal),
     close: () => void db.close(),
   }
 }

@@ -51,7 +51,8 @@ import {
   smallTables,
 } from './schema.ts'
 import type { SmallTable } from './schema.ts'
-import { FlushMark, framesInWal, walBytesOf } from './wal.ts'
+import { FlushMark, framesInWal, walBytesOf, walUse } from './wal.ts'
+import type { WalRow, WalUse } from './wal.ts'
 import { isIoError, isThere } from '../unreadable.ts'
 
 export interface SqliteStoreOptions {
@@ -72,8 +73,8 @@ export interface SqliteStoreOptions {
 export interface SqliteStore extends LogStore {
   /** Throws `ERR_LOG_IO` where it could not look, which says nothing of damage (LOG-71). */
   inspect(): readonly StoreDamage[]
-  /** Starts the write-ahead log over where everything in it is copied already. */
-  restartWal(): void
+  /** Copies what is left of the write-ahead log into the file, and starts it over. */
+  restartWal(): WalRestart
   /**
    * Copies everything committed, and what is committed meanwhile, to a new file at `path`, a few
    * pages at a time; gives up where `cancelled` says so.
@@ -81,7 +82,12 @@ export interface SqliteStore extends LogStore {
   backup(path: string, cancelled: () => boolean): Promise<void>
   /** Bytes written to the write-ahead log since it was started over, roughly. */
   readonly walBytes: number
+  /** Exactly, from the file's shared memory; undefined where that cannot be told. */
+  walUse(): WalUse | undefined
 }
+
+/** `held`: a reader needs what is in it; `failed`: another checkpoint is under way. */
+export type WalRestart = 'done' | 'held' | 'failed'
 
 /** Pages copied at a time: 1 MiB, between which commits get their turn. */
 const backupPages = 64
@@ -122,6 +128,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
         throw openError(cause, path)
       }
     },
+    walUse: () => session?.walUse(),
     commit: (changes, flush) => mustBeOpen().commit(changes, flush),
     reader: () => openSqliteReader(path, digests),
     inspect: () => mustBeOpen().inspect(),
@@ -212,6 +219,7 @@ class Session {
   private readonly dropBatches: Statement
   private readonly putMeta: Statement
   private readonly touch: Statement
+  private readonly askWal: Statement
   private readonly put: Record<SmallTable, Statement>
   private readonly remove: Record<SmallTable, Statement>
 
@@ -236,6 +244,7 @@ class Session {
     this.dropBatches = db.prepare('DELETE FROM kith_batch WHERE offset < ?')
     this.putMeta = prepareInsert(db, 'INSERT OR REPLACE', 'kith_meta', metaColumns)
     this.touch = db.prepare('UPDATE kith_meta SET id = id WHERE id = 1')
+    this.askWal = db.prepare<unknown[]>('PRAGMA wal_checkpoint(NOOP)')
     this.put = perTable((name) => {
       const { table, columns } = smallTables[name]
       return prepareInsert(db, 'INSERT OR REPLACE', table, columns)
@@ -417,12 +426,17 @@ class Session {
     throw new Error(`a statement ended the transaction: ${sql}`)
   }
 
-  restartWal(): void {
+  walUse(): WalUse | undefined {
+    return walUse(this.askWal)
+  }
+
+  restartWal(): WalRestart {
     // Commits wait meanwhile: a reader of another process that stands still must not stop them. The
     // write-ahead log then goes on growing until the next time.
     this.db.pragma(`busy_timeout=${RESTART_LOCK_MS}`)
+    let row: WalRow | undefined
     try {
-      this.db.pragma('wal_checkpoint(RESTART)')
+      row = (this.db.pragma('wal_checkpoint(RESTART)') as WalRow[])[0]
     } catch (cause) {
       // A flush that failed here is not told again to the commit that follows: the system may take
       // what it did not write for written, and the flush of that commit would not cover it.
@@ -434,6 +448,8 @@ class Session {
       this.db.pragma(`busy_timeout=${LOCK_MS}`)
     }
     this.walBytes = 0
+    if (row?.busy === 0) return 'done'
+    return row !== undefined && row.log >= 0 ? 'held' : 'failed'
   }
 
   /**

@@ -3,15 +3,16 @@
  * no lock is taken that a commit or a checkpoint waits for longer than one read takes.
  */
 import { statSync } from 'node:fs'
-import type { Digests, LogStoreReader, StoreState } from '@kith/interface'
+import type { Digests, StoreState } from '@kith/interface'
 import { LogError } from '../../errors.ts'
 import type { Database } from './driver.ts'
 import { openDatabase, sqliteCode } from './driver.ts'
 import { databasePath, openError } from './open.ts'
 import { createReader } from './reader.ts'
+import type { SqliteReader } from './reader.ts'
 import { APPLICATION_ID, FORMAT } from './schema.ts'
 import { checkFile, fileAt, syncRead } from '../view.ts'
-import type { FileIdentity, StoreView } from '../view.ts'
+import type { FileIdentity, StoreView, ViewFigures } from '../view.ts'
 import { ioError } from '../unreadable.ts'
 
 /** How long a reader waits where another process recovers the file. */
@@ -54,7 +55,7 @@ export function busyError(cause: unknown, path: string): LogError | undefined {
 }
 
 class View implements StoreView {
-  readonly reader: LogStoreReader
+  readonly reader: SqliteReader
   private readonly db: Database
   private readonly path: string
   private readonly file: FileIdentity
@@ -110,6 +111,11 @@ class View implements StoreView {
       this.version = -1
       throw cause
     }
+  }
+
+  figures(): ViewFigures {
+    const wal = this.reader.walUse()
+    return wal === undefined ? {} : { walBytes: wal.bytes, checkpointLagBytes: wal.behindBytes }
   }
 
   close(): void {

@@ -16,7 +16,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import type { Database } from './driver.ts'
+import type { Database, Statement } from './driver.ts'
 import { PAGE_BYTES } from './schema.ts'
 import { isThere } from '../unreadable.ts'
 
@@ -98,6 +98,27 @@ export function walBytesOf(frames: number): number {
 export function framesInWal(db: Database): number {
   const [row] = db.pragma('wal_checkpoint(NOOP)') as WalRow[]
   return Math.max(0, row?.log ?? 0)
+}
+
+/** Bytes of a write-ahead log. */
+export interface WalUse {
+  /** In use, without what an earlier turn of the file left behind them. */
+  readonly bytes: number
+  /** Of these, not in the database file yet. */
+  readonly behindBytes: number
+}
+
+/** Copies nothing and waits for nobody. `ask` is `PRAGMA wal_checkpoint(NOOP)`. */
+export function walUse(ask: Statement): WalUse | undefined {
+  try {
+    const row = ask.get() as WalRow | undefined
+    if (row === undefined || row.log < 0) return undefined
+    const behind = Math.max(0, row.log - Math.max(0, row.checkpointed))
+    return { bytes: walBytesOf(row.log), behindBytes: walBytesOf(behind) }
+  } catch {
+    // A connection that is closed or in a transaction, or a disk that cannot be read.
+    return undefined
+  }
 }
 
 /** A run of bytes of the file. */
