@@ -181,6 +181,12 @@ function contextOf(
   return { ...told, log, registry, replicator, ...figures, roleOf: pluginRoleOf(options) }
 }
 
+const catchUpTexts = {
+  begun: 'records of others are missing here: catching up',
+  underWay: 'catching up with the records of others',
+  ended: 'caught up with the records of others',
+} as const
+
 function createAgentReplicator(
   options: ResolvedAgentOptions,
   {
@@ -206,6 +212,9 @@ function createAgentReplicator(
   })
   replicator.on('memberDisconnected', (lost) => {
     logger.info(lost, 'the records of a member are not copied for now')
+  })
+  replicator.on('progress', ({ stage, ...progress }) => {
+    logger.info(progress, catchUpTexts[stage])
   })
   replicator.on('gap', (gap) => {
     if (gap.action === 'halted') logger.warn(gap, 'records that nobody holds are waited for')

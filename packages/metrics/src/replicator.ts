@@ -8,6 +8,9 @@ import type { LogSource, ReplicatorSource } from './sources.ts'
  */
 export const membersMax = 256
 
+/** Pairs of an origin and a member with metrics of their own, those first that are behind. */
+export const lagPairsMax = 1_024
+
 const lag = gauge(
   'kith_replicator_lag_records',
   'Records of that member that somebody has and this one has not; absent where nobody knows.',
@@ -20,6 +23,28 @@ const lagMax = gauge(
 const lagUnknown = gauge(
   'kith_replicator_lag_unknown_origins',
   'Origins of which nobody who would know was heard lately.',
+)
+const pairRecords = gauge(
+  'kith_replicator_origin_lag_records',
+  'Records of that origin that `member` holds and this one has not.',
+  'origin',
+  'member',
+)
+const pairBytes = gauge(
+  'kith_replicator_origin_lag_estimated_bytes',
+  'Bytes of these, by the mean size of what came of that origin since the start; absent where nothing came.',
+  'origin',
+  'member',
+)
+const pairSeconds = gauge(
+  'kith_replicator_origin_lag_seconds',
+  'Time for which something that `member` told of has been missing, at least; 0 where nothing is.',
+  'origin',
+  'member',
+)
+const pairsLeftOut = gauge(
+  'kith_metrics_origin_lags_left_out',
+  `Pairs of an origin and a member beyond ${lagPairsMax}, which have no metrics of their own.`,
 )
 const heard = gauge(
   'kith_replicator_heard_ago_seconds',
@@ -65,6 +90,7 @@ export function replicatorPart(source: ReplicatorSource, log: LogSource): Part {
   return {
     name: 'replicator',
     families: [
+      ...[pairRecords, pairBytes, pairSeconds, pairsLeftOut],
       ...[lag, lagMax, lagUnknown, heard, roundTrip, leftOut, sessions, caughtUp, parked],
       ...[buffered, batches, records, bytes, rejected, trouble],
     ],
@@ -86,6 +112,7 @@ export function replicatorPart(source: ReplicatorSource, log: LogSource): Part {
       put(bytes, counters.bytes)
       for (const reason of rejections) put(rejected, counters[reason], reason)
       for (const kind of occurrences) put(trouble, counters[kind], kind)
+      readPairs(source, put)
       const behind = readLag(source, log, put)
       const names = [...new Set([...behind.keys(), ...members.map(({ member }) => member)])]
       const shown = new Set(names.toSorted().slice(0, membersMax))
@@ -97,6 +124,17 @@ export function replicatorPart(source: ReplicatorSource, log: LogSource): Part {
         put(roundTrip, roundTripMs / 1000, member)
       }
     },
+  }
+}
+
+/** What is unknown has no value: of whom nothing was heard lately, or that is quarantined. */
+function readPairs(source: ReplicatorSource, put: Put): void {
+  const { pairs, leftOut: count } = source.lags(lagPairsMax)
+  put(pairsLeftOut, count)
+  for (const { origin, member, records, bytesEstimate, forMs } of pairs) {
+    put(pairRecords, records, origin, member)
+    put(pairBytes, bytesEstimate ?? Number.NaN, origin, member)
+    put(pairSeconds, forMs / 1000, origin, member)
   }
 }
 

@@ -126,6 +126,17 @@ export interface ReplicatorSource {
   }
   /** Records behind the best known holder, by origin. */
   lag(): ReadonlyMap<string, number | 'unknown'>
+  /** Behind each member, by origin: at most so many, those first that are behind. */
+  lags(pairsMax: number): {
+    readonly pairs: readonly {
+      readonly origin: string
+      readonly member: string
+      readonly records: number
+      readonly bytesEstimate: number | undefined
+      readonly forMs: number
+    }[]
+    readonly leftOut: number
+  }
 }
 
 export interface ServerSource {

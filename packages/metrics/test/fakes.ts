@@ -125,6 +125,13 @@ export function fakes(): Fakes {
           ['b1', 2],
           ['b2', 3],
         ]),
+      lags: () => ({
+        leftOut: 0,
+        pairs: [
+          { origin: 'b2', member: 'ben', records: 3, bytesEstimate: 30, forMs: 1500 },
+          { origin: 'b1', member: 'ben', records: 2, bytesEstimate: undefined, forMs: 20 },
+        ],
+      }),
     },
     server: {
       stats: () => ({

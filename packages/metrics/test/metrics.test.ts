@@ -142,6 +142,7 @@ describe('metrics', () => {
       replicator: {
         status: () => ({ ...status, members: names.map(session) }),
         lag: () => new Map(names.map((it, at) => [it, at])),
+        lags: sources.replicator.lags,
       },
     })()
     for (const metric of ['lag_records', 'heard_ago_seconds', 'round_trip_seconds']) {
@@ -153,6 +154,25 @@ describe('metrics', () => {
     expect(valueOf(text, 'kith_replicator_lag_records{member="m255"}')).toBe(255)
     // The one that is furthest behind has no metric of its own, and is not hidden.
     expect(valueOf(text, 'kith_replicator_lag_records_max')).toBe(299)
+  })
+
+  it('MET-4: lag by origin and member stays within its room, and what is not known is absent', async () => {
+    const sources = fakes()
+    const asked: number[] = []
+    const lags = (pairsMax: number) => {
+      asked.push(pairsMax)
+      return { ...sources.replicator.lags(pairsMax), leftOut: 7 }
+    }
+    const text = await scraping({ ...sources, replicator: { ...sources.replicator, lags } })()
+    expect(asked).toEqual([1024])
+    expect(valueOf(text, 'kith_metrics_origin_lags_left_out')).toBe(7)
+    const of = (metric: string, origin: string) =>
+      valueOf(text, `kith_replicator_origin_lag_${metric}{origin="${origin}",member="ben"}`)
+    expect(['records', 'estimated_bytes', 'seconds'].map((it) => of(it, 'b2'))).toEqual([
+      3, 30, 1.5,
+    ])
+    const sizeless = ['records', 'estimated_bytes', 'seconds'].map((it) => of(it, 'b1'))
+    expect(sizeless).toEqual([2, undefined, 0.02])
   })
 
   it('MET-4: a path that no route fits is no label, nor is its method', async () => {

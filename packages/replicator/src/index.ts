@@ -2,6 +2,7 @@
  * Pull replication of logs: every record on every member exactly once, over any topology.
  * @packageDocumentation
  */
+export type { MemberLag, MemberLags } from './core/lag.ts'
 export type { ReplicatorEvents } from './core/messages.ts'
 export type { Counters, SessionCounters, SessionPhase } from './core/state.ts'
 export { isReplicatorCode, ReplicatorError } from './errors.ts'

@@ -76,6 +76,7 @@ function takeOutcome(turn: Turn, item: QueuedBatch, outcome: ApplyOutcome): void
   switch (outcome) {
     case 'applied':
       counters.applied += 1
+      noteSize(state, item)
       if (session === undefined) return
       session.attempt = 0
       session.avoid.delete(item.origin)
@@ -112,6 +113,13 @@ function takeOutcome(turn: Turn, item: QueuedBatch, outcome: ApplyOutcome): void
       return
     case 'quarantined':
   }
+}
+
+function noteSize({ sizes }: State, { origin, first, next, bytes }: QueuedBatch): void {
+  const size = sizes.get(origin) ?? { records: 0, bytes: 0 }
+  size.records += next - first
+  size.bytes += bytes.length
+  sizes.set(origin, size)
 }
 
 /** Whoever wrote it runs a newer version; asking again at once would bring the same bytes. */

@@ -5,6 +5,7 @@
 import type { OriginId } from '@kith/interface'
 import { considerGap } from './gap.ts'
 import { holders, nextOf, serves, wanted } from './holding.ts'
+import { forgetBehind, noteBehind } from './progress.ts'
 import { adoptRetired } from './retire.ts'
 import { localNext, originView } from './state.ts'
 import type { OriginView, Session, State, Turn } from './state.ts'
@@ -30,6 +31,7 @@ function chooseFor(turn: Turn, origin: OriginId): void {
     state.origins.delete(origin)
     state.behind.delete(origin)
     state.owed.delete(origin)
+    forgetBehind(state, origin)
     return
   }
   const next = localNext(state, origin)
@@ -43,6 +45,7 @@ function chooseFor(turn: Turn, origin: OriginId): void {
   const view = originView(state, origin)
   const ahead = sessions.filter((session) => nextOf(session, origin) > next)
   trackProgress(turn, view, origin, next, ahead.length > 0)
+  noteBehind(turn, sessions, origin, next)
   const serving = ahead.filter((session) => serves(session, origin, next))
   if (ahead.length > 0 && serving.length === 0) {
     const asked = considerGap(turn, origin, view, next, ahead)

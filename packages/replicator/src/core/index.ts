@@ -4,7 +4,8 @@
  */
 export { createCodec } from '../wire/codec.ts'
 export type { ChainRequest, Codec, Decoded, FetchRequest } from '../wire/codec.ts'
-export { lagOf } from './lag.ts'
+export { lagOf, lagsOf } from './lag.ts'
+export type { MemberLag, MemberLags } from './lag.ts'
 export type {
   Call,
   CoreEvent,
@@ -15,6 +16,7 @@ export type {
   ReplicatorEvents,
   Verdict,
 } from './messages.ts'
+export { progressAfterMs, progressEveryMs, progressMembersMax } from './progress.ts'
 export { createState } from './state.ts'
-export type { CoreOptions, Counters, Session, SessionPhase, State } from './state.ts'
+export type { CatchUp, CoreOptions, Counters, Session, SessionPhase, State } from './state.ts'
 export { nextDeadline, step } from './step.ts'

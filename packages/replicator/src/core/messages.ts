@@ -166,6 +166,31 @@ export interface ReplicatorEvents {
   unsupported: { readonly origin: OriginId; readonly member: string; readonly retryInMs: number }
   /** All that members were known to hold has been applied; never told because a holder was lost. */
   caughtUp: { readonly origins: number }
+  /**
+   * A catch-up that takes longer than two seconds: when that is known, every five seconds, and at
+   * its end. It ends where nothing is missing, or only what became known just now.
+   */
+  progress: {
+    readonly stage: 'begun' | 'underWay' | 'ended'
+    /** Milliseconds since the first of what was missing became known. */
+    readonly forMs: number
+    /** What came in this time, of all origins. */
+    readonly records: number
+    readonly bytes: number
+    /** Origins of which something is missing, and how many of them nobody knows more of now. */
+    readonly origins: number
+    readonly unknownOrigins: number
+    /** Records of these that this log holds. */
+    readonly held: number
+    /** Records that are known to be missing: at least so many where `unknownOrigins` is not 0. */
+    readonly missing: number | 'unknown'
+    /** By the mean size of what came of each origin; undefined where of one nothing came yet. */
+    readonly missingBytesEstimate: number | undefined
+    /** At the pace at which it became less since the last event; undefined where it did not. */
+    readonly remainingMs: number | undefined
+    /** Whom it is asked of, and how much; at most 16, those with most first. */
+    readonly from: readonly { readonly member: string; readonly records: number }[]
+  }
   /** Batches that were damaged in this log are whole again, from a member's. */
   repaired: {
     readonly origin: OriginId

@@ -236,8 +236,8 @@ function takeBatches(
     if (head.next > reached) session.reached.set(head.origin, head.next)
     session.bufferedBytes += batch.length
     const { member, id } = session
-    const { origin, next } = head
-    state.queue.push({ bytes: batch, origin, next, member, session: id })
+    const { origin, first, next } = head
+    state.queue.push({ bytes: batch, origin, first, next, member, session: id })
   }
 }
 

@@ -50,6 +50,7 @@ function addSession(state: State, member: string): Session {
     heldUntil: undefined,
     bucket: newBucket(),
     acked: new Map(),
+    marks: new Map(),
     corrupt: 0,
     due: false,
     bufferedBytes: queuedBytes(state, member),
@@ -158,6 +159,7 @@ export function refuse(turn: Turn, session: Session, failure: Failure): void {
   session.phase = 'refused'
   session.deadline = now + state.tuning.refusedRetryMs
   session.theirs = new Map()
+  session.marks.clear()
   if (session.refusal === failure.code) return
   session.refusal = failure.code
   state.counters.refusals += 1
@@ -184,6 +186,7 @@ export function onHello(turn: Turn, session: Session, hello: HelloMessage): void
   session.acked = new Map()
   // Another log under the same name, or the same one after a while: nothing remembered counts.
   for (const origin of session.theirs.keys()) state.dirty.add(origin)
+  if (session.logId !== hello.logId) session.marks.clear()
   session.logId = hello.logId
   session.theirs = new Map()
   takeVector(turn, session, hello.vector)

@@ -77,6 +77,8 @@ export interface Session {
   heldUntil: number | undefined
   readonly bucket: Bucket
   acked: Map<OriginId, number>
+  /** Up to where it was ahead of us, and since when that was known; none where it is not ahead. */
+  marks: Map<OriginId, { readonly next: number; readonly at: number }>
   corrupt: number
   /** Something changed that may allow a pull: looked at before the step ends. */
   due: boolean
@@ -91,6 +93,7 @@ export interface Session {
 export interface QueuedBatch {
   readonly bytes: Uint8Array
   readonly origin: OriginId
+  readonly first: number
   /** One past its last record, as it says itself. */
   readonly next: number
   readonly member: string
@@ -148,6 +151,21 @@ export interface Repair {
   attempt: number
 }
 
+/** What is missing, while something is. */
+export interface CatchUp {
+  /** Since when the longest of it was known, once that was long enough to be told of. */
+  since: number | undefined
+  /** The counters when it began. */
+  readonly records: number
+  readonly bytes: number
+  lookAt: number
+  /** Looks in a row that found nothing missing for long. */
+  levelLooks: number
+  toldAt: number
+  /** Records missing then, where that was known. */
+  missing: number | undefined
+}
+
 export interface State {
   readonly tuning: ReplicatorTuning
   readonly random: Random
@@ -185,6 +203,9 @@ export interface State {
   rotateRefused: string | undefined
   rotateRetryAt: number | undefined
   wasOwed: boolean
+  catchUp: CatchUp | undefined
+  /** What came of each origin since the start: how large its records are. */
+  readonly sizes: Map<OriginId, { records: number; bytes: number }>
   /** Damaged batches of our log, by origin and sequence, and the one asked for now. */
   readonly repairs: Map<string, Repair>
   repairing:
@@ -236,6 +257,8 @@ export function createState(options: CoreOptions): State {
     rotateRefused: undefined,
     rotateRetryAt: undefined,
     wasOwed: false,
+    catchUp: undefined,
+    sizes: new Map(),
     repairs: new Map(),
     repairing: undefined,
     bucket: newBucket(),

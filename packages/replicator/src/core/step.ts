@@ -20,6 +20,7 @@ import {
 } from './fork.ts'
 import { gapDeadline, onGapRecorded } from './gap.ts'
 import type { Call, Input, Output } from './messages.ts'
+import { settleProgress } from './progress.ts'
 import { onPulled, settlePulls } from './pull.ts'
 import {
   onCorrupt,
@@ -237,6 +238,7 @@ function settle(turn: Turn): void {
   settleApply(turn)
   settlePulls(turn)
   settleRepairs(turn)
+  settleProgress(turn)
 }
 
 /** When the shell must next pass a `deadline` input; undefined means never. */

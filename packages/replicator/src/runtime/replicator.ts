@@ -15,7 +15,8 @@ import type {
   ReplicationSource,
 } from '@kith/interface'
 import { createChannelEmitter, systemClock, systemRandom } from '@kith/interface/node'
-import { lagOf } from '../core/lag.ts'
+import { lagOf, lagsOf } from '../core/lag.ts'
+import type { MemberLags } from '../core/lag.ts'
 import type { Input, ReplicatorEvents } from '../core/messages.ts'
 import { retireProblem } from '../core/retire.ts'
 import { createState, localNext } from '../core/state.ts'
@@ -102,6 +103,12 @@ export interface Replicator
    */
   lag(): ReadonlyMap<OriginId, number | 'unknown'>
   /**
+   * How far this log is behind each member that was heard lately, in each origin that it holds:
+   * `pairsMax` pairs at most (default 1,024), those first in which it is behind. What is not known
+   * is no pair.
+   */
+  lags(pairsMax?: number): MemberLags
+  /**
    * Says that nothing is expected of an origin any more, because the log that wrote it is gone. The
    * other members take it over; once nothing of it is held it leaves vectors, lag and status. A
    * record that comes after all is taken, and makes it live again, with an event of the log.
@@ -125,6 +132,8 @@ interface Running {
   timer: { readonly at: number; readonly cancel: () => void } | undefined
 }
 
+/** Pairs of an origin and a member that `lags` tells of. */
+const lagPairsDefault = 1_024
 /** How long `stop` waits for calls and for the transaction under way. */
 const stopMsMax = 2_000
 
@@ -162,6 +171,10 @@ export function createReplicator(options: ReplicatorOptions): Replicator {
     lag() {
       step(state, { kind: 'local', states: options.log.vector() }, clock.now())
       return lagOf(state, clock.now())
+    },
+    lags(pairsMax = lagPairsDefault) {
+      step(state, { kind: 'local', states: options.log.vector() }, clock.now())
+      return lagsOf(state, clock.now(), pairsMax)
     },
     retire: (origin) => retire(running, origin),
     status: () => statusOf(running),
