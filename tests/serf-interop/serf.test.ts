@@ -7,11 +7,13 @@ import { linkedBySerf } from './link.ts'
 import { walledOff } from './firewall.ts'
 import { mixed } from './mixed.ts'
 import { kithJoinsSerf, serfsJoinKith } from './membership.ts'
+import { moves } from './moving.ts'
 import { withCrew } from './support/crew.ts'
 import { rotated } from './rotation.ts'
 import { traffic } from './traffic.ts'
 
 const walls = needs('root', 'iproute2', 'nft')
+const places = needs('root', 'iproute2')
 
 describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
   it('GOS-40 is joined by Kith: alive, tags, failure and return both ways, leave', async () => {
@@ -58,6 +60,14 @@ describe.skipIf(needs('serf').missing).concurrent('a real Serf', () => {
   it('GOS-42 carries a service between Kith members that only it can reach, unheard', async () => {
     await withCrew(linkedBySerf)
   }, 120_000)
+
+  it.skipIf(places.missing)(
+    `GOS-212 GOS-213 is told when the machine of a Kith member gets another address ${places.reason}`,
+    async () => {
+      await withCrew(moves)
+    },
+    atTier(120_000, 400_000),
+  )
 
   it.skipIf(walls.missing)(
     `GOS-42 carries entries past a firewall, also after either side was killed ${walls.reason}`,

@@ -100,6 +100,7 @@ const occurrenceKinds: ReadonlySet<string> = new Set([
   'lostAnswered',
   'lostExchanges',
   'lostProbes',
+  'moves',
   'packetsFromStrangers',
   'pauses',
   'plaintextTaken',

@@ -205,6 +205,7 @@ const tables: readonly Table[] = [
         { host: 'name', port: 1 },
         { host: '0.0.0.0', port: 1 },
         { host: '::1', port: -1 },
+        ...['automatic', '10.0.0.1:7946', null, 7],
       ],
       join: [['x:y:z:'], [''], [7]],
       discovery: ['dns:a', {}, [{}], [null], Array.from({ length: 17 }, () => () => ({}))],

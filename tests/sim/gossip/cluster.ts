@@ -21,7 +21,8 @@ export interface Watcher {
 /** One member, through all its lives. */
 export interface Actor {
   readonly name: string
-  readonly address: Address
+  /** Where its machine is reached now; `move` changes it. */
+  address: Address
   /** Raised by each start. */
   life: number
   /** Its process runs; it may be paused all the same. */
@@ -39,6 +40,8 @@ export interface Actor {
 
 interface Life {
   readonly host: SimHost
+  /** Exchanges of its own that are under way. */
+  readonly requests: Set<number>
   readonly replies: Map<number, SimReply>
   cancelTimer: CancelTimer | undefined
   timerAt: number | undefined
@@ -115,16 +118,36 @@ export class Cluster {
     actor.paused = false
     actor.stoodStillSince = undefined
     actor.left = false
-    const { address } = actor
     actor.state = this.createState(actor)
-    const host = this.network.attach(address, {
+    this.#attach(actor, { nextStreamId: 1, seeds: [] })
+    this.command(actor, { kind: 'start', ignoreOld: true })
+  }
+
+  #attach(actor: Actor, { nextStreamId, seeds }: Pick<Life, 'nextStreamId' | 'seeds'>): void {
+    const host = this.network.attach(actor.address, {
       packet: (from, bytes) => this.#packet(actor, from, bytes),
       sendFailed: (to) => this.input(actor, { kind: 'sendFailed', to }),
       request: (from, bytes, reply) => this.#request(actor, from, bytes, reply),
     })
-    const life = { host, replies: new Map(), nextStreamId: 1, seeds: [] }
+    const life = { host, requests: new Set<number>(), replies: new Map(), nextStreamId, seeds }
     this.#lives.set(actor, { ...life, cancelTimer: undefined, timerAt: undefined })
-    this.command(actor, { kind: 'start', ignoreOld: true })
+  }
+
+  /**
+   * A member's machine gets another address: nobody is where it was any more, what was open breaks,
+   * and its process goes on without knowing.
+   */
+  move(actor: Actor, address: Address): void {
+    const life = this.#lives.get(actor)
+    if (life === undefined) return
+    life.cancelTimer?.()
+    this.network.crash(actor.address, { afterwards: 'swallow' })
+    actor.address = address
+    this.#attach(actor, life)
+    for (const id of life.requests) {
+      this.input(actor, { kind: 'requestFailed', id, reason: 'the connection broke' })
+    }
+    this.#setTimer(actor)
   }
 
   /** What this life of a member begins with. */
@@ -248,7 +271,9 @@ export class Cluster {
   #sendRequest(actor: Actor, life: Life, output: Output & { kind: 'request' }): void {
     const { id, to, bytes, expectReply, deadline } = output
     const timeoutMs = Math.max(0, deadline - this.clock.now())
+    life.requests.add(id)
     life.host.request(to, bytes, { timeoutMs, expectReply }, (outcome) => {
+      life.requests.delete(id)
       const message = outcome.kind === 'reply' ? this.#decode(outcome.bytes) : undefined
       if (message !== undefined) this.input(actor, { kind: 'reply', id, message })
       else if (outcome.kind === 'end' && !expectReply)

@@ -6,8 +6,9 @@ import { metaBytesMax, nameBytesMax } from '../options.ts'
 import { broadcastSwim } from './broadcasts.ts'
 import type { CoreDrop } from './counters.ts'
 import { findingOver, noteFinding, noteMetaTooLarge } from './findings.ts'
+import { isOutdated, saysItMoved } from './former.ts'
 import { doubtDeath } from './lost.ts'
-import { absurdAlive, refute } from './refute.ts'
+import { absurdAlive, answerStale, refute } from './refute.ts'
 import { count, emitEvent, ownVersions, setEntryState } from './state.ts'
 import type { Entry, State } from './state.ts'
 import { cancelSuspicion } from './suspicion.ts'
@@ -33,8 +34,8 @@ export function handleAlive(state: State, received: AliveMessage, ticket?: numbe
   const entry = known ?? createEntry(state, message)
   let moves = false
   if (!isPacked(entry.addressPacked, message.address) || entry.address.port !== message.port) {
-    moves = mayMove(state, entry)
-    if (!moves) return reportConflict(state, entry, message)
+    moves = isSelf ? ticket !== undefined : mayMove(state, entry, message)
+    if (!moves) return isElsewhere(state, entry, message)
   }
   const { incarnation } = message
   if (!isSelf && incarnation <= entry.incarnation && !moves) return
@@ -76,11 +77,11 @@ function apply(state: State, entry: Entry, message: AliveMessage): void {
   entry.versions = shared(message.versions)
   entry.incarnation = message.incarnation
   if (retagged) entry.metaPacked = packBytes(message.meta)
-  setAddress(state, entry, message)
+  const moved = setAddress(state, entry, message)
   findingOver(state, entry.name, 'metaTooLarge')
   if (was !== 'alive') setEntryState(state, entry, 'alive')
   if (was === 'dead' || was === 'left') memberJoined(state, entry)
-  else if (retagged) memberUpdated(state, entry)
+  else if (retagged || moved) memberUpdated(state, entry)
   else memberRefreshed(state, entry)
 }
 
@@ -160,12 +161,22 @@ function utf8Length(text: string): number {
   return length
 }
 
-/** A name that left may come back anywhere; a dead one only where and when the options allow it. */
-function mayMove(state: State, entry: Entry): boolean {
-  if (entry.state === 'left') return true
+/**
+ * A name that left may come back anywhere, and a member that says where it was be anywhere; a dead
+ * name may only come back where and when the options allow it.
+ */
+function mayMove(state: State, entry: Entry, message: AliveMessage): boolean {
+  if (entry.state === 'left' || saysItMoved(entry, message)) return true
   const { deadMemberReclaimMs } = state.timings
   if (entry.state !== 'dead' || deadMemberReclaimMs === 0) return false
   return state.now - entry.stateChangedAt > deadMemberReclaimMs
+}
+
+/** A member at another address than we know: it has moved since, or there are two of that name. */
+function isElsewhere(state: State, entry: Entry, message: AliveMessage): void {
+  if (!isOutdated(state, entry, message)) return reportConflict(state, entry, message)
+  count(state, 'alivesOutdated')
+  answerStale(state, entry)
 }
 
 /** The first address wins; each other one is reported once until the next reap. */
@@ -195,10 +206,14 @@ export function refusesAddress(state: State, { host }: Address): boolean {
   return bytes !== undefined && state.policy.allows?.(bytes) === false
 }
 
-function setAddress(state: State, entry: Entry, message: AliveMessage): void {
+/** Whether that is another one than before. */
+function setAddress(state: State, entry: Entry, message: AliveMessage): boolean {
   const same = isPacked(entry.addressPacked, message.address)
-  if (same && entry.address.port === message.port) return
+  if (same && entry.address.port === message.port) return false
   entry.addressPacked = packBytes(message.address)
   entry.knownAt = state.now
   entry.address = { host: addressText(message.address) ?? '', port: message.port }
+  entry.conflict = undefined
+  findingOver(state, entry.name, 'nameTwice')
+  return true
 }

@@ -15,6 +15,7 @@ import type { QueryMessage, QueryResponseMessage } from '../wire/message.ts'
 import { remember } from './asked.ts'
 import { handleQueryResponse, isAck } from './collecting.ts'
 import { cancel } from './deadlines.ts'
+import { wasAt } from './former.ts'
 import { requestsMax } from './push-pull.ts'
 import { pickEntries } from './selection.ts'
 import { count, emit, emitEvent, takeId } from './state.ts'
@@ -100,8 +101,9 @@ function tooLarge(state: State, limit: number): Refusal {
 }
 
 function isOwn(state: State, { sourceNode, address, port }: QueryMessage): boolean {
-  if (sourceNode !== state.name || port !== state.address.port) return false
-  return sameBytes(address, state.addressBytes)
+  if (sourceNode !== state.name) return false
+  if (port === state.address.port && sameBytes(address, state.addressBytes)) return true
+  return wasAt(state, { host: addressText(address) ?? '', port })
 }
 
 function answerSelf(state: State, response: QueryResponseMessage): 'sent' {

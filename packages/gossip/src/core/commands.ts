@@ -1,6 +1,8 @@
 /**
  * What the owner of this member asks of it. Commands that wait for a broadcast are bounded in time.
  */
+import { sameAddress } from '@kith/interface'
+import type { Address } from '@kith/interface'
 import { sameBytes } from '../wire/codec.ts'
 import { encodeText } from '../wire/text.ts'
 import { handleAlive } from './alive.ts'
@@ -8,10 +10,13 @@ import { broadcastIntent } from './broadcasts.ts'
 import { advance, stamp } from './clocks.ts'
 import { cancel, schedule } from './deadlines.ts'
 import { handleDead } from './dead.ts'
+import { formerAfter } from './former.ts'
 import { handleLeaveIntent } from './intents.ts'
 import { beginLineage } from './lineage.ts'
-import { anyOtherAlive, emit, encodeOwnTags, ownVersions, takeId } from './state.ts'
+import { tellSerfsSoon } from './serf-moves.ts'
+import { anyOtherAlive, count, emit, ownAddressBytes, ownVersions, takeId } from './state.ts'
 import type { State, Wait } from './state.ts'
+import { encodeOwnTags, givenTags } from './tags.ts'
 
 /** Announces this member to itself and sets every schedule going, each with its own stagger. */
 export function start(state: State, ignoreOld = false): void {
@@ -53,10 +58,24 @@ export function setTags(
   commandId: number,
   tags: Readonly<Record<string, string>>,
 ): void {
-  const meta = encodeOwnTags(tags)
+  const meta = encodeOwnTags(tags, state.moved.former)
   if (state.phase !== 'active' || sameBytes(meta, state.meta))
     return emit(state, { kind: 'done', id: commandId })
   state.meta = meta
+  waitOrGoOn(state, announceAlive(state), { after: 'done', commandId })
+}
+
+/** Others take it over as they take new tags, because the tags say where this member was. */
+export function setAdvertise(state: State, commandId: number, address: Address): void {
+  if (state.phase !== 'active' || sameAddress(address, state.address))
+    return emit(state, { kind: 'done', id: commandId })
+  count(state, 'moves')
+  const former = formerAfter(state.moved.former, state.address, address)
+  state.moved = { former, incarnation: state.incarnation }
+  state.meta = encodeOwnTags(givenTags(state.meta), former)
+  state.address = address
+  state.addressBytes = ownAddressBytes(address)
+  tellSerfsSoon(state)
   waitOrGoOn(state, announceAlive(state), { after: 'done', commandId })
 }
 

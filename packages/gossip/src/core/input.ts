@@ -44,6 +44,11 @@ export type Command =
       readonly id: number
       readonly tags: Readonly<Record<string, string>>
     }
+  /**
+   * This member is reached at another address from now on, an IP literal with a port. Answered by
+   * `done` when others could have heard of it.
+   */
+  | { readonly kind: 'setAdvertise'; readonly id: number; readonly address: Address }
   /** To every Kith member; the caller checked the size with `broadcastBytesMax`. */
   | { readonly kind: 'broadcast'; readonly name: string; readonly bytes: Uint8Array }
   /** An extension was registered: its broadcasts and states are delivered from now on. */

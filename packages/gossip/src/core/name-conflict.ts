@@ -10,6 +10,7 @@ import { formatAddress, sameAddress } from '@kith/interface'
 import type { MemberStatus } from '@kith/interface'
 import { decodeText } from '../wire/text.ts'
 import { disputeOver, nameClaimed } from './dispute.ts'
+import { wasAt } from './former.ts'
 import { count } from './state.ts'
 import type { State } from './state.ts'
 import type { QueryPurpose } from './talk.ts'
@@ -58,7 +59,7 @@ export function countVote(state: State, vote: Vote, from: string, payload: Uint8
   if (!hasVoice || owner === undefined || owner === 'nobody') return count(state, 'votesUnfit')
   vote.answers += 1
   const named = { host: addressText(owner.address) ?? '', port: owner.port }
-  if (sameAddress(named, state.address)) vote.matching += 1
+  if (sameAddress(named, state.address) || wasAt(state, named)) vote.matching += 1
   else if (named.host !== '') {
     const key = formatAddress(named)
     const other = vote.others.get(key)

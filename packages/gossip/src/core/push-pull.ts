@@ -8,10 +8,11 @@ import type { PushPullMessage, PushPullRow, StreamMessage } from '../wire/messag
 import type { DecodeProblemKind } from '../wire/problem.ts'
 import { refusesAddress } from './alive.ts'
 import { schedule } from './deadlines.ts'
-import { joinEnded } from './join.ts'
+import { createJob, joinEnded } from './join.ts'
+import { goodByes, isSerfAt } from './serf-moves.ts'
 import { freeMessage, merge } from './merge.ts'
 import { pickEntries } from './selection.ts'
-import { localUserState } from './serf-state.ts'
+import { isOfKith, localUserState } from './serf-state.ts'
 import { count, emit, takeId } from './state.ts'
 import type { JoinJob, PendingRequest, State } from './state.ts'
 
@@ -52,6 +53,12 @@ export function startExchange(state: State, to: Address, job: JoinJob | undefine
   emit(state, { kind: 'collect', id })
 }
 
+/** With each of them, a few at a time; nobody waits for it. */
+export function exchangeWith(state: State, addresses: readonly Address[]): void {
+  if (addresses.length === 0 || state.phase !== 'active') return
+  state.joinsToContinue.add(createJob(state, undefined, addresses))
+}
+
 export function collected(state: State, id: number, states: ReadonlyMap<string, Uint8Array>): void {
   const pending = state.collects.get(id)
   if (pending === undefined) return count(state, 'collectUnknown')
@@ -69,7 +76,8 @@ function sendState(
   const id = takeId(state)
   state.requests.set(id, { kind: 'pushPull', job, to, sentAt: state.now })
   count(state, 'pushPulls')
-  const bytes = encodeStream(localState(state, job !== undefined, states))
+  const serf = state.moved.incarnation > 0 && isSerfAt(state, to)
+  const bytes = encodeStream(localState(state, job !== undefined, states, serf))
   const deadline = state.now + state.timings.streamTimeoutMs
   emit(state, { kind: 'request', id, to, bytes, expectReply: true, deadline })
 }
@@ -93,7 +101,8 @@ function respondAndMerge(
   message: PushPullMessage,
   states: ReadonlyMap<string, Uint8Array>,
 ): void {
-  const bytes = encodeStream(localState(state, message.join, states))
+  const serf = state.moved.incarnation > 0 && !isOfKith(message.userState)
+  const bytes = encodeStream(localState(state, message.join, states, serf))
   emit(state, { kind: 'respond', id: streamId, bytes })
   merge(state, message, { ignoreOld: undefined, since: state.now }, undefined)
 }
@@ -132,8 +141,9 @@ function localState(
   state: State,
   join: boolean,
   states: ReadonlyMap<string, Uint8Array>,
+  toSerf: boolean,
 ): PushPullMessage {
-  const rows = state.ring.map((entry): PushPullRow => ({
+  const rows: PushPullRow[] = state.ring.map((entry): PushPullRow => ({
     name: entry.name,
     address: unpackBytes(entry.addressPacked),
     port: entry.address.port,
@@ -142,5 +152,6 @@ function localState(
     state: entry.state,
     versions: entry.versions,
   }))
+  if (toSerf) rows.unshift(...goodByes(state))
   return { kind: 'pushPull', join, rows, userState: localUserState(state, states) }
 }

@@ -88,6 +88,16 @@ function follow(state: State, clock: LamportClock, time: bigint): void {
   if (time > 0n && !witness(clock, time - 1n, state.now)) count(state, 'lamportTimeAbsurd')
 }
 
+/** Whether a Kith member wrote this state: it says of which cluster it is, a Serf does not. */
+export function isOfKith(bytes: Uint8Array): boolean {
+  let kith = false
+  openState(bytes)?.eachExtension((name, value) => {
+    kith ||= name === lineageKey
+    releaseBytes(value)
+  })
+  return kith
+}
+
 interface Sender {
   readonly sender: string | undefined
   readonly lineage: Lineage | undefined

@@ -5,11 +5,10 @@
  */
 import { invariant } from '@kith/interface'
 import type { Address, Digests, Member, Random } from '@kith/interface'
-import { addressBytes, encodeTags } from '../wire/codec.ts'
+import { addressBytes } from '../wire/codec.ts'
 import type { WriterRoom } from '../wire/codec.ts'
 import type { DecodeProblemKind } from '../wire/problem.ts'
 import type { PushPullMessage, PushPullRow, SwimState, Versions } from '../wire/message.ts'
-import { metaBytesMax } from '../options.ts'
 import type { GossipTimings } from '../options.ts'
 import { createClock } from './clocks.ts'
 import type { LamportClock, Progress } from './clocks.ts'
@@ -27,6 +26,7 @@ import { createPace } from './pace.ts'
 import type { Pace } from './pace.ts'
 import { createQueue } from './queue.ts'
 import type { TransmitQueue } from './queue.ts'
+import { encodeOwnTags } from './tags.ts'
 import { createTalk } from './talk.ts'
 import type { TalkState } from './talk.ts'
 
@@ -52,6 +52,7 @@ export type Task =
   | { readonly kind: 'askedEnd'; readonly id: number }
   | { readonly kind: 'queryEnd'; readonly lamportTime: bigint }
   | { readonly kind: 'dispute' }
+  | { readonly kind: 'tellSerfs' }
 
 export interface Suspicion {
   /** Later than it began by the time in which this member did not run. */
@@ -214,6 +215,14 @@ export interface QuerySlot {
   readonly ids: number[]
 }
 
+/** What is left of earlier addresses of this member. */
+export interface Moved {
+  /** The last one first. */
+  readonly former: readonly Address[]
+  /** Own incarnation at the end of the last one; 0 before any move. */
+  readonly incarnation: number
+}
+
 /** Commands that wait until their broadcast was sent. */
 export interface Wait {
   readonly timer: Timer<Task>
@@ -229,8 +238,9 @@ export interface State {
   /** In which messages are written. */
   readonly room: WriterRoom
   readonly packetOverheadBytes: number
-  readonly addressBytes: Uint8Array
-  readonly address: Address
+  addressBytes: Uint8Array
+  address: Address
+  moved: Moved
   meta: Uint8Array
   now: number
   outputs: Output[]
@@ -346,8 +356,6 @@ export const ownVersions: Versions = [1, 5, 2, 2, 5, 5]
 
 export function createState(options: CoreOptions, random: Random): State {
   const { name, address, timings, digests, restored } = options
-  const bytes = addressBytes(address.host)
-  invariant(bytes !== undefined, `advertised address ${address.host} is an IP literal`)
   return {
     name,
     timings,
@@ -355,8 +363,9 @@ export function createState(options: CoreOptions, random: Random): State {
     random,
     room: { spare: undefined },
     packetOverheadBytes: options.packetOverheadBytes ?? 0,
-    addressBytes: bytes,
+    addressBytes: ownAddressBytes(address),
     address,
+    moved: { former: [], incarnation: 0 },
     meta: encodeOwnTags(options.tags),
     now: 0,
     outputs: [],
@@ -414,6 +423,12 @@ export function createState(options: CoreOptions, random: Random): State {
   }
 }
 
+export function ownAddressBytes({ host }: Address): Uint8Array {
+  const bytes = addressBytes(host)
+  invariant(bytes !== undefined, `advertised address ${host} is an IP literal`)
+  return bytes
+}
+
 function noMembers(): Pick<
   State,
   'members' | 'ordered' | 'shown' | 'addresses' | 'failed' | 'gone'
@@ -426,13 +441,6 @@ function noMembers(): Pick<
     failed: new Set(),
     gone: new Set(),
   }
-}
-
-/** Own meta: the tags and the mark by which Kith members know each other. */
-export function encodeOwnTags(tags: Readonly<Record<string, string>>): Uint8Array {
-  const meta = encodeTags(new Map([['kith.v', '1'], ...Object.entries(tags)]))
-  invariant(meta.length <= metaBytesMax, 'own tags fit the member meta')
-  return meta
 }
 
 export function emit(state: State, output: Output): void {

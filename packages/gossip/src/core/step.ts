@@ -6,7 +6,8 @@ import { askedEnded, respondToQuery } from './answers.ts'
 import { ask } from './asking.ts'
 import { flushHeld } from './coalesce.ts'
 import { cancelQuery, queryTimeEnded } from './collecting.ts'
-import { forceLeave, leave, leaveEnded, setTags, start, waitEnded } from './commands.ts'
+import { forceLeave, leave, leaveEnded, setAdvertise } from './commands.ts'
+import { setTags, start, waitEnded } from './commands.ts'
 import { voteOnName } from './conflict-vote.ts'
 import { earliest, takeDue } from './deadlines.ts'
 import { disputeTick } from './dispute.ts'
@@ -20,13 +21,14 @@ import { createJob, finishJoin, takeAddresses } from './join.ts'
 import { mergeTick } from './merge.ts'
 import { handlePacket } from './packet.ts'
 import { askLastWord, probeEnd, probeSendFailed, probeTick, probeTimeout } from './probe.ts'
-import { collected, pushPullTick, startExchange } from './push-pull.ts'
+import { collected, exchangeWith, pushPullTick, startExchange } from './push-pull.ts'
 import { broadcastExtension } from './queries.ts'
 import { takeFinished } from './queue.ts'
 import { reapTick } from './reap.ts'
 import { reconnectTick } from './reconnect.ts'
 import { refuteLate } from './refute.ts'
 import { lostTick } from './regain.ts'
+import { serfsToTell } from './serf-moves.ts'
 import { count } from './state.ts'
 import type { State, Task } from './state.ts'
 import { handleReply, handleRequestFailed, handleRequestSent, handleStream } from './streams.ts'
@@ -86,6 +88,8 @@ function command(state: State, asked: Command): void {
       return forceLeave(state, asked.id, asked.name, asked.prune)
     case 'setTags':
       return setTags(state, asked.id, asked.tags)
+    case 'setAdvertise':
+      return setAdvertise(state, asked.id, asked.address)
     case 'broadcast':
       return broadcastExtension(state, asked.name, asked.bytes)
     case 'extend':
@@ -165,6 +169,8 @@ function runTask(state: State, task: Task, dueAt: number): void {
       return queryTimeEnded(state, task.lamportTime)
     case 'dispute':
       return disputeTick(state)
+    case 'tellSerfs':
+      return exchangeWith(state, serfsToTell(state))
   }
 }
 

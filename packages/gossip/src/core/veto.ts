@@ -1,9 +1,10 @@
 /** Asking the owner of this member who may come in, before anything of it is taken in. */
 import type { Member, MemberStatus } from '@kith/interface'
-import { addressText, decodeTags, isPacked, tagsRecord } from '../wire/codec.ts'
+import { addressText, isPacked } from '../wire/codec.ts'
 import type { AliveMessage, PushPullRow, Rows, SwimState } from '../wire/message.ts'
 import { count } from './state.ts'
 import type { Entry, State } from './state.ts'
+import { shownTags } from './tags.ts'
 
 const statuses: Readonly<Record<SwimState, MemberStatus>> = {
   alive: 'alive',
@@ -46,7 +47,7 @@ function memberOf(row: PushPullRow): Member {
   return Object.freeze({
     name,
     address: { host: addressText(address) ?? '', port },
-    tags: tagsRecord(decodeTags(meta) ?? new Map()),
+    tags: shownTags(meta),
     status: statuses[row.state],
     incarnation,
     protocol: Object.freeze({ min, max, version }),

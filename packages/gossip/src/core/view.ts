@@ -1,13 +1,14 @@
 /** Serf's table of members, and the events it gives when SWIM's verdicts or intents change it. */
 import { invariant } from '@kith/interface'
 import type { Coordinate, Member, MemberEventKind, MemberStatus } from '@kith/interface'
-import { decodeTags, tagsRecord, unpackBytes } from '../wire/codec.ts'
+import { unpackBytes } from '../wire/codec.ts'
 import type { Versions } from '../wire/message.ts'
 import type { FailureReport } from './reports.ts'
 import { memberLost } from './lost.ts'
 import { addRow, moveAddress, removeRow } from './order.ts'
 import { emitEvent, ownVersions } from './state.ts'
 import type { Entry, MemberRow, State } from './state.ts'
+import { shownTags } from './tags.ts'
 
 /** Everyone known, in order of name; the same array until something changes. */
 export function members(state: State): readonly Member[] {
@@ -135,7 +136,7 @@ function snapshotOf(state: State, entry: Entry, status: MemberStatus): Member {
   return Object.freeze({
     name: entry.name,
     address: entry.address,
-    tags: tagsRecord(decodeTags(unpackBytes(entry.metaPacked)) ?? new Map()),
+    tags: shownTags(unpackBytes(entry.metaPacked)),
     status,
     incarnation: entry.incarnation,
     protocol: protocolOf(entry.versions),

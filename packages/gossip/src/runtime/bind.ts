@@ -13,6 +13,8 @@ import type {
   StreamTransportFactory,
 } from '@kith/interface'
 import { GossipError, optionsError } from '../errors.ts'
+import { findHost } from './interfaces.ts'
+import type { Hosts } from './interfaces.ts'
 import { isWildcard } from './options.ts'
 
 /** A port that is free for streams may be taken for packets; then another one is tried. */
@@ -34,28 +36,35 @@ export interface BindOptions {
 }
 
 export interface Reachable extends Bound {
-  /** What others are told. */
+  /** What others are told at first. */
   readonly advertised: Address
+  /** It was found among the addresses of this machine. */
+  readonly found: boolean
 }
 
 /**
  * Binds, and finds the address that others are told: `advertise`, or the bound one unless that is a
- * wildcard, which is nowhere. Leaves nothing open when it rejects.
+ * wildcard, which is nowhere; then, where it may, one that this machine has. Leaves nothing open
+ * when it rejects.
  */
 export async function bindReachably(
   options: BindOptions,
-  advertise: Address | undefined,
+  advertise: Address | 'auto' | undefined,
+  hosts: Hosts,
 ): Promise<Reachable> {
   const bound = await bind(options)
   const { host, port } = bound.address
-  const unreachable = advertise === undefined && isWildcard(host)
-  if (!unreachable && !options.signal.aborted) {
-    const advertised = { host: advertise?.host ?? host, port: advertise?.port || port }
-    return { ...bound, advertised }
+  const found = advertise === 'auto' && isWildcard(host)
+  const given = advertise === 'auto' ? undefined : advertise
+  const told = found ? findHost(hosts, host) : (given?.host ?? host)
+  if (told !== undefined && !isWildcard(told) && !options.signal.aborted) {
+    return { ...bound, advertised: { host: told, port: given?.port || port }, found }
   }
   await Promise.all([bound.packets.stop(), bound.streams.stop()])
   options.signal.throwIfAborted()
-  const want = 'given where packets are bound to a wildcard'
+  const want = found
+    ? 'given where no interface has an address that other machines reach'
+    : 'given where packets are bound to a wildcard'
   throw optionsError([{ field: 'advertise', got: host, want }]) ?? new Error(want)
 }
 

@@ -3,6 +3,7 @@ import { invariant, releaseBytes } from '@kith/interface'
 import type {
   Address,
   ByteStream,
+  CancelTimer,
   GossipExtension,
   Member,
   MembershipHandler,
@@ -16,12 +17,10 @@ import {
   member,
   members,
   nearest,
-  progress,
   rttMs,
-  tagsProblem,
 } from '../core/index.ts'
-import type { Command, JoinOutcome, Output, State, UserEvent } from '../core/index.ts'
-import { GossipError, optionsError } from '../errors.ts'
+import type { Command, JoinOutcome, Output, UserEvent } from '../core/index.ts'
+import { GossipError } from '../errors.ts'
 import { encodeStream } from '../wire/codec.ts'
 import type { AnyStreamMessage } from '../wire/codec.ts'
 import { bindReachably } from './bind.ts'
@@ -36,15 +35,17 @@ import { fetchFrom } from './fetching.ts'
 import type { FetchOptions } from './fetching.ts'
 import { createIncoming } from './incoming.ts'
 import type { Incoming } from './incoming.ts'
-import { openLookout } from './lookout.ts'
-import type { Lookout, LookoutMember } from './lookout.ts'
+import { machineHosts } from './interfaces.ts'
+import { lookedOutFor, openLookout } from './lookout.ts'
+import type { Lookout } from './lookout.ts'
 import type { GossipKeys } from './key-types.ts'
 import { createKeys } from './keys.ts'
 import type { Keys } from './keys.ts'
 import { createNews } from './news.ts'
 import type { News } from './news.ts'
-import { resolveGossipOptions } from './options.ts'
+import { checkAdvertise, resolveGossipOptions } from './options.ts'
 import type { ResolvedGossipOptions } from './options.ts'
+import { lookAfter } from './own-address.ts'
 import { createPackets } from './packets.ts'
 import type { Packets } from './packets.ts'
 import { createPending } from './pending.ts'
@@ -56,7 +57,7 @@ import { resolveSeeds } from './resolve.ts'
 import { createRunning } from './running.ts'
 import type { Running } from './running.ts'
 import { checkEvent, checkFetch, checkForceLeave } from './talk.ts'
-import { checkJoin, checkStream, questionOf } from './talk.ts'
+import { checkJoin, checkStream, checkTags, questionOf } from './talk.ts'
 import type {
   EmitOptions,
   EventsOptions,
@@ -64,7 +65,8 @@ import type {
   QueryOptions,
   StreamedEvent,
 } from './talk-types.ts'
-import type { Gossip, GossipEvents, GossipOptions, GossipStats, JoinOptions } from './types.ts'
+import type { Gossip, GossipEvents, GossipOptions, GossipStats } from './types.ts'
+import type { GossipWarning, JoinOptions } from './types.ts'
 
 /** A member, not started yet. Throws `ERR_GOSSIP_OPTIONS` or `ERR_GOSSIP_TRANSPORT_MISSING`. */
 export function createGossip(options: GossipOptions = {}): Gossip {
@@ -89,6 +91,7 @@ class RunningGossip implements Gossip {
   /** Why the member ended by itself. */
   #lost: GossipError | undefined
   #lookout: Lookout | undefined
+  #endLook: CancelTimer = () => {}
 
   constructor(options: ResolvedGossipOptions) {
     this.#options = options
@@ -184,10 +187,7 @@ class RunningGossip implements Gossip {
       const lookout = await openLookout({
         options: this.#options,
         count: (kind, by) => this.#count(kind, by),
-        warn: (warning) => {
-          this.#diagnosis.warned(warning)
-          this.#news.warn(warning)
-        },
+        warn: (warning) => this.#warn(warning),
       })
       this.#lookout = lookout
       both.throwIfAborted()
@@ -213,7 +213,8 @@ class RunningGossip implements Gossip {
       else opened.destroy()
     }
     const handlers = { packetHandlers, streamHandlers: { stream } }
-    return bindReachably({ packets, streams, context, signal, ...handlers }, advertise)
+    const options = { packets, streams, context, signal, ...handlers }
+    return bindReachably(options, advertise, machineHosts)
   }
 
   async #launch(bound: Reachable, lookout: Lookout, signal: AbortSignal): Promise<void> {
@@ -232,16 +233,10 @@ class RunningGossip implements Gossip {
     this.#command({ kind: 'start', ignoreOld })
     for (const extension of this.#extensions.names)
       this.#command({ kind: 'extend', name: extension })
-    await lookout.begin(this.#lookedOutFor(running.state), signal)
-  }
-
-  #lookedOutFor(state: State): LookoutMember {
-    return {
-      address: state.address,
-      members: () => members(state),
-      now: () => progress(state),
-      join: (addresses) => this.#join(addresses),
-    }
+    const { clock } = this.#options.context
+    if (bound.found) this.#endLook = lookAfter(running, clock, (warning) => this.#warn(warning))
+    const join = (addresses: readonly Address[]): Promise<JoinOutcome> => this.#join(addresses)
+    await lookout.begin(lookedOutFor(running.state, join), signal)
   }
 
   async stop(): Promise<void> {
@@ -251,6 +246,7 @@ class RunningGossip implements Gossip {
 
   async #stop(): Promise<void> {
     this.#phase = 'stopped'
+    this.#endLook()
     this.#abort.abort(notRunning('was stopped'))
     this.#running?.engine.stop()
     const stopped = this.#lost ?? notRunning('was stopped')
@@ -286,10 +282,13 @@ class RunningGossip implements Gossip {
   }
 
   async setTags(tags: Readonly<Record<string, string>>): Promise<void> {
-    const problem = tagsProblem(tags)
-    const error = optionsError(problem === undefined ? [] : [problem])
-    if (error !== undefined) throw error
+    checkTags(tags)
     await this.#ask((id) => ({ kind: 'setTags', id, tags: { ...tags } }))
+  }
+
+  async setAdvertise(advertise: Address): Promise<void> {
+    const address = checkAdvertise(advertise, this.#requireActive().bound.address.port)
+    await this.#ask((id) => ({ kind: 'setAdvertise', id, address }))
   }
 
   async leave(): Promise<void> {
@@ -471,6 +470,11 @@ class RunningGossip implements Gossip {
     }
     this.#count('stream.typeMisplaced')
     return undefined
+  }
+
+  #warn(warning: GossipWarning): void {
+    this.#diagnosis.warned(warning)
+    this.#news.warn(warning)
   }
 
   /** Without a leave: that would be a leave of the member whose name it is. */

@@ -26,8 +26,8 @@ const rejoinBatchesMax = 8
 export interface LookingOptions {
   readonly clock: Clock
   readonly random: Random
-  /** Own address: nobody else is there. */
-  readonly self: Address
+  /** Own address, which may change: nobody else is there. */
+  readonly self: () => Address
   readonly members: () => readonly Member[]
   readonly find: () => Promise<Found>
   readonly remembered: () => readonly Remembered[]
@@ -111,10 +111,10 @@ class Looker implements Looking {
   }
 
   #alone(): boolean {
-    const { members, self } = this.#options
-    return !members().some(
-      ({ address, status }) => status === 'alive' && !sameAddress(address, self),
-    )
+    const self = this.#options.self()
+    return !this.#options
+      .members()
+      .some(({ address, status }) => status === 'alive' && !sameAddress(address, self))
   }
 
   async #round(): Promise<void> {
@@ -127,7 +127,8 @@ class Looker implements Looking {
   /** Everybody at once: whoever is there first ends the loneliness. */
   async #askAll({ addresses, failures }: Found): Promise<void> {
     const { join, unreachable } = this.#options
-    const others = addresses.filter((address) => !sameAddress(address, this.#options.self))
+    const self = this.#options.self()
+    const others = addresses.filter((address) => !sameAddress(address, self))
     const asked = others.length === 0 ? undefined : join(others)
     const [outcome, again] = await Promise.all([asked, this.#rejoin()])
     // Success alone proves nothing: what answered may be ourselves, behind another address.
@@ -174,7 +175,7 @@ class Looker implements Looking {
     const { clock, random, members, remembered, self, join, count } = this.#options
     // The failed are the core's business: it tries them by itself, more often.
     const here = members().filter(({ status }) => status !== 'left')
-    const known = new Set([self, ...here.map(({ address }) => address)].map(formatAddress))
+    const known = new Set([self(), ...here.map(({ address }) => address)].map(formatAddress))
     const missing = new Map<string, Address>()
     for (const address of [...found, ...remembered().map((member) => member.address)]) {
       const text = formatAddress(address)

@@ -3,7 +3,8 @@
  * and the looking for others that both feed.
  */
 import type { Address, Member, MemberEvent } from '@kith/interface'
-import type { GossipEvent, JoinOutcome, Progress } from '../core/index.ts'
+import { members, progress } from '../core/index.ts'
+import type { GossipEvent, JoinOutcome, Progress, State } from '../core/index.ts'
 import { keepLooking } from './looking.ts'
 import type { Looking } from './looking.ts'
 import type { ResolvedGossipOptions } from './options.ts'
@@ -17,11 +18,23 @@ import type { CountOf } from './counters.ts'
 
 /** The running member, as far as it is needed here. */
 export interface LookoutMember {
+  /** Its address now; it may change. */
   readonly address: Address
   readonly members: () => readonly Member[]
   readonly now: () => Standing
   /** Exchanges state with each address; rejects once this member stops. */
   readonly join: (addresses: readonly Address[]) => Promise<JoinOutcome>
+}
+
+export function lookedOutFor(state: State, join: LookoutMember['join']): LookoutMember {
+  return {
+    get address() {
+      return state.address
+    },
+    members: () => members(state),
+    now: () => progress(state),
+    join,
+  }
 }
 
 export interface LookoutOptions {
@@ -102,7 +115,7 @@ class OpenLookout implements Lookout {
     this.#looking = keepLooking({
       clock: context.clock,
       random: context.random,
-      self: member.address,
+      self: () => member.address,
       members: member.members,
       find: () => sources.find(),
       remembered: () => this.#recorder?.remembered() ?? [],

@@ -34,7 +34,7 @@ export interface ResolvedGossipOptions {
   readonly name: string
   readonly packets: PacketTransportFactory
   readonly streams: StreamTransportFactory
-  readonly advertise: Address | undefined
+  readonly advertise: Address | 'auto' | undefined
   readonly seeds: readonly string[]
   readonly discovery: readonly DiscoveryFactory[]
   readonly snapshot: string | undefined
@@ -129,15 +129,31 @@ function defaultName(random: Random): string {
   return `${host || 'member'}-${random.uint32().toString(16).padStart(8, '0')}`
 }
 
-function advertiseProblem(advertise: Address | undefined): OptionProblem | undefined {
-  if (advertise === undefined) return undefined
-  const { host, port } = advertise
+function advertiseProblem(advertise: unknown): OptionProblem | undefined {
+  if (advertise === undefined || advertise === 'auto') return undefined
+  if (typeof advertise !== 'object' || advertise === null) {
+    return { field: 'advertise', got: showValue(advertise), want: "{ host, port } or 'auto'" }
+  }
+  const { host, port } = advertise as Address
   const usable = isIP(host) !== 0 && !isWildcard(host)
   if (!usable) {
     return { field: 'advertise.host', got: String(host), want: 'an IP literal, no wildcard' }
   }
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return undefined
   return { field: 'advertise.port', got: String(port), want: 'an integer from 0 to 65535' }
+}
+
+/** The address to be told from now on; throws `ERR_GOSSIP_OPTIONS` for what is none. */
+export function checkAdvertise(advertise: unknown, boundPort: number): Address {
+  const none = advertise === undefined || advertise === 'auto'
+  const want = 'an address { host, port }'
+  const problem = none
+    ? { field: 'advertise', got: showValue(advertise), want }
+    : advertiseProblem(advertise)
+  const error = optionsError(problem === undefined ? [] : [problem])
+  if (error !== undefined) throw error
+  const { host, port } = advertise as Address
+  return { host, port: port || boundPort }
 }
 
 export function isWildcard(host: string): boolean {

@@ -1,7 +1,7 @@
 /** What callers say in a call, checked all at once before anything happens. */
 import { showValue } from '@kith/interface'
 import type { OptionProblem } from '@kith/interface'
-import { questionRefusal } from '../core/index.ts'
+import { questionRefusal, tagsProblem } from '../core/index.ts'
 import type { Question, State } from '../core/index.ts'
 import { GossipError, optionsError } from '../errors.ts'
 import type { FetchOptions } from './fetching.ts'
@@ -89,6 +89,12 @@ export function questionOf(
   const refused = questionRefusal(state, question)
   if (refused !== undefined) throw new GossipError(refused.code, refused.message)
   return question
+}
+
+/** Tags of a member, not the filters of a query. */
+export function checkTags(tags: unknown): void {
+  const problem = tagsProblem(tags)
+  check(problem === undefined ? [] : [problem])
 }
 
 function check(problems: readonly OptionProblem[]): void {

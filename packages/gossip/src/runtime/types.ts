@@ -38,9 +38,12 @@ export interface GossipOptions {
   readonly streams?: StreamTransportFactory
   /**
    * The address others reach this member at; default the bound one. Required where that is a
-   * wildcard. Port 0 stands for the bound port.
+   * wildcard. Port 0 stands for the bound port. With `auto` and a wildcard it is one that this
+   * machine has: the first private one of the wildcard's family, else the first that other machines
+   * could reach. It is looked for anew each second, and where it is gone, the one that took its
+   * place is told to everybody; one that was given stays until `setAdvertise`.
    */
-  readonly advertise?: Address
+  readonly advertise?: Address | 'auto'
   /**
    * Seeds, at most 1,024: `host:port`, `host` (then the port is this member's own), or either
    * behind `name/`. Contacted from `start` on, again and again with back-off while this member is
@@ -150,6 +153,10 @@ export type GossipWarning =
   | { readonly kind: 'discoveryFailed'; readonly name: string; readonly cause: unknown }
   /** The snapshot file cannot be written; tried again every 30 s, and told once until it can. */
   | { readonly kind: 'snapshotFailed'; readonly cause: unknown }
+  /** The address that `auto` found is no longer this machine's; others are told another one. */
+  | { readonly kind: 'addressChanged'; readonly from: Address; readonly to: Address }
+  /** The same, and there is no other one yet: nobody reaches this member. Told once. */
+  | { readonly kind: 'addressLost'; readonly address: Address }
   /** A callback of this extension threw. */
   | { readonly kind: 'extensionFailed'; readonly name: string; readonly cause: unknown }
 
@@ -194,7 +201,7 @@ export interface Gossip
    * Ends at once without a word to the others, who will find it failed; `leave` first to part well.
    */
   stop(): Promise<void>
-  /** Bound and advertised; throws `ERR_GOSSIP_NOT_RUNNING` before `start`. */
+  /** What others are told; throws `ERR_GOSSIP_NOT_RUNNING` before `start`. */
   readonly address: Address
   /**
    * Exchanges state with each address, all addresses of a name included, and resolves with how many
@@ -205,6 +212,17 @@ export interface Gossip
   join(addresses: readonly string[], options?: JoinOptions): Promise<number>
   /** Replaces all tags and resolves when the others could have heard of it. */
   setTags(tags: Readonly<Record<string, string>>): Promise<void>
+  /**
+   * Tells everybody that this member is reached at another address from now on, and resolves when
+   * the others could have heard of it. Host and port are those that others connect to; port 0
+   * stands for the bound port. Nothing is bound anew: bind to a wildcard what is to be reached at
+   * addresses that come later. Kith members take the new address over at once, each with an
+   * `update`. Real Serfs take it in an exchange, which this member begins a probe interval later,
+   * and log a failure and a join at that moment; one that has this member failed by then keeps it
+   * so until it forgot it. Rejects with `ERR_GOSSIP_OPTIONS`, `ERR_GOSSIP_NOT_RUNNING` or
+   * `ERR_GOSSIP_LEFT`; then nothing has changed.
+   */
+  setAdvertise(address: Address): Promise<void>
   /**
    * Parts from the cluster in order, within about 11 s on `lan`. The sockets stay open until
    * `stop`.

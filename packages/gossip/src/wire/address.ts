@@ -24,6 +24,22 @@ export function isLoopback(bytes: Uint8Array): boolean {
   return plain.every((byte, index) => byte === (index === 15 ? 1 : 0))
 }
 
+/** Whether other machines than those on the same wire could reach these 4 or 16 bytes. */
+export function isRoutable(bytes: Uint8Array): boolean {
+  if (!isUnicast(bytes) || isLoopback(bytes)) return false
+  const [first = 0, second = 0] = bytes
+  if (bytes.length === 4) return first !== 169 || second !== 254
+  return first !== 0xfe || (second & 0xc0) !== 0x80
+}
+
+/** Whether these bytes are of a private network: RFC 1918, and RFC 4193. */
+export function isPrivate(bytes: Uint8Array): boolean {
+  const [first = 0, second = 0] = bytes
+  if (bytes.length === 16) return (first & 0xfe) === 0xfc
+  if (first === 172) return second >= 16 && second < 32
+  return first === 10 || (first === 192 && second === 168)
+}
+
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false
   for (let at = 0; at < a.length; at += 1) if (a[at] !== b[at]) return false

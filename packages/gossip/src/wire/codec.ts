@@ -4,7 +4,8 @@
  */
 export { keySizes, nonceBytes, tagBytes } from './aead.ts'
 export type { Aead } from './aead.ts'
-export { addressBytes, addressText, isLoopback, isUnicast, sameBytes } from './address.ts'
+export { addressBytes, addressText, isLoopback, isPrivate, isRoutable } from './address.ts'
+export { isUnicast, sameBytes } from './address.ts'
 export { fromBase64, toBase64 } from './base64.ts'
 export { decodeCoordinate, encodeCoordinate } from './coordinate.ts'
 export { filterFor, isPattern, matchFilters } from './filter.ts'

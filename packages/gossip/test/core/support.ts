@@ -55,6 +55,9 @@ export interface CoreOptions {
   readonly profile?: Profile
   readonly timings?: Partial<GossipTimings>
   readonly policy?: Policy
+  /** Default: `selfName` at `selfAddress`. */
+  readonly name?: string
+  readonly address?: Address
   /** Leaves the start to the test. */
   readonly start?: boolean
 }
@@ -70,8 +73,8 @@ export class Core {
     const { seed = 1, profile = 'lan', timings = {}, policy = {} } = options
     this.state = createState(
       {
-        name: selfName,
-        address: selfAddress,
+        name: options.name ?? selfName,
+        address: options.address ?? selfAddress,
         tags: { role: 'web' },
         timings: resolveOptions(profile, timings),
         digests: nodeDigests,
