@@ -5,13 +5,7 @@
 import { hash } from 'node:crypto'
 import type { StoreChanges, StoredBatch, StoredHole, StoredOrigin } from '@kith/interface'
 import type { Rows, SimDisk } from './disk.ts'
-
-export class Violation extends Error {
-  constructor(clause: string, text: string) {
-    super(`${clause}: ${text}`)
-    this.name = 'Violation'
-  }
-}
+import { Violation } from './violations.ts'
 
 interface Head {
   readonly origin: string
@@ -73,8 +67,12 @@ class Shadow {
 /** Watches every commit of every disk of a run. */
 export class Checkers {
   readonly #shadows = new Map<SimDisk, Shadow>()
-  /** value -> the one identity it has. */
-  readonly #identities = new Map<string, string>()
+  /** value -> the one identity it has, and the disk it came to first. */
+  readonly #identities = new Map<string, { readonly identity: string; readonly writer: SimDisk }>()
+  /** Values that came to another disk than their writer's. */
+  readonly #spread = new Set<string>()
+  /** Values that their writer lost before they were flushed. */
+  readonly #lost = new Set<string>()
   readonly #appended = new Set<string>()
   readonly #rotateBy = new Map<SimDisk, { readonly origin: string; readonly by: number }>()
   commits = 0
@@ -96,7 +94,7 @@ export class Checkers {
       follow(name, position, origin, batches, holes)
       if (position.next !== row.next || position.chain !== row.chain) {
         const text = `${name} says ${row.next} of ${origin}, its batches say ${position.next}`
-        throw new Violation('REP-5', text)
+        throw new Violation('position off its batches', text)
       }
       shadow.positions.set(origin, position)
       if (row.status === 'quarantined') shadow.quarantined.add(origin)
@@ -104,12 +102,15 @@ export class Checkers {
     }
     for (const batch of rows.batches) {
       if (rows.origins.has(batch.origin)) continue
-      throw new Violation('REP-5', `${name} holds batches of ${batch.origin} and no row`)
+      throw new Violation(
+        'batches without a row',
+        `${name} holds batches of ${batch.origin} and no row`,
+      )
     }
     const last = rows.batches.at(-1)
     shadow.offset = [...rows.origins.values()].reduce((sum, row) => sum + row.records, 0)
     if (last !== undefined && last.offset + last.count > shadow.offset) {
-      throw new Violation('REP-5', `${name} holds offsets past what its rows count`)
+      throw new Violation('offsets past the rows', `${name} holds offsets past what its rows count`)
     }
     this.#shadows.set(disk, shadow)
     // A new life, maybe of an older image, knows nothing of what an earlier one was shown.
@@ -129,7 +130,7 @@ export class Checkers {
     }
     for (const { origin } of [...holes]) passHoles(shadow, origin, holes)
     for (const { origin } of holes) {
-      throw new Violation('REP-4', `${name}: a hole of ${origin} begins off its end`)
+      throw new Violation('hole off the end', `${name}: a hole of ${origin} begins off its end`)
     }
     for (const row of changes.origins ?? []) {
       const position = shadow.at(row.origin)
@@ -137,13 +138,15 @@ export class Checkers {
       if (nothing) shadow.positions.set(row.origin, { next: row.next, chain: row.chain })
       else if (row.next !== position.next) {
         const text = `${name} moved ${row.origin} to ${row.next}, it holds up to ${position.next}`
-        throw new Violation(row.next > position.next ? 'REP-11' : 'REP-5', text)
+        if (row.next > position.next) throw new Violation('row past its batches', text)
+        throw new Violation('row behind its batches', text)
       } else if (row.chain !== position.chain) {
-        throw new Violation('REP-5', `${name} has another chain at ${row.next} of ${row.origin}`)
+        const text = `${name} has another chain at ${row.next} of ${row.origin}`
+        throw new Violation('row with another chain', text)
       }
       if (row.status === 'quarantined') shadow.quarantined.add(row.origin)
       else if (shadow.quarantined.has(row.origin)) {
-        throw new Violation('REP-12', `${name} took the quarantine off ${row.origin}`)
+        throw new Violation('quarantine taken off', `${name} took the quarantine off ${row.origin}`)
       }
       this.#retired(shadow, name, row)
     }
@@ -156,7 +159,7 @@ export class Checkers {
     else if (ended === undefined) shadow.retired.set(row.origin, row.next)
     else if (ended !== row.next) {
       const text = `${name} has ${row.origin} up to ${row.next}, retired at ${ended}`
-      throw new Violation('REP-40', text)
+      throw new Violation('retired origin moved on', text)
     }
   }
 
@@ -165,28 +168,71 @@ export class Checkers {
     const { origin, first, count, values } = head
     const position = shadow.at(origin)
     const where = `${name}: ${origin} at ${first}`
-    if (shadow.quarantined.has(origin)) throw new Violation('REP-12', `${where} is quarantined`)
-    if (first < position.next) throw new Violation('REP-2', `${where} is held already`)
-    if (first > position.next) throw new Violation('REP-4', `${where} leaves ${position.next} out`)
-    if (batch.offset !== shadow.offset) throw new Violation('REP-3', `${where} is out of order`)
-    if (values.length !== count) throw new Violation('REP-1', `${where} has other records`)
+    if (shadow.quarantined.has(origin)) {
+      throw new Violation('batch of a quarantined origin', `${where} is quarantined`)
+    }
+    if (first < position.next) {
+      throw new Violation('batch held already', `${where} is held already`)
+    }
+    if (first > position.next) {
+      throw new Violation('batch past the end', `${where} leaves ${position.next} out`)
+    }
+    if (batch.offset !== shadow.offset) {
+      throw new Violation('batch out of order', `${where} is out of order`)
+    }
+    if (values.length !== count) {
+      throw new Violation('batch with other records', `${where} has other records`)
+    }
     position.next = first + count
     position.chain = nextChain(position.chain, batch.bytes)
     if (position.chain.slice(0, 16) !== Buffer.from(batch.bytes.subarray(54, 62)).toString('hex')) {
-      throw new Violation('REP-1', `${where} does not continue its chain`)
+      throw new Violation('batch off its chain', `${where} does not continue its chain`)
     }
     shadow.offset += count
-    for (const [index, value] of values.entries()) this.#value(value, `${origin}:${first + index}`)
+    for (const [index, value] of values.entries()) {
+      this.#value(disk, name, value, `${origin}:${first + index}`)
+    }
     if (origin === disk.rows.meta?.origin) this.#local(disk, name, origin, first, now)
   }
 
-  #value(value: string, identity: string): void {
-    if (!this.#appended.has(value)) throw new Violation('REP-8', `nobody appended ${value}`)
-    const known = this.#identities.get(value)
-    if (known !== undefined && known !== identity) {
-      throw new Violation('REP-8', `${value} is ${known} and ${identity}`)
+  #value(disk: SimDisk, name: string, value: string, identity: string): void {
+    if (!this.#appended.has(value)) {
+      throw new Violation('record of nobody', `nobody appended ${value}`)
     }
-    this.#identities.set(value, identity)
+    const known = this.#identities.get(value)
+    if (known === undefined) {
+      this.#identities.set(value, { identity, writer: disk })
+      return
+    }
+    if (known.identity !== identity) {
+      throw new Violation('record with two names', `${value} is ${known.identity} and ${identity}`)
+    }
+    if (known.writer === disk) return
+    this.#spread.add(value)
+    if (!this.#lost.has(value)) return
+    const text = `${name} holds ${value}, which its writer lost unflushed`
+    throw new Violation('lost and taken later', text)
+  }
+
+  /** What a power cut took from its writer's disk must never have been elsewhere (REP-7). */
+  lost(disk: SimDisk, name: string, batches: readonly StoredBatch[]): void {
+    for (const value of batches.flatMap(({ bytes }) => readHead(bytes).values)) {
+      if (this.#identities.get(value)?.writer !== disk) continue
+      this.#lost.add(value)
+      if (!this.#spread.has(value)) continue
+      const text = `${name} lost ${value} unflushed, and others hold it`
+      throw new Violation('lost and held by others', text)
+    }
+  }
+
+  /** What a member says that it holds must be on its disk for good (REP-7). */
+  announced(disk: SimDisk, name: string, ends: Iterable<readonly [string, number]>): void {
+    for (const [origin, next] of ends) {
+      const held = disk.flushed.origins.get(origin)?.next ?? 1
+      if (next <= held) continue
+      const text = `${name} announced ${origin} up to ${next}, flushed up to ${held}`
+      throw new Violation('announced unflushed', text)
+    }
   }
 
   /** A member was shown, by an answer to its hello, that somebody holds more of its origin. */
@@ -199,7 +245,8 @@ export class Checkers {
   #local(disk: SimDisk, name: string, origin: string, first: number, now: number): void {
     const due = this.#rotateBy.get(disk)
     if (due?.origin === origin && now > due.by) {
-      throw new Violation('REP-13', `${name} appended ${first} under ${origin}, which is given up`)
+      const text = `${name} appended ${first} under ${origin}, which is given up`
+      throw new Violation('append under a lost origin', text)
     }
   }
 
@@ -210,7 +257,8 @@ export class Checkers {
       const held = disk.flushed.batches.some(
         (batch) => batch.origin === origin && batch.first === first && same(batch.bytes, bytes),
       )
-      if (!held) throw new Violation('REP-7', `${name} served ${origin} at ${first} unflushed`)
+      if (held) continue
+      throw new Violation('served unflushed', `${name} served ${origin} at ${first} unflushed`)
     }
   }
 
@@ -218,85 +266,6 @@ export class Checkers {
     this.#shadows.delete(disk)
     this.#rotateBy.delete(disk)
   }
-}
-
-/**
- * Who holds what for good, and what is owed because an append was told so (REP-6): a value that
- * waited for other logs was flushed by as many of them, and is lost only where all that held it
- * lost their disks.
- */
-export class Owed {
-  /** By value the disks that hold it, and those that ever did. */
-  readonly #holders = new Map<string, Set<SimDisk>>()
-  readonly #ever = new Map<string, Set<SimDisk>>()
-  readonly #owed = new Map<string, string>()
-  /** Values that were owed and went with the last disk that had them. */
-  excused = 0
-
-  flushed(disk: SimDisk, batches: readonly StoredBatch[]): void {
-    for (const value of batches.flatMap(({ bytes }) => readHead(bytes).values)) {
-      add(this.#holders, value, disk)
-      add(this.#ever, value, disk)
-    }
-  }
-
-  acknowledged(disk: SimDisk, name: string, value: string, replicas: number): void {
-    const others = [...(this.#ever.get(value) ?? [])].filter((holder) => holder !== disk)
-    if (others.length < replicas) {
-      const text = `${name} was told that ${replicas} others hold ${value}, ${others.length} did`
-      throw new Violation('REP-6', text)
-    }
-    this.#owed.set(value, name)
-    this.#excuse(value)
-  }
-
-  /** Retention went as far as it may: what is gone as many others stored (REP-22). */
-  dropped(disk: SimDisk, name: string, minReplicas: number): void {
-    const { batches } = disk.flushed
-    const kept = new Set(batches.flatMap(({ bytes }) => readHead(bytes).values))
-    for (const [value, holders] of this.#holders) {
-      if (kept.has(value) || !holders.has(disk)) continue
-      const ever = [...(this.#ever.get(value) ?? [])].filter((holder) => holder !== disk)
-      if (ever.length >= minReplicas) continue
-      const text = `${name} dropped ${value}, which ${ever.length} of ${minReplicas} others had`
-      throw new Violation('REP-22', text)
-    }
-    this.lost(disk, batches)
-  }
-
-  /** The disk lost what it does not hold for good now: it is another one, or an older image. */
-  lost(disk: SimDisk, kept: readonly StoredBatch[]): void {
-    const values = new Set(kept.flatMap(({ bytes }) => readHead(bytes).values))
-    for (const [value, holders] of this.#holders) {
-      if (values.has(value) || !holders.delete(disk)) continue
-      this.#excuse(value)
-    }
-    for (const value of values) add(this.#holders, value, disk)
-  }
-
-  #excuse(value: string): void {
-    if ((this.#holders.get(value)?.size ?? 0) > 0 || !this.#owed.delete(value)) return
-    this.excused += 1
-  }
-
-  /** At rest: what is owed somebody still holds; that all do then says REP-10. */
-  check(disks: ReadonlyMap<string, SimDisk>): void {
-    const held = new Set<string>()
-    for (const { rows } of disks.values()) {
-      for (const { bytes } of rows.batches)
-        for (const value of readHead(bytes).values) held.add(value)
-    }
-    for (const [value, by] of this.#owed) {
-      if (held.has(value)) continue
-      throw new Violation('REP-6', `nobody holds ${value}, which others held as ${by} was told`)
-    }
-  }
-}
-
-function add(sets: Map<string, Set<SimDisk>>, value: string, disk: SimDisk): void {
-  const known = sets.get(value)
-  if (known === undefined) sets.set(value, new Set([disk]))
-  else known.add(disk)
 }
 
 /** Takes from `holes` those that lead on from where the origin stands. */
@@ -346,7 +315,8 @@ function follow(
     }
     const { first, count } = readHead(batch.bytes)
     if (first !== position.next) {
-      throw new Violation('REP-4', `${name} holds ${origin} at ${first}, not at ${position.next}`)
+      const text = `${name} holds ${origin} at ${first}, not at ${position.next}`
+      throw new Violation('batches with one missing', text)
     }
     position.next = first + count
     position.chain = nextChain(position.chain, batch.bytes)
@@ -355,112 +325,5 @@ function follow(
     if (hole.from !== position.next) continue
     position.next = hole.to
     position.chain = hole.chain
-  }
-}
-
-/** At rest: no two disks disagree unless one of them stopped that origin (REP-1, REP-12). */
-export function checkAgreement(disks: ReadonlyMap<string, SimDisk>): void {
-  const seen = new Map<string, { readonly hash: string; readonly name: string }>()
-  for (const [name, { rows }] of disks) {
-    for (const batch of rows.batches) {
-      if (rows.origins.get(batch.origin)?.status === 'quarantined') continue
-      const key = `${batch.origin}:${batch.first}`
-      const digest = hash('sha256', batch.bytes, 'hex')
-      const known = seen.get(key)
-      if (known !== undefined && known.hash !== digest) {
-        throw new Violation('REP-1', `${known.name} and ${name} disagree about ${key}`)
-      }
-      seen.set(key, { hash: digest, name })
-    }
-  }
-}
-
-/** Retired, and not a record of it held: it is not spoken of. */
-function isForgotten({ status, floor, next }: StoredOrigin): boolean {
-  return status === 'retired' && floor === next
-}
-
-/** Where an origin ends, as far as anybody knows, and what all who stand there say of it. */
-interface Best {
-  readonly next: number
-  readonly chain: string
-  readonly name: string
-  retired: boolean
-  forgotten: boolean
-}
-
-/**
- * At rest: equal positions of everything that is not stopped (REP-9). Undefined where all agree.
- */
-export function disagreement(disks: ReadonlyMap<string, SimDisk>): string | undefined {
-  const best = new Map<string, Best>()
-  // Whoever writes an origin takes nobody's word that it has ended, and who hears only it cannot.
-  const written = new Set([...disks.values()].map(({ rows }) => rows.meta?.origin ?? ''))
-  for (const [name, { rows }] of disks) {
-    for (const row of rows.origins.values()) {
-      if (row.status === 'quarantined' || row.next === 1) continue
-      const known = best.get(row.origin)
-      const retired = row.status === 'retired'
-      // Of what is retired and held nowhere, whoever has nothing needs nothing, and who was told
-      // of an earlier end misses nothing that there is.
-      const forgotten = isForgotten(row)
-      if (known === undefined || row.next > known.next) {
-        best.set(row.origin, { next: row.next, chain: row.chain, name, retired, forgotten })
-      } else if (row.next === known.next) {
-        known.retired ||= retired
-        known.forgotten &&= forgotten
-      }
-    }
-  }
-  for (const [origin, wanted] of best) {
-    for (const [name, { rows }] of disks) {
-      const row = rows.origins.get(origin)
-      if (row?.status === 'quarantined') continue
-      if (row?.next === wanted.next && row.chain === wanted.chain) {
-        if (row.status === 'retired' || !wanted.retired || written.has(origin)) continue
-        return `${name} has ${origin} as ${row.status}, elsewhere it is retired`
-      }
-      if (wanted.forgotten && (row === undefined || isForgotten(row))) continue
-      const got = row === undefined ? 'nothing' : `up to ${row.next}`
-      return `${name} has ${got} of ${origin}, ${wanted.name} has up to ${wanted.next}`
-    }
-  }
-  return undefined
-}
-
-/** At rest: what anybody holds everybody holds, or dropped, declared lost, or stopped (REP-10). */
-export function checkCompleteness(disks: ReadonlyMap<string, SimDisk>): void {
-  const held = new Map<string, { readonly batch: StoredBatch; readonly name: string }>()
-  for (const [name, { rows }] of disks) {
-    for (const batch of rows.batches) {
-      if (rows.origins.get(batch.origin)?.status === 'quarantined') continue
-      held.set(`${batch.origin}:${batch.first}`, { batch, name })
-    }
-  }
-  for (const [name, { rows }] of disks) {
-    const mine = new Set(rows.batches.map((batch) => `${batch.origin}:${batch.first}`))
-    for (const [key, { batch, name: holder }] of held) {
-      const row = rows.origins.get(batch.origin)
-      if (mine.has(key) || row?.status === 'quarantined') continue
-      if (row !== undefined && batch.first < row.floor) continue
-      const lost = rows.holes.some(
-        (hole) => hole.origin === batch.origin && hole.from <= batch.first && batch.first < hole.to,
-      )
-      if (!lost) throw new Violation('REP-10', `${name} lacks ${key}, which ${holder} holds`)
-    }
-  }
-}
-
-/** Every value acknowledged is on the disks that must have it (REP-6). */
-export function checkAcknowledged(
-  disks: ReadonlyMap<string, SimDisk>,
-  acknowledged: ReadonlyMap<string, string>,
-): void {
-  for (const [name, { rows }] of disks) {
-    const held = new Set(rows.batches.flatMap((batch) => readHead(batch.bytes).values))
-    for (const [value, by] of acknowledged) {
-      if (!held.has(value))
-        throw new Violation('REP-6', `${name} lacks ${value}, acknowledged by ${by}`)
-    }
   }
 }

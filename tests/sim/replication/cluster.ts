@@ -5,43 +5,48 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type {
   Address,
+  AppendResult,
   Clock,
+  Durability,
   HelloMessage,
   Member,
   MemberStatus,
+  OriginState,
   ReplicaLog,
   ReplicationSource,
 } from '@kith/interface'
 import { toHex } from '@kith/interface'
 import { createLog } from '@kith/log'
 import type { Log, RetentionPolicy } from '@kith/log'
-import { createReplicator, isReplicatorCode, ReplicatorError } from '@kith/replicator'
+import { createReplicator } from '@kith/replicator'
 import type { Replicator, ReplicatorTuning } from '@kith/replicator'
-import { createCodec } from '@kith/replicator/core'
 import { createReplicationHandler } from '@kith/replicator/http'
-import type { ReplicationOperation } from '@kith/replicator/http'
 import { createSimRandom, SimNetwork } from '@kith/sim'
 import type { SimHost, SimRandom, VirtualClock } from '@kith/sim'
-import { Checkers, Owed } from './checkers.ts'
+import { body, callingSource, operations } from './calls.ts'
+import { Checkers } from './checkers.ts'
 import { SimDisk } from './disk.ts'
 import type { DiskMutant, Rows } from './disk.ts'
-
-const operations: readonly ReplicationOperation[] = ['hello', 'pull', 'chain', 'fetch']
+import { Owed } from './owed.ts'
 
 /** For how long an append waits for others. */
 const ackMs = 1_000
+/** A little more than what is answered as `os` may wait for its flush. */
+const unflushedMs = 6
 
 /** Parts that a test of a checker replaces by wrong ones. */
 export interface Mutant {
   readonly disk?: DiskMutant
   /** Stands between the replicator and its log. */
   readonly log?: (log: Log) => ReplicaLog
+  /** Hears what membership tells a member. */
+  readonly told?: (log: Log, about: Member) => void
   /** Spoils what is stored when everything has come to rest. */
   readonly atRest?: (disks: ReadonlyMap<string, SimDisk>) => void
   /** What retention is asked for instead. */
   readonly retention?: (policy: RetentionPolicy) => RetentionPolicy
   /** Stands between the network and the source that serves. */
-  readonly source?: (source: ReplicationSource) => ReplicationSource
+  readonly source?: (source: ReplicationSource, disk: SimDisk) => ReplicationSource
 }
 
 export interface ClusterOptions {
@@ -51,6 +56,8 @@ export interface ClusterOptions {
   /** `line`: each member knows only its neighbours. */
   readonly topology: 'mesh' | 'line'
   readonly gate: 'open' | 'wait'
+  /** What an hour of wall time takes: rotations are allowed once an hour. */
+  readonly hourMs: number
   readonly tuning?: Partial<ReplicatorTuning>
   readonly mutant?: Mutant
   readonly note?: (line: string) => void
@@ -164,7 +171,7 @@ export class Cluster {
       const guard = this.#guards.get(disk) ?? 0
       this.observe(() => this.owed.dropped(disk, name, guard))
     }
-    const clock = fastWall(this.network.clockAt(address))
+    const clock = fastWall(this.network.clockAt(address), this.#options.hourMs)
     const log = createLog({ store: disk.factory, member: name, clock, random, gate, gateMs: 2_000 })
     await log.start()
     if (log.status().gate === 'damaged') throw new Error(`${name} calls its log damaged`)
@@ -221,32 +228,14 @@ export class Cluster {
     const life = seat.life
     const to = this.seats.get(member.name)
     if (life === undefined || to === undefined) return undefined
-    const codec = createCodec()
-    const call = (operation: number, bytes: Uint8Array, waitMs: number, signal: AbortSignal) =>
-      ask(life.host, to.address, operation, bytes, waitMs, signal)
-    return {
-      hello: async (message, signal) => {
-        const answer = open(
-          codec.hello.decode(await call(0, codec.hello.encode(message), 0, signal)),
-        )
-        this.#shown(seat, answer)
-        return answer
+    return callingSource(life.host, to.address, {
+      sent: (ends) => {
+        // A process that ended may still talk to itself.
+        if (seat.life !== life) return
+        this.guard(() => this.checkers.announced(seat.disk, seat.name, ends))
       },
-      pull: async (request, signal) => {
-        const bytes = codec.pullRequest.encode(request)
-        const answer = await call(1, bytes, request.maxWaitMs, signal)
-        return open(codec.pullResponse.decode(answer))
-      },
-      chainAt: async (origin, sequences, signal) => {
-        const bytes = codec.chainRequest.encode({ origin, sequences })
-        return open(codec.chainResponse.decode(await call(2, bytes, 0, signal)))
-      },
-      fetch: async (origin, first, signal) => {
-        const bytes = codec.fetchRequest.encode({ origin, first })
-        return open(codec.fetchResponse.decode(await call(3, bytes, 0, signal)))
-      },
-      close: async () => {},
-    }
+      shown: (hello) => this.#shown(seat, hello),
+    })
   }
 
   #shown(seat: Seat, hello: HelloMessage): void {
@@ -258,13 +247,23 @@ export class Cluster {
 
   #served(seat: Seat, replicator: Replicator): ReplicationSource {
     const { local } = replicator
-    const source = this.#options.mutant?.source?.(local) ?? local
     const { disk } = seat
+    const source = this.mutant.source?.(local, disk) ?? local
+    const announced = (vector: readonly OriginState[]): void => {
+      if (seat.life?.replicator !== replicator) return
+      const ends = vector.map(({ origin, next }) => [origin, next] as const)
+      this.guard(() => this.checkers.announced(disk, seat.name, ends))
+    }
     return {
-      hello: (message, signal) => source.hello(message, signal),
+      hello: async (message, signal) => {
+        const answer = await source.hello(message, signal)
+        announced(answer.vector)
+        return answer
+      },
       pull: async (request, signal) => {
         const response = await source.pull(request, signal)
         this.count('served', response.batches.length)
+        announced(response.vector)
         this.guard(() => this.checkers.served(disk, seat.name, response.batches))
         return response
       },
@@ -301,11 +300,15 @@ export class Cluster {
     const { address } = this.seat(about)
     const member: Member = { name: about, address, tags: {}, status, incarnation: 1 }
     const kind = status === 'alive' ? 'join' : status === 'failed' ? 'fail' : 'leave'
-    this.seat(to).life?.replicator.memberChanged({ kind, member })
+    const { life } = this.seat(to)
+    if (life === undefined) return
+    life.replicator.memberChanged({ kind, member })
+    this.mutant.told?.(life.log, member)
   }
 
   append(name: string, records: number): void {
-    const { life } = this.seat(name)
+    const seat = this.seat(name)
+    const { life, disk } = seat
     if (life === undefined) return
     const values = Array.from({ length: records }, () => {
       this.#appends += 1
@@ -313,26 +316,42 @@ export class Cluster {
     })
     for (const value of values) this.checkers.appending(value)
     const encoder = new TextEncoder()
-    const { disk } = this.seat(name)
     const replicas = this.random.chance(0.3) ? 1 + this.random.below(2) : 0
+    const durability = this.random.chance(0.35) ? 'os' : 'disk'
     life.log
       .append(
         values.map((value) => ({ value: encoder.encode(value) })),
-        { replicas, timeoutMs: ackMs },
+        { durability, replicas, timeoutMs: ackMs },
       )
       .then(
-        (result) => {
-          this.count('appends')
-          for (const value of values) this.acknowledged.set(value, name)
-          if (replicas === 0) return
-          if (result.replicas?.timedOut !== false) return this.count('acksTimedOut')
-          this.count('acks')
-          this.observe(() => {
-            for (const value of values) this.owed.acknowledged(disk, name, value, replicas)
-          })
-        },
+        (result) => this.#appended(seat, disk, values, durability, result.replicas),
         () => this.count('refusedAppends'),
       )
+    // What is answered before its flush is what a power cut can take.
+    if (durability === 'disk' || !this.random.chance(0.08)) return
+    this.network.clock.after(this.random.between(0, unflushedMs), () => {
+      if (seat.life === life) this.crash(name)
+    })
+  }
+
+  #appended(
+    { name }: Seat,
+    disk: SimDisk,
+    values: readonly string[],
+    durability: Durability,
+    replicas: AppendResult['replicas'],
+  ): void {
+    this.count('appends')
+    if (durability === 'os') this.count('appendsUnflushed')
+    const acked = replicas?.timedOut === false
+    if (replicas !== undefined) this.count(acked ? 'acks' : 'acksTimedOut')
+    for (const value of values) {
+      if (durability === 'disk' || acked) this.acknowledged.set(value, name)
+      this.observe(() => {
+        if (durability === 'disk') this.owed.stored(disk, name, value)
+        if (acked) this.owed.acknowledged(disk, name, value, replicas.needed)
+      })
+    }
   }
 
   /** The process and its power end now. */
@@ -344,7 +363,10 @@ export class Cluster {
     if (buffered) this.count('crashMidApply')
     seat.life = undefined
     this.network.crash(seat.address)
-    this.count('lostCommits', seat.disk.cutPower(this.random))
+    const { disk } = seat
+    const lost = disk.cutPower(this.random).flatMap(({ batches = [] }) => batches)
+    this.count('lostCommits', lost.length)
+    this.observe(() => this.checkers.lost(disk, name, lost))
     this.count('crashes')
     this.note(`${name} crashes`)
   }
@@ -398,7 +420,7 @@ export class Cluster {
     this.replace(name)
     const seat = this.seat(name)
     const id = (): string => toHex(Uint8Array.from({ length: 16 }, () => random.below(256)))
-    const { wallNow } = fastWall(this.#options.clock)
+    const { wallNow } = fastWall(this.#options.clock, this.#options.hourMs)
     seat.disk.bootstrap(from.image(), { logId: id(), origin: id() }, wallNow())
     this.owed.flushed(seat.disk, seat.disk.flushed.batches)
     this.count('bootstraps')
@@ -458,50 +480,8 @@ export class Cluster {
   }
 }
 
-async function* body(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
-}
-
-/** Rotations are allowed once an hour: an hour of wall time passes in a second here. */
-function fastWall(clock: Clock): Clock {
-  return { ...clock, wallNow: () => clock.wallNow() + Math.floor(clock.now() * 3_600) }
-}
-
-function open<Value>(
-  decoded: { readonly ok: true; readonly value: Value } | { readonly ok: false; problem: string },
-): Value {
-  if (decoded.ok) return decoded.value
-  throw new ReplicatorError('ERR_REPLICATOR_MALFORMED', decoded.problem)
-}
-
-function ask(
-  host: SimHost,
-  to: Address,
-  operation: number,
-  bytes: Uint8Array,
-  waitMs: number,
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    const message = new Uint8Array(bytes.length + 1)
-    message[0] = operation
-    message.set(bytes, 1)
-    const cancel = host.request(to, message, { timeoutMs: waitMs + 2_000 }, (outcome) => {
-      signal.removeEventListener('abort', abort)
-      if (outcome.kind !== 'reply') {
-        const why = outcome.kind === 'failed' ? outcome.reason : outcome.kind
-        return reject(new ReplicatorError('ERR_REPLICATOR_UNAVAILABLE', why))
-      }
-      const rest = outcome.bytes.subarray(1)
-      if (outcome.bytes[0] === 1) return resolve(rest)
-      const { code, detail } = JSON.parse(new TextDecoder().decode(rest)) as Record<string, string>
-      const known = isReplicatorCode(code) ? code : 'ERR_REPLICATOR_UNAVAILABLE'
-      reject(new ReplicatorError(known, detail ?? ''))
-    })
-    const abort = (): void => {
-      cancel()
-      reject(signal.reason as Error)
-    }
-    signal.addEventListener('abort', abort, { once: true })
-  })
+/** An hour of wall time passes in `hourMs`. */
+function fastWall(clock: Clock, hourMs: number): Clock {
+  const times = 3_600_000 / hourMs
+  return { ...clock, wallNow: () => clock.wallNow() + Math.floor(clock.now() * times) }
 }

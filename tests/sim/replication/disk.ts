@@ -37,6 +37,10 @@ export interface DiskMutant {
   rewrite?(changes: StoreChanges, rows: Rows): readonly StoreChanges[]
   /** Says "flushed" without flushing. */
   readonly liesAboutFlush?: boolean
+  /** A power cut takes the last transaction along, flushed or not. */
+  readonly losesFlushed?: boolean
+  /** What a power cut does to what was flushed. */
+  atCut?(rows: Rows): void
 }
 
 export type PowerCut = 'before' | 'after'
@@ -47,6 +51,8 @@ export class SimDisk {
   /** What survives for sure, and what was committed since. */
   #flushed: Rows = emptyRows()
   #unflushed: StoreChanges[] = []
+  /** As it was before the last flush, for a medium that takes it back. */
+  #before: { readonly rows: Rows; readonly changes: readonly StoreChanges[] } | undefined
   /** Whoever opened it last; a process that ended may still be about to write. */
   #open: LogStore | undefined
   #armed: { readonly cut: PowerCut; readonly done: () => void } | undefined
@@ -73,16 +79,20 @@ export class SimDisk {
     this.#armed = { cut, done }
   }
 
-  /** Power is gone: what was not flushed is lost from somewhere on. */
-  cutPower(random: SimRandom): number {
+  /** Power is gone: what was not flushed is lost from somewhere on. Returns what is. */
+  cutPower(random: SimRandom): readonly StoreChanges[] {
     this.#open = undefined
     this.#armed = undefined
     const kept = random.below(this.#unflushed.length + 1)
-    const lost = this.#unflushed.length - kept
+    const lost = this.#unflushed.slice(kept)
     for (const changes of this.#unflushed.slice(0, kept)) this.#keep(changes)
     this.#unflushed = []
-    this.#rows = copyRows(this.#flushed)
-    return lost
+    const { rows = this.#flushed, changes = [] } = this.#before ?? {}
+    this.#before = undefined
+    this.#flushed = rows
+    this.#mutant.atCut?.(rows)
+    this.#rows = copyRows(rows)
+    return [...changes, ...lost]
   }
 
   image(): Rows {
@@ -177,6 +187,9 @@ export class SimDisk {
       }
     }
     if (flush && this.#mutant.liesAboutFlush !== true) {
+      if (this.#mutant.losesFlushed === true) {
+        this.#before = { rows: copyRows(this.#flushed), changes: this.#unflushed }
+      }
       for (const part of this.#unflushed) this.#keep(part)
       this.#unflushed = []
     }

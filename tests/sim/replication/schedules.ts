@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { createVirtualClock } from '@kith/sim'
 import type { Report, Scenario, Scenarios } from '@kith/sim'
-import { checkAcknowledged, checkAgreement, checkCompleteness, disagreement } from './checkers.ts'
+import { settle } from './calm.ts'
 import { Cluster } from './cluster.ts'
 import type { ClusterOptions, Mutant } from './cluster.ts'
 
@@ -15,6 +15,8 @@ export interface Schedule {
   readonly bootstrap?: boolean
   /** `gated`: appends wait for a hello after a start. `blind`: they do not. */
   readonly rollBack?: 'gated' | 'blind'
+  /** Of one in each step; default 0.03. */
+  readonly rollBackChance?: number
   /**
    * `safe` keeps what somebody still lacks; `unsafe` does not. `guarded`: the log itself drops what
    * one or two others acknowledged, and sometimes anything.
@@ -22,13 +24,11 @@ export interface Schedule {
   readonly retention?: 'safe' | 'unsafe' | 'guarded'
   /** Operators say of origins that nothing more comes of them. */
   readonly retire?: boolean
+  /** What an hour of wall time takes, in which a log takes one new origin. Default 1,000. */
+  readonly hourMs?: number
 }
 
 const steps = 120
-/** Diameter + 1 pull rounds, and the longest back-off, stall and patience before them. */
-const calmMs = 30_000
-/** What a log that may not take another origin yet is asked again after, and a little. */
-const rotationMs = 61_000
 
 export async function runSchedule(
   schedule: Schedule,
@@ -44,6 +44,7 @@ export async function runSchedule(
     clock,
     topology: schedule.topology,
     gate: schedule.rollBack === 'gated' ? 'wait' : 'open',
+    hourMs: schedule.hourMs ?? 1_000,
     mutant,
     note,
     ...(schedule.retention === undefined ? {} : { tuning: { gapPolicy: 'skip' } }),
@@ -57,7 +58,8 @@ export async function runSchedule(
       await clock.run({ until: clock.now() + cluster.random.between(1, 60) })
       if (cluster.failure !== undefined) throw cluster.failure
     }
-    await driver.settle()
+    driver.heal()
+    await settle(cluster, schedule)
     return report(cluster)
   } finally {
     await cluster.stop()
@@ -88,7 +90,7 @@ class Driver {
     else if (choice < 0.64) this.#cluster.crashInCommit(name)
     else if (choice < 0.76) await this.#startOne(name)
     else if (choice < 0.82) this.#partition()
-    else if (choice < 0.87) this.#heal()
+    else if (choice < 0.87) this.heal()
     else if (choice < 0.91) this.#pause(name)
     else if (choice < 0.95) this.#rumour(name)
     else if (seat.life !== undefined) seat.images.push(seat.disk.image())
@@ -98,10 +100,17 @@ class Driver {
   /** What only some schedules have. */
   async #rare(name: string): Promise<void> {
     const { random } = this.#cluster
-    const { bootstrap, replace, retire, rollBack, retention } = this.#schedule
+    const {
+      bootstrap,
+      replace,
+      retire,
+      rollBack,
+      rollBackChance = 0.03,
+      retention,
+    } = this.#schedule
     if (bootstrap === true && random.chance(0.02)) this.#cluster.bootstrap(name)
     if (replace === true && random.chance(0.02)) this.#cluster.replace(name)
-    if (rollBack !== undefined && random.chance(0.03)) await this.#rollBack(name)
+    if (rollBack !== undefined && random.chance(rollBackChance)) await this.#rollBack(name)
     if (rollBack !== undefined && random.chance(0.04)) {
       this.#cluster.stopOrderly(name).catch(() => this.#cluster.count('stopsCutOff'))
     }
@@ -140,7 +149,7 @@ class Driver {
     this.#cluster.count('partitions')
   }
 
-  #heal(): void {
+  heal(): void {
     for (const heal of this.#heals) heal()
     this.#heals = []
   }
@@ -180,67 +189,6 @@ class Driver {
     cluster.owed.lost(seat.disk, seat.disk.flushed.batches)
     seat.images = []
     cluster.note(`${name} dropped its oldest batches`)
-  }
-
-  /** Faults end, everybody runs; what must hold at rest is checked. */
-  async settle(): Promise<void> {
-    const cluster = this.#cluster
-    const { network } = cluster
-    this.#heal()
-    network.healAll()
-    for (const seat of cluster.seats.values()) {
-      network.resume(seat.address)
-      await cluster.start(seat.name)
-    }
-    for (const name of cluster.seats.keys()) {
-      for (const other of cluster.neighbours(name)) cluster.tell(name, other, 'alive')
-    }
-    await this.#quiet()
-    this.#checkRest()
-  }
-
-  async #quiet(): Promise<void> {
-    const cluster = this.#cluster
-    const disks = cluster.disks()
-    const { clock } = cluster.network
-    const began = clock.now()
-    let until = began + calmMs
-    // Armed power cuts may still fall due: whoever dies in the calm is started again.
-    while (clock.now() < until) {
-      await clock.run({ until: clock.now() + 250 })
-      if (cluster.failure !== undefined) throw cluster.failure
-      // Who is started for the calm may be refused an origin in it (REP-9). One such wait is
-      // allowed for, not one after the other.
-      if (clock.now() <= began + calmMs) {
-        until = Math.max(began, cluster.rotateRefusedAt + rotationMs) + calmMs
-      }
-      const down = [...cluster.seats.values()].filter((seat) => seat.life === undefined)
-      for (const seat of down) await cluster.start(seat.name)
-      if (down.length === 0 && disagreement(disks) === undefined) break
-    }
-    cluster.count('settleMs', Math.round(clock.now() - began))
-    const difference = disagreement(disks)
-    if (difference !== undefined) {
-      const waitedMs = Math.round(clock.now() - began)
-      throw new Error(`REP-9: no agreement ${waitedMs} ms after the faults ended: ${difference}`)
-    }
-    // Whatever is wrong may need the last vectors to meet: give every pull its full wait once more.
-    await clock.run({ until: clock.now() + 1_500 })
-    if (cluster.failure !== undefined) throw cluster.failure
-  }
-
-  #checkRest(): void {
-    const cluster = this.#cluster
-    const disks = cluster.disks()
-    cluster.mutant.atRest?.(disks)
-    checkAgreement(disks)
-    checkCompleteness(disks)
-    const { replace, rollBack, retention } = this.#schedule
-    const lossless = replace !== true && rollBack === undefined && retention === undefined
-    if (lossless) checkAcknowledged(disks, cluster.acknowledged)
-    cluster.owed.check(disks)
-    cluster.count('excused', cluster.owed.excused)
-    for (const [name, disk] of disks) cluster.checkers.reopened(disk, name)
   }
 }
 
@@ -298,6 +246,14 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   },
   'replication-roll-back-gated': { topology: 'mesh', sizes: [3, 5], rollBack: 'gated' },
   'replication-roll-back-blind': { topology: 'mesh', sizes: [3, 5], rollBack: 'blind' },
+  // A second roll-back within the hour, which keeps a log waiting until the calm.
+  'replication-roll-back-twice': {
+    topology: 'mesh',
+    sizes: [3, 3],
+    rollBack: 'gated',
+    rollBackChance: 0.1,
+    hourMs: 20_000,
+  },
 }
 
 /** Half of what the others cost, on average. */
