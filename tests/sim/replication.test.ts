@@ -7,88 +7,101 @@ import { mutants } from './replication/mutants.ts'
 import { runSchedule, scenarios, schedules } from './replication/schedules.ts'
 import { Violation, violations } from './replication/violations.ts'
 
-/**
- * Seeds of each schedule, and the faults that must have happened over all. In tier 1 they are 350,
- * with 700 more of clusters of three, which cost half as much; in tier 2 26,400 of all sizes.
- */
-const plan: readonly (readonly [
-  clauses: string,
-  name: string,
-  seeds: number,
-  small: number,
-  faults: readonly string[],
-])[] = [
-  [
-    'REP-1 REP-2 REP-3 REP-4 REP-5 REP-6 REP-7 REP-8 REP-9 REP-10 REP-18',
-    'replication-mesh',
-    atTier(50, 3_000),
-    atTier(110, 0),
-    ['crashes', 'crashInCommit', 'crashMidApply', 'restarts', 'partitions', 'pauses', 'rumours'],
-  ],
-  [
-    'REP-17 REP-9',
-    'replication-line',
-    atTier(50, 3_000),
-    atTier(110, 0),
-    ['crashes', 'partitions', 'rumours'],
-  ],
-  ['REP-10 REP-1', 'replication-replacement', atTier(30, 2_400), atTier(70, 0), ['replacements']],
-  [
-    'REP-10 REP-1',
-    'replication-bootstrap',
-    atTier(30, 2_400),
-    atTier(70, 0),
-    ['bootstraps', 'replacements'],
-  ],
-  [
-    'REP-10 REP-11',
-    'replication-safe-retention',
-    atTier(30, 2_400),
-    atTier(70, 0),
-    ['dropped', 'replacements'],
-  ],
-  [
-    'REP-11 REP-4',
-    'replication-unsafe-retention',
-    atTier(30, 2_400),
-    atTier(70, 0),
-    ['dropped', 'gap'],
-  ],
-  [
-    'REP-40 REP-41 REP-13',
-    'replication-retirement',
-    atTier(30, 2_400),
-    atTier(70, 0),
-    ['retirements', 'wrongRetirements', 'refusedRetirements', 'revivals', 'rollBacks', 'dropped'],
-  ],
-  [
-    'REP-6 REP-40 REP-41 REP-11',
-    'replication-unsafe-retirement',
-    atTier(10, 2_400),
-    atTier(20, 0),
-    ['retirements', 'revivals', 'rollBacks', 'replacements', 'dropped', 'gap'],
-  ],
-  [
-    'REP-22 REP-6 REP-11',
-    'replication-guarded-retention',
-    atTier(10, 1_200),
-    atTier(10, 0),
-    ['retained', 'retentionHeld', 'replacements', 'bootstraps', 'dropped', 'gap'],
-  ],
-  [
-    'REP-13 REP-1',
-    'replication-roll-back-gated',
-    atTier(40, 2_400),
-    atTier(50, 0),
-    ['rollBacks', 'rotate', 'stops'],
-  ],
-  [
-    'REP-12 REP-13 REP-1',
-    'replication-roll-back-blind',
-    atTier(40, 2_400),
-    atTier(50, 0),
-    ['rollBacks', 'rotate', 'stops', 'fork', 'quarantine'],
-  ],
+interface Row {
+  /** The clauses. */
+  readonly id: string
+  readonly name: string
+  /** Of three to six members; of three, which cost half as much; and of 400 steps for 120. */
+  readonly seeds: number
+  readonly small: number
+  readonly long: number
+  /** What must have happened over all. */
+  readonly faults: readonly string[]
+}
+
+/** Tier 1: 360 schedules of all sizes and 720 of three members; tier 2: 28,800 and 1,800 long. */
+const plan: readonly Row[] = [
+  {
+    id: 'REP-1 REP-2 REP-3 REP-4 REP-5 REP-6 REP-7 REP-8 REP-9 REP-10 REP-18',
+    name: 'replication-mesh',
+    ...{ seeds: atTier(50, 3_000), small: atTier(110, 0), long: atTier(0, 300) },
+    faults: [
+      ...['crashes', 'crashInCommit', 'crashMidApply', 'restarts'],
+      ...['partitions', 'pauses', 'rumours'],
+    ],
+  },
+  {
+    id: 'REP-17 REP-9',
+    name: 'replication-line',
+    ...{ seeds: atTier(50, 3_000), small: atTier(110, 0), long: atTier(0, 300) },
+    faults: ['crashes', 'partitions', 'rumours'],
+  },
+  {
+    id: 'REP-10 REP-1',
+    name: 'replication-replacement',
+    ...{ seeds: atTier(30, 2_400), small: atTier(70, 0), long: 0 },
+    faults: ['replacements'],
+  },
+  {
+    id: 'REP-10 REP-1',
+    name: 'replication-bootstrap',
+    ...{ seeds: atTier(30, 2_400), small: atTier(70, 0), long: 0 },
+    faults: ['bootstraps', 'replacements'],
+  },
+  {
+    id: 'REP-10 REP-11',
+    name: 'replication-safe-retention',
+    ...{ seeds: atTier(30, 2_400), small: atTier(70, 0), long: 0 },
+    faults: ['dropped', 'replacements'],
+  },
+  {
+    id: 'REP-11 REP-4',
+    name: 'replication-unsafe-retention',
+    ...{ seeds: atTier(30, 2_400), small: atTier(70, 0), long: atTier(0, 300) },
+    faults: ['dropped', 'gap'],
+  },
+  {
+    id: 'REP-40 REP-41 REP-13',
+    name: 'replication-retirement',
+    ...{ seeds: atTier(30, 2_400), small: atTier(70, 0), long: 0 },
+    faults: [
+      ...['retirements', 'wrongRetirements', 'refusedRetirements', 'revivals'],
+      ...['rollBacks', 'dropped'],
+    ],
+  },
+  {
+    id: 'REP-6 REP-40 REP-41 REP-11',
+    name: 'replication-unsafe-retirement',
+    ...{ seeds: atTier(10, 2_400), small: atTier(20, 0), long: 0 },
+    faults: ['retirements', 'revivals', 'rollBacks', 'replacements', 'dropped', 'gap'],
+  },
+  {
+    id: 'REP-22 REP-6 REP-11',
+    name: 'replication-guarded-retention',
+    ...{ seeds: atTier(10, 1_200), small: atTier(10, 0), long: atTier(0, 300) },
+    faults: ['retained', 'retentionHeld', 'replacements', 'bootstraps', 'dropped', 'gap'],
+  },
+  {
+    id: 'REP-13 REP-1',
+    name: 'replication-roll-back-gated',
+    ...{ seeds: atTier(40, 2_400), small: atTier(50, 0), long: 0 },
+    faults: ['rollBacks', 'rotate', 'stops'],
+  },
+  {
+    id: 'REP-12 REP-13 REP-1',
+    name: 'replication-roll-back-blind',
+    ...{ seeds: atTier(40, 2_400), small: atTier(50, 0), long: atTier(0, 300) },
+    faults: ['rollBacks', 'rotate', 'stops', 'fork', 'quarantine'],
+  },
+  {
+    id: 'REP-17 REP-41 REP-12 REP-11',
+    name: 'replication-everything-line',
+    ...{ seeds: atTier(10, 2_400), small: atTier(20, 0), long: atTier(0, 300) },
+    faults: [
+      ...['rollBacks', 'stops', 'replacements', 'bootstraps', 'retirements', 'revivals'],
+      ...['dropped', 'gap'],
+    ],
+  },
 ]
 
 /** What happens under every schedule. */
@@ -105,12 +118,14 @@ async function run(name: string, seeds: number): Promise<Readonly<Record<string,
 }
 
 describe('replication over random faults', () => {
-  const title = '%s %s: %i seeds and %i of three members'
-  it.each(plan)(title, { timeout: 3_600_000 }, async (_, name, seeds, small, faults) => {
+  const title = '$id $name: $seeds seeds, $small of three members and $long long ones'
+  it.each(plan)(title, { timeout: 3_600_000 }, async ({ name, seeds, small, long, faults }) => {
     const counters = await run(name, seeds)
     expectHappened(counters, [...always, ...faults])
     await run(`${name}-small`, small)
+    await run(`${name}-long`, long)
     evidence(`${name} seeds`, seeds)
+    if (long > 0) evidence(`${name} long seeds`, long)
     evidence(`${name} faults`, JSON.stringify(counters))
   })
 

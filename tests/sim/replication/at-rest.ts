@@ -1,23 +1,48 @@
 /** What must hold of all disks together when faults are over, checked on their rows. */
 import { hash } from 'node:crypto'
-import type { StoredBatch, StoredOrigin } from '@kith/interface'
+import type { StoredOrigin } from '@kith/interface'
 import { readHead } from './checkers.ts'
 import type { SimDisk } from './disk.ts'
 import { Violation } from './violations.ts'
 
-/** At rest: no two disks disagree unless one of them stopped that origin (REP-1, REP-12). */
-export function checkAgreement(disks: ReadonlyMap<string, SimDisk>): void {
-  const seen = new Map<string, { readonly hash: string; readonly name: string }>()
-  for (const [name, { rows }] of disks) {
-    for (const batch of rows.batches) {
-      if (rows.origins.get(batch.origin)?.status === 'quarantined') continue
-      const key = `${batch.origin}:${batch.first}`
-      const digest = hash('sha256', batch.bytes, 'hex')
-      const known = seen.get(key)
-      if (known !== undefined && known.hash !== digest) {
-        throw new Violation('other bytes', `${known.name} and ${name} disagree about ${key}`)
+export type Disks = ReadonlyMap<string, SimDisk>
+export type Topology = 'mesh' | 'line'
+
+/**
+ * The members that can tell each other of an origin, origin by origin. Who quarantined it passes
+ * nothing of it on, so that in a line what is beyond is out of reach.
+ */
+function* circles(disks: Disks, topology: Topology): Generator<readonly [string, Disks]> {
+  const origins = new Set([...disks.values()].flatMap(({ rows }) => [...rows.origins.keys()]))
+  for (const origin of origins) {
+    let circle = new Map<string, SimDisk>()
+    for (const [name, disk] of disks) {
+      const stopped = disk.rows.origins.get(origin)?.status === 'quarantined'
+      if (!stopped) circle.set(name, disk)
+      else if (topology === 'line') {
+        yield [origin, circle]
+        circle = new Map()
       }
-      seen.set(key, { hash: digest, name })
+    }
+    yield [origin, circle]
+  }
+}
+
+/** At rest: no two disks disagree unless one of them stopped that origin (REP-1, REP-12). */
+export function checkAgreement(disks: Disks, topology: Topology): void {
+  for (const [origin, circle] of circles(disks, topology)) {
+    const seen = new Map<number, { readonly hash: string; readonly name: string }>()
+    for (const [name, { rows }] of circle) {
+      for (const batch of rows.batches) {
+        if (batch.origin !== origin) continue
+        const digest = hash('sha256', batch.bytes, 'hex')
+        const known = seen.get(batch.first)
+        if (known !== undefined && known.hash !== digest) {
+          const text = `${known.name} and ${name} disagree about ${origin}:${batch.first}`
+          throw new Violation('other bytes', text)
+        }
+        seen.set(batch.first, { hash: digest, name })
+      }
     }
   }
 }
@@ -27,59 +52,85 @@ function isForgotten({ status, floor, next }: StoredOrigin): boolean {
   return status === 'retired' && floor === next
 }
 
+function isMute(disk: SimDisk, origin: string): boolean {
+  const row = disk.rows.origins.get(origin)
+  return row === undefined || row.next === 1 || row.status === 'quarantined' || isForgotten(row)
+}
+
+/**
+ * Whether nobody that a member is connected to speaks of an origin, nor it itself: what is held
+ * beyond does not come to it (REP-41).
+ */
+function isOutOfReach(disks: Disks, topology: Topology, origin: string, name: string): boolean {
+  const names = [...disks.keys()]
+  const at = names.indexOf(name)
+  return names.every((other, index) => {
+    const heard = topology === 'mesh' || Math.abs(index - at) <= 1
+    const disk = disks.get(other)
+    return !heard || disk === undefined || isMute(disk, origin)
+  })
+}
+
 /** Where an origin ends, as far as anybody knows, and what all who stand there say of it. */
 interface Best {
   readonly next: number
   readonly chain: string
   readonly name: string
   retired: boolean
-  forgotten: boolean
+}
+
+function bestOf(circle: Disks, origin: string): Best | undefined {
+  let best: Best | undefined
+  for (const [name, { rows }] of circle) {
+    const row = rows.origins.get(origin)
+    if (row === undefined || row.next === 1) continue
+    const retired = row.status === 'retired'
+    if (best === undefined || row.next > best.next) {
+      best = { next: row.next, chain: row.chain, name, retired }
+    } else if (row.next === best.next) best.retired ||= retired
+  }
+  return best
 }
 
 /**
  * At rest: equal positions of everything that is not stopped (REP-9). Undefined where all agree,
  * else what to throw where they had time enough.
  */
-export function disagreement(disks: ReadonlyMap<string, SimDisk>): Violation | undefined {
-  const best = new Map<string, Best>()
+export function disagreement(disks: Disks, topology: Topology): Violation | undefined {
   // Whoever writes an origin takes nobody's word that it has ended, and who hears only it cannot.
   const written = new Set([...disks.values()].map(({ rows }) => rows.meta?.origin ?? ''))
-  for (const [name, { rows }] of disks) {
-    for (const row of rows.origins.values()) {
-      if (row.status === 'quarantined' || row.next === 1) continue
-      const known = best.get(row.origin)
-      const retired = row.status === 'retired'
-      // Of what is retired and held nowhere, whoever has nothing needs nothing, and who was told
-      // of an earlier end misses nothing that there is.
-      const forgotten = isForgotten(row)
-      if (known === undefined || row.next > known.next) {
-        best.set(row.origin, { next: row.next, chain: row.chain, name, retired, forgotten })
-      } else if (row.next === known.next) {
-        known.retired ||= retired
-        known.forgotten &&= forgotten
-      }
-    }
-  }
-  for (const [origin, wanted] of best) {
-    for (const [name, { rows }] of disks) {
+  for (const [origin, circle] of circles(disks, topology)) {
+    const wanted = bestOf(circle, origin)
+    if (wanted === undefined) continue
+    for (const [name, { rows }] of circle) {
       const row = rows.origins.get(origin)
-      if (row?.status === 'quarantined') continue
-      if (row?.next === wanted.next && row.chain === wanted.chain) {
-        if (row.status === 'retired' || !wanted.retired || written.has(origin)) continue
-        const text = `${name} has ${origin} as ${row.status}, elsewhere it is retired`
-        return new Violation('not retired everywhere', text)
-      }
-      if (wanted.forgotten && (row === undefined || isForgotten(row))) continue
-      if (row?.next === wanted.next) {
-        const text = `${name} and ${wanted.name} have other chains at ${row.next} of ${origin}`
-        return new Violation('other chain', text)
-      }
-      const got = row === undefined ? 'nothing' : `up to ${row.next}`
-      const text = `${name} has ${got} of ${origin}, ${wanted.name} has up to ${wanted.next}`
-      return new Violation('left behind', text)
+      if (isOutOfReach(disks, topology, origin, name)) continue
+      const found = difference(origin, name, row, wanted, written.has(origin))
+      if (found !== undefined) return found
     }
   }
   return undefined
+}
+
+function difference(
+  origin: string,
+  name: string,
+  row: StoredOrigin | undefined,
+  wanted: Best,
+  written: boolean,
+): Violation | undefined {
+  if (row?.next === wanted.next && row.chain === wanted.chain) {
+    if (row.status === 'retired' || !wanted.retired || written) return undefined
+    const text = `${name} has ${origin} as ${row.status}, elsewhere it is retired`
+    return new Violation('not retired everywhere', text)
+  }
+  if (row?.next === wanted.next) {
+    const text = `${name} and ${wanted.name} have other chains at ${row.next} of ${origin}`
+    return new Violation('other chain', text)
+  }
+  const got = row === undefined ? 'nothing' : `up to ${row.next}`
+  const text = `${name} has ${got} of ${origin}, ${wanted.name} has up to ${wanted.next}`
+  return new Violation('left behind', text)
 }
 
 /** What a disk holds of which origins, as text. */
@@ -95,34 +146,32 @@ export function contents({ rows }: SimDisk): string {
 }
 
 /** At rest: what anybody holds everybody holds, or dropped, declared lost, or stopped (REP-10). */
-export function checkCompleteness(disks: ReadonlyMap<string, SimDisk>): void {
-  const held = new Map<string, { readonly batch: StoredBatch; readonly name: string }>()
-  for (const [name, { rows }] of disks) {
-    for (const batch of rows.batches) {
-      if (rows.origins.get(batch.origin)?.status === 'quarantined') continue
-      held.set(`${batch.origin}:${batch.first}`, { batch, name })
+export function checkCompleteness(disks: Disks, topology: Topology): void {
+  for (const [origin, circle] of circles(disks, topology)) {
+    const held = new Map<number, string>()
+    for (const [name, { rows }] of circle) {
+      for (const batch of rows.batches) if (batch.origin === origin) held.set(batch.first, name)
     }
-  }
-  for (const [name, { rows }] of disks) {
-    const mine = new Set(rows.batches.map((batch) => `${batch.origin}:${batch.first}`))
-    for (const [key, { batch, name: holder }] of held) {
-      const row = rows.origins.get(batch.origin)
-      if (mine.has(key) || row?.status === 'quarantined') continue
-      if (row !== undefined && batch.first < row.floor) continue
-      const lost = rows.holes.some(
-        (hole) => hole.origin === batch.origin && hole.from <= batch.first && batch.first < hole.to,
-      )
-      if (lost) continue
-      throw new Violation('batch that others hold', `${name} lacks ${key}, which ${holder} holds`)
+    for (const [name, { rows }] of circle) {
+      if (isOutOfReach(disks, topology, origin, name)) continue
+      const row = rows.origins.get(origin)
+      const mine = rows.batches.filter((batch) => batch.origin === origin)
+      for (const [first, holder] of held) {
+        if (mine.some((batch) => batch.first === first)) continue
+        if (row !== undefined && first < row.floor) continue
+        const lost = rows.holes.some((hole) => {
+          return hole.origin === origin && hole.from <= first && first < hole.to
+        })
+        if (lost) continue
+        const text = `${name} lacks ${origin}:${first}, which ${holder} holds`
+        throw new Violation('batch that others hold', text)
+      }
     }
   }
 }
 
 /** Every value answered as on a disk, or as held by others, is on all disks (REP-6). */
-export function checkAcknowledged(
-  disks: ReadonlyMap<string, SimDisk>,
-  acknowledged: ReadonlyMap<string, string>,
-): void {
+export function checkAcknowledged(disks: Disks, acknowledged: ReadonlyMap<string, string>): void {
   for (const [name, { rows }] of disks) {
     const held = new Set(rows.batches.flatMap((batch) => readHead(batch.bytes).values))
     for (const [value, by] of acknowledged) {

@@ -8,7 +8,7 @@ import type { SimHost } from '@kith/sim'
 /** The first byte of a call is its place in this list. */
 export const operations: readonly ReplicationOperation[] = ['hello', 'pull', 'chain', 'fetch']
 
-export interface Watcher {
+interface Watcher {
   /** Where the origins of the calling member end, as it is about to tell. */
   sent(ends: Iterable<readonly [origin: string, next: number]>): void
   /** What it was answered. */

@@ -23,6 +23,7 @@ import type { Replicator, ReplicatorTuning } from '@kith/replicator'
 import { createReplicationHandler } from '@kith/replicator/http'
 import { createSimRandom, SimNetwork } from '@kith/sim'
 import type { SimHost, SimRandom, VirtualClock } from '@kith/sim'
+import type { Topology } from './at-rest.ts'
 import { body, callingSource, operations } from './calls.ts'
 import { Checkers } from './checkers.ts'
 import { SimDisk } from './disk.ts'
@@ -54,7 +55,7 @@ export interface ClusterOptions {
   readonly names: readonly string[]
   readonly clock: VirtualClock
   /** `line`: each member knows only its neighbours. */
-  readonly topology: 'mesh' | 'line'
+  readonly topology: Topology
   readonly gate: 'open' | 'wait'
   /** What an hour of wall time takes: rotations are allowed once an hour. */
   readonly hourMs: number
@@ -116,6 +117,10 @@ export class Cluster {
 
   get mutant(): Mutant {
     return this.#options.mutant ?? {}
+  }
+
+  get topology(): Topology {
+    return this.#options.topology
   }
 
   get now(): number {
@@ -438,16 +443,16 @@ export class Cluster {
     this.note(`${name} is rolled back`)
   }
 
-  /** The log drops its oldest batches by itself, as far as others acknowledged them. */
-  retain(name: string): void {
-    const { life } = this.seat(name)
+  /** The log drops its oldest batches, as far as so many others acknowledged them. */
+  retain(
+    name: string,
+    policy: { readonly recordsMax: number; readonly minReplicas: number },
+  ): void {
+    const { life, disk } = this.seat(name)
     if (life === undefined) return
-    const minReplicas = this.random.below(3)
-    const recordsMax = this.random.below(life.log.status().records + 1)
-    const { disk } = this.seat(name)
+    const { recordsMax, minReplicas } = policy
     this.#guards.set(disk, minReplicas)
     this.note(`${name} keeps ${recordsMax} records, and what fewer than ${minReplicas} others had`)
-    const policy = { recordsMax, minReplicas }
     life.log.retain(this.mutant.retention?.(policy) ?? policy).then(
       ({ batches, heldBy }) => {
         this.count('retained')

@@ -120,38 +120,6 @@ export class SimDisk {
     this.restore(rows)
   }
 
-  /**
-   * The oldest batches go, and every origin knows from where on it is held. The log has no
-   * retention of its own yet, so offsets are counted anew: to it this is a disk that never held
-   * more.
-   */
-  dropOldest(count: number): number {
-    const rows = this.#flushed
-    const gone = rows.batches.splice(0, count)
-    for (const origin of new Set(gone.map((batch) => batch.origin))) {
-      const row = rows.origins.get(origin)
-      if (row === undefined) continue
-      const kept = rows.batches.filter((batch) => batch.origin === origin)
-      const floor = kept[0]?.first ?? row.next
-      const bytes = kept.reduce((sum, batch) => sum + batch.bytes.length, 0)
-      const records = kept.reduce((sum, batch) => sum + batch.count, 0)
-      rows.origins.set(origin, { ...row, floor, bytes, records })
-      for (let at = rows.holes.length - 1; at >= 0; at -= 1) {
-        const hole = rows.holes[at]
-        if (hole?.origin === origin && hole.from < floor) rows.holes.splice(at, 1)
-      }
-    }
-    // What it noted of earlier droppings belongs to offsets that are counted anew.
-    rows.replicas.delete(rows.meta?.logId ?? '')
-    let offset = 0
-    for (const [at, batch] of rows.batches.entries()) {
-      rows.batches[at] = { ...batch, offset }
-      offset += batch.count
-    }
-    this.#rows = copyRows(rows)
-    return gone.length
-  }
-
   readonly factory: LogStoreFactory = () => {
     const inner = memoryStore()()
     return {

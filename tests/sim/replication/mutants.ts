@@ -251,6 +251,7 @@ export const mutants: Readonly<Record<string, Planted>> = {
   'flushed, and lost while it is under way': {
     caught: 'lost and taken later',
     schedule: 'replication-mesh',
+    firstSeed: 6,
     mutant: { disk: { losesFlushed: true } },
   },
   'a batch lost from the middle by a power cut': {
@@ -272,7 +273,7 @@ export const mutants: Readonly<Record<string, Planted>> = {
   'nothing served any more after a while': {
     caught: 'left behind',
     schedule: 'replication-mesh',
-    firstSeed: 11,
+    firstSeed: 14,
     mutant: serving((source) => {
       let answers = 0
       return {
@@ -287,7 +288,7 @@ export const mutants: Readonly<Record<string, Planted>> = {
   'only own records served': {
     caught: 'not relayed',
     schedule: 'replication-line',
-    firstSeed: 19,
+    firstSeed: 21,
     mutant: serving((source, disk) => ({
       async pull(request, signal) {
         const answer = await source.pull(request, signal)
@@ -336,18 +337,18 @@ export const mutants: Readonly<Record<string, Planted>> = {
     })),
   },
   'a quarantine that is not written': {
-    firstSeed: 5,
     caught: 'left behind',
     schedule: 'replication-roll-back-blind',
+    firstSeed: 12,
     mutant: {
       ...rewriting((changes) => [pardoned(changes)]),
       ...replacing(() => ({ quarantine: async () => {} })),
     },
   },
   'a quarantine forgotten': {
-    firstSeed: 5,
     caught: 'quarantine taken off',
     schedule: 'replication-roll-back-blind',
+    firstSeed: 12,
     mutant: rewriting((changes) => {
       const fresh = changes.origins?.some((row) => row.status === 'quarantined') === true
       return fresh ? [changes, pardoned({ origins: changes.origins ?? [] })] : [changes]
@@ -356,6 +357,7 @@ export const mutants: Readonly<Record<string, Planted>> = {
   'an origin kept after its past was lost': {
     caught: 'append under a lost origin',
     schedule: 'replication-roll-back-blind',
+    firstSeed: 9,
     mutant: replacing((log) => ({ rotate: async () => log.origin })),
   },
   'whatever a member that leaves wrote put away': {
@@ -387,7 +389,7 @@ export const mutants: Readonly<Record<string, Planted>> = {
   'an acknowledgement by number alone': {
     caught: 'told of others',
     schedule: 'replication-roll-back-blind',
-    firstSeed: 66,
+    firstSeed: 173,
     mutant: serving((source) => ({
       async pull(request, signal) {
         const chains = [...request.ack].map(async ([origin, next]) => {
@@ -411,7 +413,7 @@ export const mutants: Readonly<Record<string, Planted>> = {
   'an acknowledgement of what was passed over': {
     caught: 'told of others',
     schedule: 'replication-guarded-retention',
-    firstSeed: 7,
+    firstSeed: 36,
     mutant: countingAll,
   },
   'retention that waits for nobody': {
@@ -433,8 +435,8 @@ export const mutants: Readonly<Record<string, Planted>> = {
   },
   'forgotten origins told to nobody': {
     caught: 'not retired everywhere',
-    schedule: 'replication-retirement',
-    firstSeed: 34,
+    schedule: 'replication-unsafe-retirement',
+    firstSeed: 9,
     mutant: serving((source) => ({
       async hello(message, signal) {
         const answer = await source.hello(message, signal)

@@ -4,31 +4,12 @@ import { createVirtualClock } from '@kith/sim'
 import type { Report, Scenario, Scenarios } from '@kith/sim'
 import { settle } from './calm.ts'
 import { Cluster } from './cluster.ts'
-import type { ClusterOptions, Mutant } from './cluster.ts'
+import type { ClusterOptions, Mutant, Seat } from './cluster.ts'
+import type { SimDisk } from './disk.ts'
+import type { Schedule } from './schedule.ts'
 
-export interface Schedule {
-  readonly topology: 'mesh' | 'line'
-  readonly sizes: readonly [min: number, max: number]
-  /** Fresh disks under old names. */
-  readonly replace?: boolean
-  /** Fresh disks with a copy of another member's. */
-  readonly bootstrap?: boolean
-  /** `gated`: appends wait for a hello after a start. `blind`: they do not. */
-  readonly rollBack?: 'gated' | 'blind'
-  /** Of one in each step; default 0.03. */
-  readonly rollBackChance?: number
-  /**
-   * `safe` keeps what somebody still lacks; `unsafe` does not. `guarded`: the log itself drops what
-   * one or two others acknowledged, and sometimes anything.
-   */
-  readonly retention?: 'safe' | 'unsafe' | 'guarded'
-  /** Operators say of origins that nothing more comes of them. */
-  readonly retire?: boolean
-  /** What an hour of wall time takes, in which a log takes one new origin. Default 1,000. */
-  readonly hourMs?: number
-}
-
-const steps = 120
+const shortSteps = 120
+const longSteps = 400
 
 export async function runSchedule(
   schedule: Schedule,
@@ -53,7 +34,7 @@ export async function runSchedule(
   const driver = new Driver(cluster, schedule)
   try {
     for (const name of names) await cluster.start(name)
-    for (let step = 0; step < steps; step += 1) {
+    for (let step = 0; step < (schedule.steps ?? shortSteps); step += 1) {
       await driver.step()
       await clock.run({ until: clock.now() + cluster.random.between(1, 60) })
       if (cluster.failure !== undefined) throw cluster.failure
@@ -114,9 +95,7 @@ class Driver {
     if (rollBack !== undefined && random.chance(0.04)) {
       this.#cluster.stopOrderly(name).catch(() => this.#cluster.count('stopsCutOff'))
     }
-    if (retention === 'guarded') {
-      if (random.chance(0.12)) this.#cluster.retain(name)
-    } else if (retention !== undefined && random.chance(0.06)) this.#retain(name)
+    if (retention !== undefined && random.chance(0.12)) this.#retain(name)
     if (retire === true && random.chance(0.15)) this.#cluster.retire(name)
   }
 
@@ -171,25 +150,33 @@ class Driver {
     this.#cluster.count('rumours')
   }
 
-  /** Retention runs while the member is down, where the medium can be touched. */
+  /** The log drops its oldest batches itself. */
   #retain(name: string): void {
-    const cluster = this.#cluster
-    const seat = cluster.seat(name)
-    cluster.crash(name)
-    const { batches } = seat.disk.rows
-    const safe = this.#schedule.retention === 'safe'
-    const wanted = cluster.random.below(batches.length + 1)
-    const others = [...cluster.seats.values()].filter((other) => other !== seat)
-    const count = safe
-      ? batches.slice(0, wanted).findIndex((batch) => {
-          return others.some(({ disk }) => nextOf(disk.flushed, batch.origin) <= batch.first)
-        })
-      : wanted
-    cluster.count('dropped', seat.disk.dropOldest(count < 0 ? wanted : count))
-    cluster.owed.lost(seat.disk, seat.disk.flushed.batches)
-    seat.images = []
-    cluster.note(`${name} dropped its oldest batches`)
+    const { random, seats } = this.#cluster
+    const { life, disk } = this.#cluster.seat(name)
+    if (life === undefined) return
+    const { records } = life.log.status()
+    const wanted = random.below(records + 1)
+    const { retention } = this.#schedule
+    if (retention === 'guarded') {
+      this.#cluster.retain(name, { recordsMax: records - wanted, minReplicas: random.below(3) })
+      return
+    }
+    const others = [...seats.values()].filter((seat) => seat.name !== name)
+    const allowed = retention === 'safe' ? heldByAll(disk, others) : records
+    const recordsMax = records - Math.min(wanted, allowed)
+    this.#cluster.retain(name, { recordsMax, minReplicas: 0 })
   }
+}
+
+/** How many of the oldest records every other disk has, or is past. */
+function heldByAll(disk: SimDisk, others: readonly Seat[]): number {
+  let records = 0
+  for (const { origin, first, count } of disk.flushed.batches) {
+    if (others.some((other) => nextOf(other.disk.flushed, origin) < first + count)) break
+    records += count
+  }
+  return records
 }
 
 function nextOf(
@@ -210,20 +197,20 @@ function report(cluster: Cluster): Report {
 }
 
 export const schedules: Readonly<Record<string, Schedule>> = {
-  'replication-mesh': { topology: 'mesh', sizes: [3, 5] },
+  'replication-mesh': { topology: 'mesh', sizes: [3, 6] },
   'replication-line': { topology: 'line', sizes: [3, 6] },
-  'replication-replacement': { topology: 'mesh', sizes: [3, 5], replace: true },
-  'replication-bootstrap': { topology: 'mesh', sizes: [3, 5], replace: true, bootstrap: true },
+  'replication-replacement': { topology: 'mesh', sizes: [3, 6], replace: true },
+  'replication-bootstrap': { topology: 'mesh', sizes: [3, 6], replace: true, bootstrap: true },
   'replication-safe-retention': {
     topology: 'mesh',
-    sizes: [3, 5],
+    sizes: [3, 6],
     replace: true,
     retention: 'safe',
   },
-  'replication-unsafe-retention': { topology: 'mesh', sizes: [3, 5], retention: 'unsafe' },
+  'replication-unsafe-retention': { topology: 'mesh', sizes: [3, 6], retention: 'unsafe' },
   'replication-retirement': {
     topology: 'mesh',
-    sizes: [3, 5],
+    sizes: [3, 6],
     replace: true,
     retention: 'safe',
     rollBack: 'gated',
@@ -231,21 +218,30 @@ export const schedules: Readonly<Record<string, Schedule>> = {
   },
   'replication-unsafe-retirement': {
     topology: 'mesh',
-    sizes: [3, 5],
+    sizes: [3, 6],
     replace: true,
     retention: 'unsafe',
     rollBack: 'gated',
     retire: true,
   },
+  'replication-everything-line': {
+    topology: 'line',
+    sizes: [3, 6],
+    replace: true,
+    bootstrap: true,
+    retention: 'unsafe',
+    rollBack: 'blind',
+    retire: true,
+  },
   'replication-guarded-retention': {
     topology: 'mesh',
-    sizes: [3, 5],
+    sizes: [3, 6],
     replace: true,
     bootstrap: true,
     retention: 'guarded',
   },
-  'replication-roll-back-gated': { topology: 'mesh', sizes: [3, 5], rollBack: 'gated' },
-  'replication-roll-back-blind': { topology: 'mesh', sizes: [3, 5], rollBack: 'blind' },
+  'replication-roll-back-gated': { topology: 'mesh', sizes: [3, 6], rollBack: 'gated' },
+  'replication-roll-back-blind': { topology: 'mesh', sizes: [3, 6], rollBack: 'blind' },
   // A second roll-back within the hour, which keeps a log waiting until the calm.
   'replication-roll-back-twice': {
     topology: 'mesh',
@@ -259,11 +255,12 @@ export const schedules: Readonly<Record<string, Schedule>> = {
 /** Half of what the others cost, on average. */
 const threeMembers = [3, 3] as const
 
-/** Each schedule, and as `NAME-small` the same with three members. */
+/** Each schedule, the same with three members, and the same for longer. */
 export const scenarios: Scenarios = Object.fromEntries(
   Object.entries(schedules).flatMap(([name, schedule]): [string, Scenario][] => [
     [name, scenarioOf(schedule)],
     [`${name}-small`, scenarioOf({ ...schedule, sizes: threeMembers })],
+    [`${name}-long`, scenarioOf({ ...schedule, steps: longSteps })],
   ]),
 )
 
