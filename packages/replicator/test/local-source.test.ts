@@ -192,6 +192,26 @@ describe('a source over its log', () => {
     )
   })
 
+  it('REP-31 another chain where a loss of ours begins is a fork, not a gap', async () => {
+    await serving.start()
+    await serving.foreign(3)
+    const { origin } = serving.other
+    const ours = await serving.log.chainAt(origin, 4)
+    await serving.log.recordGap(origin, 9, 'c'.repeat(64), 'nobody has it')
+    await serving.hello()
+    const asked = async (chain: string | null) => {
+      return serving.pull([origin], { want: [{ origin, next: 4, chain }] })
+    }
+    const another = await asked('d'.repeat(64))
+    expect(another.forks).toEqual([{ origin, sequence: 4, chain: ours }])
+    expect(another.gaps).toEqual([])
+    for (const chain of [ours ?? '', null]) {
+      const { forks, gaps } = await asked(chain)
+      expect(forks).toEqual([])
+      expect(gaps).toEqual([{ origin, asked: 4, resume: 9, chainBefore: 'c'.repeat(64) }])
+    }
+  })
+
   it('REP-6 acknowledgements of a log that forgets are not passed on', async () => {
     const acked: string[] = []
     await serving.start((log) =>

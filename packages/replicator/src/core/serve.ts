@@ -33,8 +33,12 @@ export type RunVerdict =
   | { readonly kind: 'gap'; readonly gap: PullGap }
   | { readonly kind: 'fork'; readonly fork: PullFork }
 
-/** Standing inside a held batch proves another history: batches are immutable (REP-12). */
-export function judgeRun(run: BatchRun, want: PullWant): RunVerdict {
+/**
+ * Standing inside a held batch proves another history: batches are immutable (REP-12). So does
+ * another chain than `ours` where what we hold ends and a loss of ours begins: a gap would lead
+ * past the place where the two part.
+ */
+export function judgeRun(run: BatchRun, want: PullWant, ours?: Chain): RunVerdict {
   switch (run.kind) {
     case 'batches':
       if (want.chain !== null && want.chain !== run.previousChain) {
@@ -42,6 +46,9 @@ export function judgeRun(run: BatchRun, want: PullWant): RunVerdict {
       }
       return { kind: 'batches', batches: run.batches, next: run.next }
     case 'gap': {
+      if (ours !== undefined && want.chain !== null && want.chain !== ours) {
+        return forked(want.origin, want.next, ours)
+      }
       const { resume, chainBefore } = run
       const gap = { origin: want.origin, asked: want.next, resume, chainBefore }
       return { kind: 'gap', gap }

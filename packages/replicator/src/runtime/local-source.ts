@@ -367,7 +367,10 @@ async function collect(
  */
 async function readWant(log: ReplicaLog, want: PullWant, bytesMax: number): Promise<RunVerdict> {
   try {
-    return judgeRun(await log.readBatches(want.origin, want.next, bytesMax), want)
+    const { origin, next, chain } = want
+    const run = await log.readBatches(origin, next, bytesMax)
+    const compared = run.kind === 'gap' && chain !== null
+    return judgeRun(run, want, compared ? await log.chainAt(origin, next) : undefined)
   } catch (cause) {
     const held = isKithError(cause) && ['ERR_LOG_CORRUPT', 'ERR_LOG_IO'].includes(cause.code)
     if (held) return { kind: 'wait' }
