@@ -200,14 +200,14 @@ describe.each(sqliteKinds)('a %s log in one SQLite file', (kind) => {
 })
 
 /** A memory store that fails as told. */
-function failingStore(fail: () => Error | undefined): LogOptions['store'] {
+function failingStore(fail: (flush: boolean) => Error | undefined): LogOptions['store'] {
   const make = memoryStore()
   return () => {
     const store: LogStore = make()
     return {
       ...store,
       commit(changes, flush) {
-        const error = fail()
+        const error = fail(flush)
         if (error !== undefined) throw error
         store.commit(changes, flush)
       },
@@ -242,6 +242,29 @@ it('LOG-36 REP-20 takes nothing more after a failed flush, and still serves what
   expect(log.vector()).toEqual(vector)
   expect((await allValues(log)).length).toBe(2)
   await log.stop()
+})
+
+it('LOG-35 LOG-36 a retry for the disk is answered after a flush, and fails where that does', async () => {
+  let failing = false
+  const store = failingStore((flush) => (flush && failing ? new Error('EIO') : undefined))
+  // No time passes, so that nothing is flushed but what asks for it.
+  const log = await started({ store, clock: manualClock() } as LogOptions)
+  const attempt = (sequence: number, durability: 'disk' | 'os') =>
+    log.append(records(1), { durability, producer: { id: 'p', sequence } })
+  await attempt(1, 'os')
+  expect(await attempt(1, 'os')).toMatchObject({ duplicate: true })
+  expect(log.status().next).toBe(0)
+  expect(await attempt(1, 'disk')).toMatchObject({ offset: 0, duplicate: true })
+  expect(log.status().next).toBe(1)
+  const first = attempt(2, 'os')
+  expect(await attempt(2, 'disk')).toMatchObject({ offset: 1, duplicate: true })
+  expect(log.status().next).toBe(2)
+  await first
+  await attempt(3, 'os')
+  failing = true
+  expect(await codeOf(attempt(3, 'disk'))).toBe('ERR_LOG_POISONED')
+  expect(await codeOf(attempt(3, 'disk'))).toBe('ERR_LOG_POISONED')
+  expect(await attempt(2, 'disk')).toMatchObject({ offset: 1, duplicate: true })
 })
 
 it('LOG-38 LOG-64 rejects what does not fit a full disk, says so, and goes on when there is room', async () => {

@@ -55,12 +55,12 @@ function appendOnce(
   refuseDamaged(parts, ['producer'])
   const key = `${producer.sequence}:${producer.id}`
   const underWay = pending.get(key)
-  if (underWay !== undefined) return underWay.then((result) => ({ ...result, duplicate: true }))
+  if (underWay !== undefined) return underWay.then((result) => again(parts, result, options))
   const known = parts.writer.head.producers.get(producer.id)
   const found = known && lookUpAnswer(known.answers, producer.sequence)
   if (found?.kind === 'stored') {
     const { sequence: _, ...answer } = found.answer
-    return Promise.resolve({ ...answer, duplicate: true })
+    return again(parts, answer, options)
   }
   if (found?.kind === 'stale') {
     throw new LogError(
@@ -75,6 +75,20 @@ function appendOnce(
   const forget = (): void => void pending.delete(key)
   stored.then(forget, forget)
   return stored
+}
+
+/**
+ * The answer to a retry. The first attempt may have asked for less than this one: `disk` is flushed
+ * before it is answered, whoever wrote it, and fails where that flush did (LOG-35, LOG-36).
+ */
+async function again(
+  { writer }: LogParts,
+  answer: Omit<AppendResult, 'duplicate'>,
+  { durability = 'disk' }: AppendOptions,
+): Promise<AppendResult> {
+  const end = answer.offset + answer.count
+  if (durability === 'disk' && end > writer.flushed.nextOffset) await writer.join()
+  return { ...answer, duplicate: true }
 }
 
 /** Throws where the gate, damage or an owed rotation forbids appends. */
