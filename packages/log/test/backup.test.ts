@@ -1,7 +1,9 @@
 /** Backups made while appends go on, and the logs that come of them. */
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
 import { restoreLog } from '../src/index.ts'
 import type { BackupManifest, Log } from '../src/index.ts'
@@ -261,6 +263,36 @@ it.each([
   },
   120_000,
 )
+
+it('LOG-50 a restore whose identity does not reach the file leaves no log', async () => {
+  const log = await started(home('inline'))
+  const megabyte = { sql: 'INSERT INTO mine VALUES (zeroblob(1000000))' }
+  await log.cursor('c').commit({ next: 0, statements: [{ sql: 'CREATE TABLE mine(x)' }, megabyte] })
+  const from = join(temporaryDirectory(), 'backup')
+  const manifest = await log.backup(from)
+  // The new origin brings as much again, so that the write-ahead log fits where the file does not.
+  const file = join(from, 'log.db')
+  const db = new Database(file)
+  db.exec(`CREATE TRIGGER grow AFTER INSERT ON kith_origin BEGIN
+    INSERT INTO mine VALUES (zeroblob(400000)); END`)
+  db.close()
+  const content = readFileSync(file)
+  const sha256 = createHash('sha256').update(content).digest('hex')
+  const bent = { ...manifest, fileBytes: content.length, sha256 }
+  writeFileSync(join(from, 'manifest.json'), JSON.stringify(bent))
+  const child = new URL('./process/restore-child.ts', import.meta.url).pathname
+  const restore = (to: string, blocks: string) => {
+    const node = [process.execPath, '--conditions=@kith/source', child, from, to, '1000']
+    const limited = ['-c', `ulimit -f ${blocks}; exec "$@"`, 'sh', ...node]
+    return spawnSync('sh', limited, { encoding: 'utf8' })
+  }
+  const to = join(temporaryDirectory(), 'log')
+  const { stderr } = restore(to, String(Math.ceil(content.length / 512) + 256))
+  expect(stderr).toContain('ERR_LOG_BACKUP')
+  expect(readdirSync(to)).toEqual([])
+  expect(restore(to, 'unlimited')).toMatchObject({ status: 0, stderr: '' })
+  expect(readFileSync(join(to, 'log.db')).length).toBeGreaterThan(content.length + 400_000)
+})
 
 it('LOG-49 a log without a directory says that it cannot be backed up', async () => {
   const log = await started()

@@ -15,7 +15,10 @@ import type { LogStorage } from '../options.ts'
 import { listSegments, segmentPath } from '../store/segment/files.ts'
 import { indexPath } from '../store/segment/place.ts'
 import { createSegmentStore } from '../store/segment/store.ts'
+import { openDatabase } from '../store/sqlite/driver.ts'
+import { loadRows } from '../store/sqlite/load.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
+import type { WalRow } from '../store/sqlite/wal.ts'
 import { backupError, databaseOf, digestFile, readManifest, syncFile } from './backup.ts'
 import type { BackupFile, BackupManifest } from './backup.ts'
 import { storageIn } from './storage.ts'
@@ -45,8 +48,9 @@ export async function restoreLog(from: string, directory: string): Promise<Resto
     work = await mkdtemp(join(target, workPrefix))
     await copyWhole(source, work, manifest)
     const report = takeOver(work, manifest.storage)
-    if (manifest.storage === 'segment') await moveSegments(work, target)
     const copy = databaseOf(work, manifest.storage)
+    settle(copy, report.logId)
+    if (manifest.storage === 'segment') await moveSegments(work, target)
     const database = databaseOf(target, manifest.storage)
     await syncFile(copy)
     await mkdir(dirname(database), { recursive: true })
@@ -129,4 +133,19 @@ function takeOver(directory: string, storage: LogStorage): RestoreReport {
   } finally {
     store.close()
   }
+}
+
+/**
+ * Only the database leaves the work directory, and what closing it could not copy out of its
+ * write-ahead log nobody was told of: all of it must be in the file, the new identity too.
+ */
+function settle(database: string, logId: LogId): void {
+  const db = openDatabase(database, { fileMustExist: true })
+  try {
+    const [row] = db.pragma('wal_checkpoint(TRUNCATE)') as WalRow[]
+    if (row?.busy === 0 && loadRows(db, nodeDigests).state.meta?.logId === logId) return
+  } finally {
+    db.close()
+  }
+  throw new LogError('ERR_LOG_BACKUP', 'the new identity did not reach the file of the copy')
 }
