@@ -15,6 +15,7 @@ import {
   inDirectory,
   kinds,
   manualClock,
+  pulled,
   records,
   sqliteKinds,
   started,
@@ -106,8 +107,10 @@ describe.each(durableKinds)('a %s log in a directory', (kind) => {
     const known = log.status().records
     expect(known).toBeGreaterThan(0)
     const rotated = new Promise((resolve) => log.on('rotate', resolve))
+    const opened = gateOf(log)
     clock.advance(5_000)
     expect(await rotated).toMatchObject({ from: past })
+    expect(await opened).toEqual({ rotated: true })
     const result = await log.append(records(1))
     expect(result).toMatchObject({ origin: log.origin, first: 1, offset: known })
     expect(log.origin).not.toBe(past)
@@ -198,6 +201,18 @@ describe.each(sqliteKinds)('a %s log in one SQLite file', (kind) => {
     expect(again.status().records).toBe(2_400)
   })
 })
+
+/** Batches of another log. */
+async function megabytesOf(count: number): Promise<Uint8Array[]> {
+  const log = await started()
+  const value = new Uint8Array(150_000)
+  for (let size = 0; size < count * 2 ** 20; size += value.length) await log.append({ value })
+  return pulled(log)
+}
+
+function gateOf(log: Log): Promise<unknown> {
+  return new Promise((resolve) => log.on('gate', resolve))
+}
 
 /** A memory store that fails as told. */
 function failingStore(fail: (flush: boolean) => Error | undefined): LogOptions['store'] {
@@ -292,6 +307,20 @@ it('LOG-38 LOG-64 rejects what does not fit a full disk, says so, and goes on wh
   expect(await log.verify()).toMatchObject({ ok: true, records: 2 })
 })
 
+it('LOG-38 batches that a full disk took back while others were looked at are not said to be held', async () => {
+  const { log, fail } = await failingLog()
+  const batches = await megabytesOf(2)
+  fail(new LogError('ERR_LOG_STORE_FULL', 'disk full'))
+  const appended = codeOf(log.append(records(1)))
+  const taken = codeOf(log.applyBatches(batches))
+  expect(await appended).toBe('ERR_LOG_STORE_FULL')
+  fail(undefined)
+  expect(await taken).toBe('ERR_LOG_STORE_FULL')
+  const { outcomes } = await log.applyBatches(batches)
+  expect(outcomes.filter((outcome) => outcome === 'ahead')).toEqual([])
+  expect(log.status().next).toBe(batches.length)
+})
+
 it('LOG-38 leaves a full SQLite file whole, and goes on when there is room', async () => {
   const directory = temporaryDirectory()
   const log = await started({ store: sqliteStore({ directory, fileBytesMax: 40 * 16_384 }) })
@@ -332,9 +361,34 @@ it('LOG-14 LOG-38 keeps the gate shut while there is no room for the new origin'
   await new Promise((resolve) => setImmediate(resolve))
   error = undefined
   expect(await codeOf(log.append(records(1)))).toBe('ERR_LOG_NOT_READY')
+  const opened = gateOf(log)
   clock.advance(100)
+  // Also while the new origin is on its way.
+  expect(await codeOf(log.append(records(1)))).toBe('ERR_LOG_NOT_READY')
+  expect(await opened).toEqual({ rotated: true })
   expect((await log.append(records(1))).first).toBe(1)
   expect(log.origin).not.toBe(past)
+})
+
+it('LOG-14 LOG-38 a member that is heard from while there is no room for the new origin opens the gate', async () => {
+  let error: Error | undefined
+  const store = failingStore(() => error)
+  const first = await started({ store } as LogOptions)
+  await first.append(records(1))
+  error = new LogError('ERR_LOG_STORE_FULL', 'disk full')
+  await first.stop()
+  error = undefined
+  const clock = manualClock()
+  const log = await started({ store, gate: 'wait', gateMs: 100, clock } as LogOptions)
+  const past = log.origin
+  error = new LogError('ERR_LOG_STORE_FULL', 'disk full')
+  const opened = gateOf(log)
+  clock.advance(100)
+  log.openGate()
+  expect(log.status().gate).toBe('waiting')
+  expect(await opened).toEqual({ rotated: false })
+  error = undefined
+  expect(await log.append(records(1))).toMatchObject({ origin: past, first: 2 })
 })
 
 it('starts no log that is stopped or aborted meanwhile', async () => {

@@ -84,6 +84,9 @@ class RunningLog implements Log {
   private gateTimer: (() => void) | undefined
   /** Origins that were appended to since the start. */
   private readonly written = new Set<OriginId>()
+  private rotating = false
+  /** A member was heard from while the origin was being replaced. */
+  private heardMeanwhile = false
   private vectorCache:
     | { readonly version: number; readonly vector: readonly OriginState[] }
     | undefined
@@ -154,27 +157,45 @@ class RunningLog implements Log {
 
   private moveGate(input: GateInput): void {
     const { parts } = this
-    const before = parts.gate.kind
+    if (parts.gate.kind !== 'waiting') return
+    if (this.rotating) {
+      this.heardMeanwhile ||= input.kind === 'open'
+      return
+    }
     const step = stepGate(parts.gate, input, parts.clock.now())
-    parts.gate = step.state
-    if (step.state.kind === 'waiting') this.armGate(parts)
-    if (before !== 'waiting' || step.state.kind !== 'open') return
     this.gateTimer?.()
-    const rotated = step.rotate && this.rotateBehindGate(parts)
+    if (step.state.kind === 'waiting') return this.armGate(parts)
+    const { writer, damage } = parts
+    if (step.rotate && writer.poisoned === undefined && damage.length === 0) {
+      this.rotateBehindGate(parts)
+    } else this.passGate(parts, false)
+  }
+
+  private passGate(parts: LogParts, rotated: boolean): void {
+    parts.gate = { kind: 'open' }
     this.events.emit('gate', { rotated })
   }
 
-  private rotateBehindGate(parts: LogParts): boolean {
-    if (parts.writer.poisoned !== undefined || parts.damage.length > 0) return false
+  /** The gate stays shut until the new origin is stored: appends would go on under the old one. */
+  private rotateBehindGate(parts: LogParts): void {
     const rotated = rotateOrigin(parts, 'no member could be asked after an unclean stop')
-    parts.writer.join().catch(() => {
-      if (parts.stopped || parts.writer.poisoned !== undefined) return
-      // There was no room for the new origin: without one the gate stays shut.
+    const settled = (stored: boolean): void => {
+      this.rotating = false
+      if (parts.stopped) return
+      // A poisoned log refuses appends by itself, and says why.
+      if (stored || parts.writer.poisoned !== undefined) {
+        return this.passGate(parts, stored && rotated !== undefined)
+      }
+      // There was no room for it: once more, unless a member was heard from.
       const deadline = parts.clock.now() + parts.options.gateMs
       parts.gate = { kind: 'waiting', deadline, clean: false }
-      this.armGate(parts)
-    })
-    return rotated !== undefined
+      this.moveGate({ kind: this.heardMeanwhile ? 'open' : 'deadline' })
+    }
+    this.rotating = true
+    parts.writer.join().then(
+      () => settled(true),
+      () => settled(false),
+    )
   }
 
   private get parts(): LogParts {

@@ -34,6 +34,7 @@ export async function applyBatches(
   const size = batches.reduce((sum, batch) => sum + batch.length, 0)
   parts.writer.admit(size)
   parts.writer.current(0).reserveForeign(size)
+  const mustStand = parts.writer.watch()
   const outcomes: ApplyOutcome[] = []
   let records = 0
   let bytes = 0
@@ -45,6 +46,7 @@ export async function applyBatches(
       if (left <= turnEnds) {
         await turnOfLoop()
         mayWrite(parts)
+        mustStand()
         // Appends that came meanwhile may have taken along what was gathered so far.
         parts.writer.current(0).reserveForeign(left)
         turnEnds = left - turnBytes
@@ -62,6 +64,7 @@ export async function applyBatches(
     // Also what came before one that could not be compared with what is held.
     await parts.writer.settled()
   }
+  mustStand()
   return { outcomes, records, bytes, duplicateBytes }
 }
 

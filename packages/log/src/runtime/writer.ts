@@ -92,6 +92,9 @@ export class LogWriter {
   private scheduled = false
   private flushTimer = false
   private fatal: LogError | undefined
+  /** How often decisions were taken back, and why the last time. */
+  private takenBack = 0
+  private takenBackFor: unknown
   private idleWaiters: (() => void)[] = []
 
   constructor(
@@ -194,6 +197,18 @@ export class LogWriter {
       this.underWay.length === 0 &&
       this.unflushed.length === 0
     return idle ? Promise.resolve() : this.join()
+  }
+
+  /**
+   * What it returns throws where anything that was decided since was taken back: for who decides
+   * over several turns of the event loop, and may have been gathered by a transaction before the
+   * one that it joins.
+   */
+  watch(): () => void {
+    const before = this.takenBack
+    return () => {
+      if (this.takenBack !== before) throw this.takenBackFor
+    }
   }
 
   /**
@@ -370,6 +385,8 @@ export class LogWriter {
     this.open = new OpenTransaction(this.buffers)
     this.queuedBytes = 0
     Object.assign(this.head, copyState(this.committed))
+    this.takenBack += 1
+    this.takenBackFor = cause
     this.backend?.reset()
     for (const transaction of abandoned) rejectAll(transaction, cause)
   }
