@@ -127,6 +127,16 @@ describe('producers', () => {
       { numRuns: 200 },
     )
   })
+
+  it('LOG-16 forgets nothing above what it forgot, where a group brings a new one and an old one', () => {
+    let answers: Uint8Array = new Uint8Array(0)
+    const remembered = Array.from({ length: PRODUCER_ANSWERS_MAX }, (_, index) => index + 6)
+    for (const sequence of [4, ...remembered.slice(1), 1_000, 5]) {
+      answers = rememberAnswer(answers, answer(sequence))
+    }
+    expect(lookUpAnswer(answers, 7)).toEqual({ kind: 'stored', answer: answer(7) })
+    expect(lookUpAnswer(answers, 5)).toEqual({ kind: 'stale', oldest: 7 })
+  })
 })
 
 describe('replicas', () => {

@@ -55,9 +55,13 @@ export function lookUpAnswer(answers: Uint8Array, sequence: number): ProducerLoo
   return full && sequence < oldest ? { kind: 'stale', oldest } : { kind: 'new' }
 }
 
-/** A copy with one more answer; where all slots are taken the lowest sequence is forgotten. */
+/**
+ * A copy with one more answer; where all slots are taken the lowest sequence is forgotten, be it the
+ * new one, so that everything above what was forgotten is known.
+ */
 export function rememberAnswer(answers: Uint8Array, answer: ProducerAnswer): Uint8Array {
   const full = answers.length >= PRODUCER_ANSWERS_MAX * slotBytes
+  if (full && answer.sequence < readU48(answers, lowestSlot(answers))) return answers
   const next = new Uint8Array(full ? answers.length : answers.length + slotBytes)
   next.set(answers)
   const at = full ? lowestSlot(answers) : answers.length
