@@ -242,6 +242,18 @@ describe.each(durableKinds)('statements with a cursor of a %s log', (kind) => {
         'ERR_LOG_OPTIONS',
       )
     }
+    // What cannot be bound is refused before anything else hears of it.
+    for (const param of [Promise.resolve(1), () => 1, undefined, true, Symbol('a'), new Date()]) {
+      const [{ sql }, params] = [insert(4), [param]]
+      const commit = cursor.commit({ next: 4, statements: [{ sql, params: params as never }] })
+      expect(await codeOf(commit)).toBe('ERR_LOG_OPTIONS')
+    }
+    const none = { sql: 'SELECT ?', params: {} as never }
+    expect(await codeOf(cursor.commit({ next: 4, statements: [none] }))).toBe('ERR_LOG_OPTIONS')
+    const all = [1n, 1.5, Number.NaN, 'a', null, bytes('b')]
+    const bound = { sql: 'SELECT ?, ?, ?, ?, ?, ?', params: all }
+    expect(await cursor.commit({ next: 3, statements: [bound] })).toMatchObject({ revision: 4 })
+    expect((await log.append(records(1))).first).toBe(7)
     expect(await log.verify()).toMatchObject({ ok: true })
     await log.stop()
     const { default: Database } = await import('better-sqlite3')

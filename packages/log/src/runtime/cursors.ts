@@ -2,7 +2,7 @@
  * Named consumers' places: durable, compare-and-set, with the user's own statements (LOG-30,
  * LOG-31).
  */
-import type { LogStatement, StoredCursor } from '@kith/interface'
+import type { LogStatement, StatementValue, StoredCursor } from '@kith/interface'
 import { LogError } from '../errors.ts'
 import { copyBytes } from '../wire/bytes.ts'
 import { mustRun, refuseDamaged } from './parts.ts'
@@ -132,11 +132,28 @@ const forbidden =
   /\bkith_|^\s*(begin|commit|end|rollback|savepoint|release|pragma|attach|detach|vacuum|reindex)\b/i
 
 function checkStatements(statements: readonly LogStatement[]): void {
-  const index = statements.findIndex(({ sql }) => typeof sql !== 'string' || forbidden.test(sql))
-  if (index < 0) return
-  throw new LogError(
-    'ERR_LOG_OPTIONS',
-    `statements[${index}].sql must not control transactions or name tables of the log (kith_*)`,
+  for (const [index, { sql, params = [] }] of statements.entries()) {
+    if (typeof sql !== 'string' || forbidden.test(sql)) {
+      throw new LogError(
+        'ERR_LOG_OPTIONS',
+        `statements[${index}].sql must not control transactions or name tables of the log (kith_*)`,
+      )
+    }
+    if (Array.isArray(params) && params.every(isStatementValue)) continue
+    throw new LogError(
+      'ERR_LOG_OPTIONS',
+      `statements[${index}].params must be an array of strings, numbers, bigints, null and ` +
+        'Uint8Arrays',
+    )
+  }
+}
+
+/** Anything else may not cross to the writer's thread. */
+function isStatementValue(value: unknown): value is StatementValue {
+  return (
+    value === null ||
+    value instanceof Uint8Array ||
+    ['string', 'number', 'bigint'].includes(typeof value)
   )
 }
 

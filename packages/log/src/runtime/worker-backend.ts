@@ -117,7 +117,12 @@ class WorkerBackend implements Backend {
       transaction: { ...transaction, changes },
       attentive,
     }
-    this.writer.postMessage(message, [...transaction.buffers])
+    try {
+      this.writer.postMessage(message, [...transaction.buffers])
+    } catch (cause) {
+      this.handlers.failed(cause)
+      return
+    }
     if (!attentive) return
     this.watchUntil = performance.now() + fastCommitMs
     if (!this.watching) this.watch()
