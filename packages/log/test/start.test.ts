@@ -4,7 +4,7 @@ import { mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import type { LogStore } from '@kith/interface'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { createLog, LogError, memoryStore, sqliteStore } from '../src/index.ts'
 import type { Log, LogOptions } from '../src/index.ts'
 import {
@@ -405,6 +405,23 @@ it('starts no log that is stopped or aborted meanwhile', async () => {
     expect(await codeOf(aborted)).toContain('changed my mind')
     expect((await (await started(options)).append(records(1))).first).toBe(1)
   }
+})
+
+it('LOG-78 a stop ends where the thread of the store does not, and tells all who waited', async () => {
+  const child = spawn(
+    process.execPath,
+    [
+      '--conditions=@kith/source',
+      new URL('./process/stuck-child.ts', import.meta.url).pathname,
+      temporaryDirectory(),
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const [said] = (await once(child.stdout, 'data')) as [Buffer]
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  expect(said.toString()).toBe('ERR_LOG_CLOSED ERR_LOG_CLOSED ERR_LOG_CLOSED')
 })
 
 it('LOG-29 a memory log is not durable and says so', async () => {

@@ -201,3 +201,22 @@ describe('an inspection that is refused', () => {
     expect(refusalCode(cause)).toBe(code)
   })
 })
+
+describe.each([{ storage: 'sqlite' }, { storage: 'segment' }] as const)(
+  'a log in storage $storage that is stopped',
+  ({ storage }) => {
+    it('LOG-71 calls nothing damaged for it, whoever verified it', async () => {
+      const directory = temporaryDirectory()
+      const log = await started({ directory, storage })
+      for (let count = 0; count < 12; count += 1) {
+        await log.append({ value: new Uint8Array(100_000) })
+      }
+      for (const each of [await started({ directory, readOnly: true }), log]) {
+        const verified = codeOf(each.verify())
+        await new Promise((resolve) => setImmediate(resolve))
+        await each.stop()
+        expect(await verified).toBe('ERR_LOG_CLOSED')
+      }
+    })
+  },
+)

@@ -56,8 +56,8 @@ export function lookUpAnswer(answers: Uint8Array, sequence: number): ProducerLoo
 }
 
 /**
- * A copy with one more answer; where all slots are taken the lowest sequence is forgotten, be it the
- * new one, so that everything above what was forgotten is known.
+ * A copy with one more answer; where all slots are taken the lowest sequence is forgotten, be it
+ * the new one, so that everything above what was forgotten is known.
  */
 export function rememberAnswer(answers: Uint8Array, answer: ProducerAnswer): Uint8Array {
   const full = answers.length >= PRODUCER_ANSWERS_MAX * slotBytes

@@ -5,6 +5,8 @@
  * came during the first, so that little is left for the writer, whose commits wait meanwhile.
  */
 import { Worker } from 'node:worker_threads'
+import type { Clock } from '@kith/interface'
+import { systemClock } from '@kith/interface/node'
 import type { WalRestart } from '../store/sqlite/store.ts'
 import type { CheckpointFigures } from './figures.ts'
 import { threadEntry } from './thread-messages.ts'
@@ -152,12 +154,31 @@ export function exited(worker: Worker): Promise<void> {
  */
 const closeMsMax = 10_000
 
-/** Asks a thread to end, and ends it where it does not within its time. */
-export async function endThread(thread: Worker | undefined): Promise<void> {
+/** What a thread that was told to end at once has for that, unless the system keeps it. */
+const terminateMsMax = 1_000
+
+/**
+ * Asks a thread to end, and ends it where it does not within its time. One that the system keeps
+ * ends when that returns, and has the lock of its store until then; nobody waits for it.
+ */
+export async function endThread(
+  thread: Worker | undefined,
+  clock: Clock = systemClock,
+): Promise<void> {
   if (thread === undefined || thread.threadId === -1) return
   const gone = exited(thread)
   thread.postMessage({ kind: 'close' })
-  const timer = setTimeout(() => void thread.terminate(), closeMsMax)
-  await gone
-  clearTimeout(timer)
+  if (await happens(gone, closeMsMax, clock)) return
+  void thread.terminate()
+  if (!(await happens(gone, terminateMsMax, clock))) thread.unref()
+}
+
+function happens(event: Promise<void>, withinMs: number, clock: Clock): Promise<boolean> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(withinMs, () => resolve(false))
+    void event.then(() => {
+      cancel()
+      resolve(true)
+    })
+  })
 }

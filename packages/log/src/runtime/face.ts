@@ -66,8 +66,8 @@ export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents>
    */
   start(signal?: AbortSignal): Promise<void>
   /**
-   * Finishes what was accepted, then frees the store. Idempotent. Tails end with
-   * `ERR_LOG_CLOSED`.
+   * Finishes what was accepted, then frees the store; what that did not answer within some 30 s
+   * ends in `ERR_LOG_CLOSED`. Idempotent. Tails end with it too.
    */
   stop(): Promise<void>
   readonly origin: OriginId

@@ -230,6 +230,9 @@ class RunningLog implements Log {
     })
     for (const wake of [...parts.wakers]) wake()
     await parts.backend.close()
+    parts.writer.abandon(
+      new LogError('ERR_LOG_CLOSED', 'the log was stopped, and its store did not answer in time'),
+    )
   }
 
   private async markClean({ writer, damage }: LogParts): Promise<void> {
@@ -421,8 +424,17 @@ class RunningLog implements Log {
     const { parts } = this
     mustRun(parts)
     const { backend, writer, digests } = parts
+    const { reader } = backend
+    const running = <Found>(read: () => Found): Found => {
+      mustRun(parts)
+      return read()
+    }
+    const paged: Pick<typeof reader, 'fromOffset' | 'state'> = {
+      fromOffset: (from, bytesMax) => running(() => reader.fromOffset(from, bytesMax)),
+      state: () => running(() => reader.state()),
+    }
     const inspect = (): ReturnType<typeof backend.inspect> => backend.inspect()
-    const report = await verifyStore(backend.reader, writer, inspect, digests, options)
+    const report = await verifyStore(paged, writer, inspect, digests, options)
     for (const { table, key, reason } of report.damage) {
       if (table === 'batch') this.corruption?.suspect(Number(key), reason)
     }

@@ -104,7 +104,9 @@ async function openBackend(
   const { directory, store = memoryStore(), writer } = options
   if (directory === undefined) return openInline(store(), clock, handlers)
   const storage = resolveStorage(directory, options.storage)
-  if (writer === 'worker') return await openWorker({ directory, storage }, digests, handlers)
+  if (writer === 'worker') {
+    return await openWorker({ directory, storage }, { clock, digests }, handlers)
+  }
   if (storage === 'segment') {
     return openInlineSegments(directory, digests, clock, handlers)
   }

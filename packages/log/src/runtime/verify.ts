@@ -12,6 +12,7 @@ import type {
   StoredOrigin,
   StoreState,
 } from '@kith/interface'
+import { isKithError } from '@kith/interface'
 import { copyState } from '../core/state.ts'
 import type { LogState } from '../core/state.ts'
 import { throwIfRefused } from '../store/unreadable.ts'
@@ -179,7 +180,7 @@ export interface VerifyOptions {
 
 /** Page by page, so that the event loop and the writer go on. Rejects where it could not look. */
 export async function verifyStore(
-  reader: LogStoreReader,
+  reader: Pick<LogStoreReader, 'fromOffset' | 'state'>,
   standing: Standing,
   inspect: () => Promise<readonly StoreDamage[]>,
   digests: Digests,
@@ -187,11 +188,13 @@ export async function verifyStore(
 ): Promise<VerifyReport> {
   const verifier = new Verifier(standing, digests)
   const { expected } = verifier
-  verifier.add(compareRows(readState(reader, verifier), expected))
+  const state = readOrReport('the rows', verifier, () => reader.state())
+  verifier.add(compareRows(state, expected))
   let next = 0
   while (next < expected.nextOffset) {
     signal?.throwIfAborted()
-    const page = readPage(reader, next, verifier)
+    const what = `batches from offset ${next} on`
+    const page = readOrReport(what, verifier, () => reader.fromOffset(next, pageBytesMax))
     if (page === undefined || page.length === 0) break
     for (const read of page) {
       const offset = read.ok ? read.batch.offset : read.offset
@@ -222,32 +225,21 @@ async function conclude(
   }
 }
 
-function readPage(
-  reader: LogStoreReader,
-  from: number,
+/** What `read` answers; undefined, and a report, where what is stored is the trouble (LOG-71). */
+function readOrReport<Found>(
+  what: string,
   verifier: Verifier,
-): ReturnType<LogStoreReader['fromOffset']> | undefined {
+  read: () => Found,
+): Found | undefined {
   try {
-    return reader.fromOffset(from, pageBytesMax)
+    return read()
   } catch (cause) {
-    throwIfRefused(cause, `batches from offset ${from} on`)
-    verifier.report('file', '', `batches from offset ${from} on cannot be read: ${textOf(cause)}`)
+    throwIfRefused(cause, what)
+    if (isKithError(cause) && cause.code !== 'ERR_LOG_CORRUPT') throw cause
+    const text = cause instanceof Error ? cause.message : String(cause)
+    verifier.report('file', '', `${what} cannot be read: ${text}`)
     return undefined
   }
-}
-
-function readState(reader: LogStoreReader, verifier: Verifier): StoreState | undefined {
-  try {
-    return reader.state()
-  } catch (cause) {
-    throwIfRefused(cause, 'the rows')
-    verifier.report('file', '', `the rows cannot be read: ${textOf(cause)}`)
-    return undefined
-  }
-}
-
-function textOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
 }
 
 /** Rows on the medium against what this log knows to have flushed: later is fine, older is not. */

@@ -1,6 +1,6 @@
 /** Runs the SQLite store in a thread of its own, so that no flush stops the caller's loop. */
 import type { Worker } from 'node:worker_threads'
-import type { Digests, StoreDamage, StoreState } from '@kith/interface'
+import type { Clock, Digests, StoreDamage, StoreState } from '@kith/interface'
 import { LogError } from '../errors.ts'
 import { indexPath } from '../store/segment/place.ts'
 import { openSegmentReader } from '../store/segment/reader.ts'
@@ -19,7 +19,7 @@ import type { FromWriter, ThreadData, ToWriter } from './thread-messages.ts'
 
 export async function openWorker(
   place: ThreadData,
-  digests: Digests,
+  { clock, digests }: { readonly clock: Clock; readonly digests: Digests },
   handlers: BackendHandlers,
 ): Promise<OpenBackend> {
   const { directory, storage } = place
@@ -36,7 +36,7 @@ export async function openWorker(
     await exited(writer)
     throw cause
   }
-  return { backend: new WorkerBackend(directory, writer, reader, handlers), state }
+  return { backend: new WorkerBackend({ directory, clock }, writer, reader, handlers), state }
 }
 
 function opened(writer: Worker): Promise<StoreState> {
@@ -77,6 +77,7 @@ class WorkerBackend implements Backend {
   readonly depth = 2
   readonly keepsBytes = false
   readonly reader: SqliteReader
+  private readonly clock: Clock
   private readonly writer: Worker
   private readonly handlers: BackendHandlers
   private readonly checkpoints: Checkpoints
@@ -89,7 +90,13 @@ class WorkerBackend implements Backend {
   private index: IndexFigures | undefined
   private readonly inspections: Inspection[] = []
 
-  constructor(directory: string, writer: Worker, reader: SqliteReader, handlers: BackendHandlers) {
+  constructor(
+    { directory, clock }: { readonly directory: string; readonly clock: Clock },
+    writer: Worker,
+    reader: SqliteReader,
+    handlers: BackendHandlers,
+  ) {
+    this.clock = clock
     this.writer = writer
     this.reader = reader
     this.handlers = handlers
@@ -211,6 +218,7 @@ class WorkerBackend implements Backend {
     if (this.dead !== undefined) return
     this.dead = new LogError('ERR_LOG_CLOSED', 'the log is stopped')
     this.backedUp?.(this.dead)
-    await endThread(this.writer)
+    await endThread(this.writer, this.clock)
+    for (const inspection of this.inspections.splice(0)) inspection.reject(this.dead)
   }
 }

@@ -393,14 +393,25 @@ export class LogWriter {
 
   private poison(cause: unknown): void {
     const text = cause instanceof Error ? cause.message : String(cause)
-    this.fatal = new LogError(
+    const error = new LogError(
       'ERR_LOG_POISONED',
       `the store failed and takes nothing more until it is opened again: ${text}`,
       { cause },
     )
-    this.giveUp(this.fatal)
-    for (const transaction of this.unflushed.splice(0)) rejectAll(transaction, this.fatal)
-    this.handlers.poisoned(this.fatal)
+    this.end(error)
+    this.handlers.poisoned(error)
+  }
+
+  /** The store is gone: whoever still waits hears so. What became of it the next start tells. */
+  abandon(error: LogError): void {
+    const waiting = this.sealed.length + this.underWay.length + this.unflushed.length > 0
+    if (this.fatal === undefined && (waiting || !this.open.empty)) this.end(error)
+  }
+
+  private end(error: LogError): void {
+    this.fatal = error
+    this.giveUp(error)
+    for (const transaction of this.unflushed.splice(0)) rejectAll(transaction, error)
     this.checkIdle()
   }
 
