@@ -1,13 +1,16 @@
 /** Logs read beside their writer, as another process does. */
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import fs, { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import Database from 'better-sqlite3'
-import type { LogRecord } from '@kith/interface'
+import type { LogRecord, LogStore } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { LogError, segmentStore } from '../src/index.ts'
 import type { Log } from '../src/index.ts'
+import { openSegmentReader } from '../src/store/segment/reader.ts'
 import { createSqliteStore } from '../src/store/sqlite/store.ts'
 import {
   allValues,
@@ -236,6 +239,69 @@ describe('a log opened with readOnly', () => {
     expect(store.restartWal()).toBe('done')
     expect(still.prepare('SELECT count(*) FROM t').pluck().get()).toBe(3)
   })
+})
+
+/** Counts what this thread syncs by `fdatasync`: other threads and SQLite do it elsewhere. */
+function countSyncs(): () => number {
+  let syncs = 0
+  const real = fs.fdatasyncSync
+  fs.fdatasyncSync = (descriptor) => {
+    syncs += 1
+    real(descriptor)
+  }
+  syncBuiltinESMExports()
+  onTestFinished(() => {
+    fs.fdatasyncSync = real
+    syncBuiltinESMExports()
+  })
+  return () => syncs
+}
+
+it.each(['sqlite', 'segment'] as const)(
+  'LOG-52 what a look at a %s log found is synced also where the question fails',
+  async (storage) => {
+    const directory = temporaryDirectory()
+    const log = await started({ directory, storage })
+    await log.append(records(1))
+    const reader = await reading(directory)
+    await reader.read()
+    const syncs = countSyncs()
+    await log.append(records(1, 1), { durability: 'os' })
+    const before = syncs()
+    // It names the end of the log, which nobody else has flushed.
+    expect(await codeOf(reader.read({ from: 99 }))).toBe('ERR_LOG_OFFSET_OUT_OF_RANGE')
+    expect(syncs()).toBeGreaterThan(before)
+    expect((await reader.read()).records.length).toBe(2)
+  },
+)
+
+it('LOG-44 LOG-52 a reader of segments that retention overtakes is told so', async () => {
+  const directory = temporaryDirectory()
+  const stores: LogStore[] = []
+  const make = segmentStore({ directory, segmentBytesMax: 2 ** 20 })
+  const store = (): LogStore => {
+    stores.push(make())
+    return stores[0] ?? make()
+  }
+  const log = await started({ store })
+  const value = new Uint8Array(150_000)
+  for (let count = 0; count < 20; count += 1) await log.append({ value })
+  const reader = openSegmentReader(directory, join(directory, 'index', 'log.db'), nodeDigests)
+  onTestFinished(() => reader.close())
+  const { meta } = reader.state()
+  let asked = 0
+  const answer = reader.atOnce(() => {
+    asked += 1
+    // The file goes that this look is about to read.
+    if (asked === 1 && meta !== undefined) {
+      reader.files.forget(0)
+      stores[0]?.commit({ dropBelow: 10, meta: { ...meta, floor: 10 } }, true)
+    }
+    const read = reader.atOffset(0)
+    if (read?.ok === false) throw new LogError('ERR_LOG_CORRUPT', read.reason)
+    return read?.batch.offset ?? 'dropped'
+  })
+  expect([answer, asked]).toEqual(['dropped', 2])
 })
 
 it('LOG-52 a reader in another process reads while this one writes', async () => {

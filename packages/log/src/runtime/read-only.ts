@@ -155,7 +155,7 @@ export class ReadOnlyLog implements Log {
   /** What is known to be there is read as it is; where that fails the writer may have gone on. */
   private page(options: ReadOptions): ReadResult {
     const { parts } = this
-    if (Number(options.from) < parts.writer.flushed.nextOffset) {
+    if (parts.view.synced && Number(options.from) < parts.writer.flushed.nextOffset) {
       try {
         return readRecords(parts, options)
       } catch (cause) {
@@ -226,8 +226,7 @@ export class ReadOnlyLog implements Log {
     const { reader } = this.parts.view
     const ask = <Result>(run: () => Result): Result => this.now(run)
     // Page by page, each at the newest point, so that what retention drops meanwhile is known.
-    const paged: LogStoreReader = {
-      ...reader,
+    const paged: Pick<LogStoreReader, 'fromOffset' | 'state'> = {
       fromOffset: (offset, bytesMax) => ask(() => reader.fromOffset(offset, bytesMax)),
       state: () => ask(() => reader.state()),
     }

@@ -5,9 +5,12 @@ import { LogError } from '../errors.ts'
 
 export interface StoreView {
   readonly reader: LogStoreReader
+  /** What `changed` was told last is on the medium; false where that could not be told. */
+  readonly synced: boolean
   /**
    * Runs `ask` at one point of the log, and first tells `changed` of everything but the batches
-   * where that is not what it was told last. What was read is on the medium when this returns.
+   * where that is not what it was told last. What was read is on the medium when this returns or
+   * throws.
    */
   atOnce<Result>(changed: (state: StoreState) => void, ask: () => Result): Result
   /** What can be told of the store from outside of its writer, as it was looked at last. */

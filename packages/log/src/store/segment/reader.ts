@@ -115,9 +115,13 @@ class Reader implements SegmentReader {
         const place = this.follow(this.stamp())
         this.held = true
         this.missed = false
-        const result = ask(place, version)
+        try {
+          const result = ask(place, version)
+          if (!this.missed || attempt === attemptsMax) return result
+        } catch (cause) {
+          if (!this.missed || attempt === attemptsMax) throw cause
+        }
         // What retention took away meanwhile is gone at a later point, and asked for there.
-        if (!this.missed || attempt === attemptsMax) return result
       } finally {
         this.held = false
         if (this.db.inTransaction) this.end.run()

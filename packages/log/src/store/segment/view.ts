@@ -34,6 +34,7 @@ export function openSegmentView(directory: string, digests: Digests): StoreView 
 
 class View implements StoreView {
   readonly reader: LogStoreReader
+  synced = false
   private readonly segments: SegmentReader
   private readonly directory: string
   private readonly path: string
@@ -50,12 +51,11 @@ class View implements StoreView {
   }
 
   atOnce<Result>(changed: (state: StoreState) => void, ask: () => Result): Result {
-    const before = this.seen
-    let result: Result
     try {
-      result = this.segments.atOnce(({ number }, version) => {
+      return this.segments.atOnce(({ number }, version) => {
         const now = `${version}:${number}`
         if (now !== this.seen) {
+          this.synced = false
           checkFile(this.path, this.file)
           changed(this.segments.state())
         }
@@ -64,22 +64,19 @@ class View implements StoreView {
       })
     } catch (cause) {
       throw busyError(cause, this.path) ?? ioError(cause, this.path) ?? cause
+    } finally {
+      // Also before an error, which may tell where the log ends.
+      if (!this.synced) this.sync()
     }
-    if (this.seen !== before) this.sync()
-    return result
   }
 
   /** What is committed can be read before it is flushed. */
   private sync(): void {
-    try {
-      for (const segment of this.segments.openSegments()) {
-        syncRead(segmentPath(this.directory, segment))
-      }
-      syncRead(`${this.path}-wal`)
-    } catch (cause) {
-      this.seen = ''
-      throw cause
+    for (const segment of this.segments.openSegments()) {
+      syncRead(segmentPath(this.directory, segment))
     }
+    syncRead(`${this.path}-wal`)
+    this.synced = true
   }
 
   figures(): ViewFigures {

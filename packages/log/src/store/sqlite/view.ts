@@ -56,6 +56,7 @@ export function busyError(cause: unknown, path: string): LogError | undefined {
 
 class View implements StoreView {
   readonly reader: SqliteReader
+  synced = false
   private readonly db: Database
   private readonly path: string
   private readonly file: FileIdentity
@@ -73,24 +74,25 @@ class View implements StoreView {
   }
 
   atOnce<Result>(changed: (state: StoreState) => void, ask: () => Result): Result {
-    let fresh = false
-    let result: Result
     try {
       this.begin.run()
       try {
         const version = this.db.pragma('data_version', { simple: true }) as number
-        fresh = version !== this.version
-        if (fresh) this.look(changed)
+        if (version !== this.version) {
+          this.synced = false
+          this.look(changed)
+        }
         this.version = version
-        result = ask()
+        return ask()
       } finally {
         if (this.db.inTransaction) this.end.run()
       }
     } catch (cause) {
       throw busyError(cause, this.path) ?? ioError(cause, this.path) ?? cause
+    } finally {
+      // Also before an error, which may tell where the log ends.
+      if (!this.synced) this.sync()
     }
-    if (fresh) this.sync()
-    return result
   }
 
   private look(changed: (state: StoreState) => void): void {
@@ -105,12 +107,8 @@ class View implements StoreView {
    * write-ahead log has all that is not in the file yet; what is, was synced when it was copied.
    */
   private sync(): void {
-    try {
-      syncRead(`${this.path}-wal`)
-    } catch (cause) {
-      this.version = -1
-      throw cause
-    }
+    syncRead(`${this.path}-wal`)
+    this.synced = true
   }
 
   figures(): ViewFigures {
