@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { restoreLog } from '../src/index.ts'
 import type { BackupManifest, Log } from '../src/index.ts'
 import type { Kind } from './support.ts'
@@ -136,6 +136,25 @@ describe.each(durableKinds)('a backup of a %s log', (kind) => {
     expect(await log.backup(place)).toMatchObject({ next: 200 })
     expect(await codeOf(log.backup(place))).toBe('ERR_LOG_BACKUP')
     expect((await log.append(records(1))).offset).toBe(200)
+  })
+
+  it('LOG-49 given up while its directory is made ready is never begun', async () => {
+    const log = await started(home(kind))
+    const controller = new AbortController()
+    const { signal } = controller
+    let looked = 0
+    // The abort comes right after the first look at the signal.
+    signal.throwIfAborted = () => {
+      looked += 1
+      if (looked === 1) queueMicrotask(() => controller.abort(new Error('changed my mind')))
+      else if (signal.aborted) throw signal.reason
+    }
+    const heard = vi.spyOn(signal, 'addEventListener')
+    const place = join(temporaryDirectory(), 'backup')
+    expect(await codeOf(log.backup(place, { signal }))).toContain('changed my mind')
+    // Looked at once more before the store is asked, and once to tell why there is no backup.
+    expect([looked, heard.mock.calls.length]).toEqual([3, 0])
+    expect(readdirSync(place)).toEqual([])
   })
 
   it('LOG-49 ends with the log that it is made of', async () => {

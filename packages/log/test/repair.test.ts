@@ -91,6 +91,18 @@ describe.each(kinds)('a damaged %s log', (kind) => {
     expect(log.status().metrics).toMatchObject({ corruptRuns: 2, scrubPasses: 1, scrubCorrupt: 2 })
   })
 
+  it('LOG-53 knows nothing more of damage that retention dropped', async () => {
+    const { log } = await sick(kind, (directory) => {
+      damage(directory, 2, flip(90))
+      damage(directory, 9, flip(90))
+    })
+    await log.scrub({ bytesPerSecond: 1024 * 1024 })
+    await expect.poll(() => log.corrupt().length).toBe(2)
+    expect(await log.retain({ recordsMax: 5 })).toMatchObject({ floor: 9 })
+    expect(log.corrupt()).toMatchObject([{ offset: 9 }])
+    expect(log.status().metrics).toMatchObject({ corruptRuns: 1 })
+  })
+
   it('LOG-54 takes whole batches in the place of damaged ones, and is whole again', async () => {
     const { log, batches, values } = await sick(kind, (directory) => {
       damage(directory, 2, flip(90))
@@ -261,5 +273,18 @@ describe('a scrub', () => {
     await pass(clock, report)
     expect(await failed).toContain('enough')
     expect(await codeOf(log.scrub({ bytesPerSecond: 1 }))).toBe('ERR_LOG_OPTIONS')
+  })
+
+  it('LOG-53 ends at once, for all who asked, whosever signal says so', async () => {
+    const { log } = await long()
+    const controller = new AbortController()
+    const { signal } = controller
+    const calls = [log.scrub({ bytesPerSecond: 1_024 }), log.scrub({ signal }), log.scrub()]
+    await new Promise((resolve) => setImmediate(resolve))
+    controller.abort(new Error('enough'))
+    // No time passes: the pause between two pages is not waited for.
+    const codes = await Promise.all(calls.map(codeOf))
+    expect(codes).toEqual(calls.map(() => 'Error: enough'))
+    expect(await codeOf(log.scrub({ signal }))).toBe('Error: enough')
   })
 })

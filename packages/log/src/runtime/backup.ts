@@ -72,6 +72,8 @@ export async function backupLog(
   const storage = storageIn(parts.options.directory ?? '') ?? 'sqlite'
   await prepareDirectory(directory)
   try {
+    // A store hears of it only from here on.
+    signal.throwIfAborted()
     await parts.backend.backup(directory, signal)
     const manifest = await describe(directory, storage, parts.digests, parts.clock.wallNow())
     signal.throwIfAborted()

@@ -39,6 +39,18 @@ export class Corruption {
   constructor(parts: LogParts) {
     this.parts = parts
     parts.reads.onCorrupt = (offset, reason) => this.suspect(offset, reason)
+    parts.events.on('retained', ({ floor }) => this.forgetBelow(floor))
+  }
+
+  /** What retention dropped is damaged no more; of a run it may have dropped a part. */
+  private forgetBelow(floor: number): void {
+    const { origins } = this.parts.writer.flushed
+    for (const run of this.list()) {
+      if (run.to <= (origins.get(run.origin)?.floor ?? 1)) this.forget(run)
+    }
+    for (const places of [this.lost, this.repairedAt]) {
+      for (const offset of places) if (offset < floor) places.delete(offset)
+    }
   }
 
   list(): readonly CorruptRun[] {

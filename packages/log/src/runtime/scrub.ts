@@ -51,6 +51,11 @@ interface Pass {
   readonly ends: Map<OriginId, { readonly next: number; readonly chain: Chain }>
 }
 
+interface RunningPass {
+  readonly report: Promise<ScrubReport>
+  readonly ending: AbortController
+}
+
 export class Scrub {
   readonly counters: ScrubCounters = {
     scrubbedBytes: 0,
@@ -62,7 +67,7 @@ export class Scrub {
   private readonly corruption: Corruption
   private cancel: (() => void) | undefined
   private wake: (() => void) | undefined
-  private running: Promise<ScrubReport> | undefined
+  private running: RunningPass | undefined
   private savedAt = 0
 
   constructor(parts: LogParts, corruption: Corruption) {
@@ -97,19 +102,36 @@ export class Scrub {
     if (this.counters.scrubOffset > 0) this.save(this.counters.scrubOffset)
   }
 
-  /** One pass; whoever asks while one is under way gets that one. */
-  pass(bytesPerSecond: number, signal: AbortSignal | undefined): Promise<ScrubReport> {
-    this.running ??= this.walk(bytesPerSecond, signal)
+  /** One pass; whoever asks while one is under way gets that one, and may end it for all. */
+  async pass(bytesPerSecond: number, signal: AbortSignal | undefined): Promise<ScrubReport> {
+    signal?.throwIfAborted()
+    this.running ??= this.begin(bytesPerSecond)
+    const { report, ending } = this.running
+    const end = (): void => {
+      ending.abort(signal?.reason)
+      this.wake?.()
+    }
+    signal?.addEventListener('abort', end)
+    try {
+      return await report
+    } finally {
+      signal?.removeEventListener('abort', end)
+    }
+  }
+
+  private begin(bytesPerSecond: number): RunningPass {
+    const ending = new AbortController()
+    const report = this.walk(bytesPerSecond, ending.signal)
       .finally(() => {
         this.running = undefined
         this.counters.scrubOffset = 0
       })
-      .then((report) => {
-        const { batches, bytes, corrupt } = report
+      .then((done) => {
+        const { batches, bytes, corrupt } = done
         this.parts.events.emit('scrubbed', { batches, bytes, corrupt })
-        return report
+        return done
       })
-    return this.running
+    return { report, ending }
   }
 
   private resumeAt(): number {
@@ -118,10 +140,7 @@ export class Scrub {
     return at > meta.floor && at < nextOffset ? at : 0
   }
 
-  private async walk(
-    bytesPerSecond: number,
-    signal: AbortSignal | undefined,
-  ): Promise<ScrubReport> {
+  private async walk(bytesPerSecond: number, signal: AbortSignal): Promise<ScrubReport> {
     const { parts, counters } = this
     mustRun(parts)
     const { flushed } = parts.writer
@@ -139,7 +158,7 @@ export class Scrub {
       counters.scrubOffset = pass.offset
       if (parts.clock.now() - this.savedAt >= saveEveryMs) this.save(pass.offset)
       await this.pause((bytes / bytesPerSecond) * 1_000)
-      signal?.throwIfAborted()
+      signal.throwIfAborted()
       mustRun(parts)
     }
     // Nothing was written down of a pass that was short; of a long one it is taken back.
