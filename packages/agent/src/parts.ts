@@ -220,6 +220,15 @@ function createAgentReplicator(
     if (gap.action === 'halted') logger.warn(gap, 'records that nobody holds are waited for')
     if (gap.action === 'skipped') logger.warn(gap, 'records that nobody holds are given up')
   })
+  replicator.on('fork', (fork) => {
+    logger.error(fork, 'another history of an origin was met')
+  })
+  replicator.on('forkLocated', (parted) => {
+    logger.warn(parted, 'where both histories of an origin part')
+  })
+  replicator.on('quarantine', (stopped) => {
+    logger.error(stopped, 'an origin is neither copied nor served any more')
+  })
   log.on('retire', (retired) => logger.info(retired, 'nothing is expected of an origin any more'))
   log.on('revive', (revived) => logger.warn(revived, 'an origin that was retired has more records'))
   return replicator

@@ -173,6 +173,23 @@ describe('log read, tail, status and verify', () => {
     expect(run.out).toMatch(/ada\s+1\s+9\s+unknown\s+live\s+cccccccccccc\n/)
   })
 
+  it('says why an origin is quarantined, and lets nobody write to the terminal by it', async () => {
+    const state = { member: 'ada', floor: 1, next: 9, chain: 'c'.repeat(64), own: false, holes: [] }
+    const why =
+      'b\u001b[31m holds another history at 9, which parts from ours in the batch from 3 to 5'
+    await using agent = await fakeAgent(() => ({
+      ...{ logId: 'l'.repeat(32), durable: true, records: 8, bytes: 99, floor: 4, next: 12 },
+      origins: [
+        { ...state, origin: 'e'.repeat(32), status: 'quarantined', why, lag: 'unknown' },
+        { ...state, origin: 'f'.repeat(32), status: 'sealed', why: 'asked', lag: 0 },
+      ],
+    }))
+    const run = await kith(['log', 'status', '--http-addr', agent.address])
+    expect(run.out).toMatch(/\ne{32} is quarantined: b.* in the batch from 3 to 5\n$/)
+    expect(run.out).not.toContain('\u001b')
+    expect(run.out).not.toContain('asked')
+  })
+
   it('retires an origin, and takes nothing else for one', async () => {
     const origin = 'ab'.repeat(16)
     await using agent = await fakeAgent(() => ({ origin, status: 'retired' }))

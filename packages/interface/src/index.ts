@@ -22,6 +22,7 @@ export type {
   AppendResult,
   ApplyOutcome,
   ApplyReport,
+  BatchBounds,
   BatchRun,
   Chain,
   CorruptRun,

@@ -105,6 +105,11 @@ export interface OriginState {
    * absent where it is the floor, or the end of the last hole. Said of the own log only (ADR 30).
    */
   readonly storedFrom?: number
+  /**
+   * Why it is not `live`: for a quarantined origin, who holds another history, and where both part
+   * once that was found. Said of the own log only.
+   */
+  readonly why?: string
 }
 
 /**
@@ -181,6 +186,17 @@ export interface CorruptRun {
   readonly reason: string
 }
 
+/** Where a batch that is held begins and ends, with the chains there. */
+export interface BatchBounds {
+  readonly first: number
+  /** One past its last record. */
+  readonly next: number
+  /** The chain before `first`. */
+  readonly previousChain: Chain
+  /** The chain at `next`. */
+  readonly chain: Chain
+}
+
 /** The face of a log that replication needs (REP-1 to REP-22). All methods reject after `stop`. */
 export interface ReplicaLog {
   readonly logId: LogId
@@ -195,6 +211,11 @@ export interface ReplicaLog {
   readBatches(origin: OriginId, from: number, bytesMax: number): Promise<BatchRun>
   /** The chain before `sequence`, where that is a batch boundary we still know. */
   chainAt(origin: OriginId, sequence: number): Promise<Chain | undefined>
+  /**
+   * The batch that holds `sequence`, of a quarantined origin too; undefined where none is held.
+   * Absent where nobody may look for the place at which two histories part.
+   */
+  batchBounds?(origin: OriginId, sequence: number): Promise<BatchBounds | undefined>
   /** The batch that starts at `first`, verified; undefined where none does. */
   fetchBatch(origin: OriginId, first: number): Promise<Uint8Array | undefined>
   /**
@@ -211,7 +232,9 @@ export interface ReplicaLog {
    * floor.
    */
   recordGap(origin: OriginId, resume: number, chainBefore: Chain, why: string): Promise<void>
-  /** Stops one origin durably, with an event. */
+  /**
+   * Stops one origin durably, with an event. Of one that is stopped it only replaces why.
+   */
   quarantine(origin: OriginId, why: string): Promise<void>
   /**
    * Notes durably that nothing is expected of an origin any more, where it ends at `next`. Changes

@@ -226,6 +226,46 @@ describe.each(kinds)('a %s log as a replica', (kind) => {
     expect((await log.append(records(1))).first).toBe(1)
   })
 
+  it('LOG-78 says of a stopped origin why, and where its batches begin and end', async () => {
+    const options = home(kind)
+    const log = await started(options)
+    const told: unknown[] = []
+    log.on('quarantine', (event) => told.push(event))
+    const one = makeBatch(stranger, 1, originChain(stranger, nodeDigests), records(3))
+    const two = makeBatch(stranger, one.next, one.chain, records(2))
+    await log.applyBatches([one.bytes, two.bytes])
+    await log.quarantine(stranger, 'b holds another history')
+    await log.quarantine(stranger, 'it parts at 4')
+    expect(told).toEqual([{ origin: stranger, why: 'b holds another history' }])
+    await log.stop()
+    const again = await started(options)
+    const state = again.vector().find(({ origin }) => origin === stranger)
+    expect(state).toMatchObject({ status: 'quarantined', why: 'it parts at 4' })
+    expect(again.vector().filter(({ why }) => why !== undefined).length).toBe(1)
+    const start = originChain(stranger, nodeDigests)
+    const first = { first: 1, next: 4, previousChain: start, chain: one.chain }
+    const second = { first: 4, next: 6, previousChain: one.chain, chain: two.chain }
+    const found = await Promise.all(
+      [0, 1, 3, 4, 5, 6, 1.5].map((sequence) => again.batchBounds(stranger, sequence)),
+    )
+    expect(found).toEqual([undefined, first, first, second, second, undefined, undefined])
+    expect(await again.batchBounds('00'.repeat(16), 1)).toBe(undefined)
+  })
+
+  it('LOG-78 of what was dropped or is lost there are no batches', async () => {
+    const log = await started(home(kind))
+    const one = makeBatch(stranger, 1, originChain(stranger, nodeDigests), records(3))
+    const two = makeBatch(stranger, one.next, one.chain, records(3))
+    await log.applyBatches([one.bytes, two.bytes])
+    await log.recordGap(stranger, 10, '10'.repeat(32), 'a test')
+    await log.applyBatches([makeBatch(stranger, 10, '10'.repeat(32), records(3)).bytes])
+    await log.retain({ recordsMax: 6 })
+    const found = await Promise.all(
+      [3, 4, 7, 9, 10].map((sequence) => log.batchBounds(stranger, sequence)),
+    )
+    expect(found.map((bounds) => bounds?.next)).toEqual([undefined, 7, undefined, undefined, 13])
+  })
+
   it('LOG-15 rotates once an hour, and appends nothing while another rotation is owed', async () => {
     let wall = 1_700_000_000_000
     const { systemClock } = await import('@kith/interface/node')

@@ -3,7 +3,7 @@
  * @packageDocumentation
  */
 export type { MemberLag, MemberLags } from './core/lag.ts'
-export type { ReplicatorEvents } from './core/messages.ts'
+export type { ForkStanding, ReplicatorEvents } from './core/messages.ts'
 export type { Counters, SessionCounters, SessionPhase } from './core/state.ts'
 export { isReplicatorCode, ReplicatorError } from './errors.ts'
 export type { ReplicatorErrorCode } from './errors.ts'

@@ -1,7 +1,7 @@
 /** Logs and members for tests: memory logs, joined by direct calls or by HTTP. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Member, MemberEvent, ReplicationSource } from '@kith/interface'
+import type { Chain, Member, MemberEvent, ReplicationSource } from '@kith/interface'
 import { createLog } from '@kith/log'
 import type { Log, LogOptions } from '@kith/log'
 import { createReplicationHandler } from '../src/http/index.ts'
@@ -33,6 +33,8 @@ export class Village {
   readonly places: Map<string, Place> = new Map()
   /** `from>to` pairs that cannot talk. */
   readonly cut: Set<string> = new Set()
+  /** What everybody answers instead of chains. */
+  answers: ((asked: readonly number[]) => readonly (Chain | null)[] | Promise<never>) | undefined
 
   async add(
     name: string,
@@ -96,7 +98,10 @@ export class Village {
         check()
         return response
       },
-      chainAt: async (origin, at, signal) => (check(), local.chainAt(origin, at, signal)),
+      chainAt: async (origin, at, signal) => {
+        check()
+        return this.answers?.(at) ?? local.chainAt(origin, at, signal)
+      },
       fetch: async (origin, first, signal) => (check(), local.fetch(origin, first, signal)),
       close: async () => {},
     }

@@ -66,5 +66,13 @@ function statusText(status: StatusAnswer): string {
   const head = ['ORIGIN', 'MEMBER', 'FLOOR', 'NEXT', 'LAG', 'STATUS', 'CHAIN']
   const { logId, records, bytes, floor, next } = status
   const held = `${records} records, ${bytes} bytes, offsets ${floor} to ${next}`
-  return `log ${logId}, ${kind}: ${held}\n${table([head, ...rows])}`
+  return `log ${logId}, ${kind}: ${held}\n${table([head, ...rows])}${reasonsText(status)}`
+}
+
+/** A stopped origin stays so: whoever sees it wants to know whose history ours is not. */
+function reasonsText({ origins }: StatusAnswer): string {
+  const stopped = origins.filter(({ status, why }) => status === 'quarantined' && why !== undefined)
+  return stopped
+    .map(({ origin, why = '' }) => `${origin} is quarantined: ${printable(why)}\n`)
+    .join('')
 }

@@ -154,5 +154,6 @@ function stateOf(state: LogState, entry: StoredOrigin): OriginState {
     own: entry.origin === state.meta.origin,
     ...(entry.records === 0 && entry.floor > 1 ? { neverHeld: true } : {}),
     ...(stored < heldFrom(entry, holes) ? { storedFrom: stored } : {}),
+    ...(entry.status === 'live' || entry.why === '' ? {} : { why: entry.why }),
   }
 }

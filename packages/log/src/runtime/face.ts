@@ -3,6 +3,7 @@ import type {
   AppendOptions,
   AppendRecord,
   AppendResult,
+  BatchBounds,
   CorruptRun,
   EventSource,
   LogId,
@@ -100,6 +101,7 @@ export interface Log extends ReplicaLog, AsyncDisposable, EventSource<LogEvents>
    * while a pass is under way gets that one. `signal` ends it, for all who asked.
    */
   scrub(options?: ScrubCall): Promise<ScrubReport>
+  batchBounds(origin: OriginId, sequence: number): Promise<BatchBounds | undefined>
   corrupt(): readonly CorruptRun[]
   onCorrupt(listener: (run: CorruptRun) => void): Unsubscribe
   repair(run: CorruptRun, batches: readonly Uint8Array[]): Promise<RepairOutcome>

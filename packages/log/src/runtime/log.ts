@@ -31,7 +31,14 @@ import { createCursorKeeper } from './cursors.ts'
 import type { CursorKeeper, LogCursor } from './cursors.ts'
 import { mustRun, rotateOrigin } from './parts.ts'
 import type { LogEvents, LogParts } from './parts.ts'
-import { chainAt, fetchBatch, readBatches, readRecords, tailRecords } from './queries.ts'
+import {
+  batchBounds,
+  chainAt,
+  fetchBatch,
+  readBatches,
+  readRecords,
+  tailRecords,
+} from './queries.ts'
 import type { ReadOptions, ReadResult, TailOptions } from './queries.ts'
 import { Corruption } from './corruption.ts'
 import type { Log, LogStatus, ScrubCall } from './face.ts'
@@ -330,6 +337,9 @@ class RunningLog implements Log {
 
   chainAt: Log['chainAt'] = (origin, sequence) =>
     this.later((parts) => chainAt(parts, origin, sequence))
+
+  batchBounds: Log['batchBounds'] = (origin, sequence) =>
+    this.later((parts) => batchBounds(parts, origin, sequence))
 
   fetchBatch: Log['fetchBatch'] = (origin, first) =>
     this.later((parts) => fetchBatch(parts, origin, first))

@@ -1,5 +1,13 @@
 /** Reading a log: by offset for its users, by origin for its replicas (LOG-18, LOG-19). */
-import type { BatchRun, Chain, LogRecord, OriginId, ReadFrom, StoredOrigin } from '@kith/interface'
+import type {
+  BatchBounds,
+  BatchRun,
+  Chain,
+  LogRecord,
+  OriginId,
+  ReadFrom,
+  StoredOrigin,
+} from '@kith/interface'
 import { LogError } from '../errors.ts'
 import { originChain } from '../wire/batch.ts'
 import { mustRun } from './parts.ts'
@@ -243,6 +251,23 @@ export function chainAt(
   const beforeHole = holes.some(({ from }) => from === sequence)
   if (beforeHole ? end !== sequence : end <= sequence) throw missing(origin, sequence)
   return row && chainBefore(row, sequence)
+}
+
+/** Also of a quarantined origin: what is held of it is evidence (LOG-78). */
+export function batchBounds(
+  parts: ReadingParts,
+  origin: OriginId,
+  sequence: number,
+): BatchBounds | undefined {
+  mustRun(parts)
+  const entry = parts.writer.flushed.origins.get(origin)
+  if (entry === undefined || !Number.isInteger(sequence)) return undefined
+  if (sequence < originFloor(parts, entry) || sequence >= entry.next) return undefined
+  const { batch } = parts.reads.atSequence(origin, sequence) ?? {}
+  // In a hole the batch before it ends before.
+  if (batch === undefined || batch.first + batch.count <= sequence) return undefined
+  const { first, previousChain, chain } = batch
+  return { first, next: first + batch.count, previousChain, chain }
 }
 
 export function fetchBatch(

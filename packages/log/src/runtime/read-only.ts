@@ -26,7 +26,7 @@ import type { LogCursor } from './cursors.ts'
 import type { Log, LogStatus } from './face.ts'
 import { mustRun } from './parts.ts'
 import type { LogEvents, ReadingParts } from './parts.ts'
-import { chainAt, fetchBatch, readBatches, readRecords, tailPages } from './queries.ts'
+import { batchBounds, chainAt, fetchBatch, readBatches, readRecords, tailPages } from './queries.ts'
 import type { ReadOptions, ReadResult, TailOptions } from './queries.ts'
 import { BatchReads } from './reads.ts'
 import { checkEnds, stateFrom, unknownToItself } from './start.ts'
@@ -190,6 +190,9 @@ export class ReadOnlyLog implements Log {
 
   chainAt: Log['chainAt'] = (origin, sequence) =>
     this.later((parts) => chainAt(parts, origin, sequence))
+
+  batchBounds: Log['batchBounds'] = (origin, sequence) =>
+    this.later((parts) => batchBounds(parts, origin, sequence))
 
   fetchBatch: Log['fetchBatch'] = (origin, first) =>
     this.later((parts) => fetchBatch(parts, origin, first))

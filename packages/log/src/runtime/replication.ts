@@ -139,12 +139,14 @@ function heldBatch(parts: LogParts, origin: OriginId, first: number): StoredBatc
 
 function quarantineOrigin(parts: LogParts, entry: StoredOrigin, why: string): void {
   const { origin, status } = entry
-  if (status === 'quarantined') return
-  const changedAt = parts.clock.wallNow()
+  const stopped = status === 'quarantined'
+  if (stopped && entry.why === why) return
+  const changedAt = stopped ? entry.changedAt : parts.clock.wallNow()
   setOrigin(parts, { ...entry, status: 'quarantined', why, changedAt })
-  parts.writer.current(0).announcements.push(() => parts.events.emit('quarantine', { origin, why }))
   // What is decided must reach the disk even where the caller waits for nothing else.
   parts.writer.current(0).flush = true
+  if (stopped) return
+  parts.writer.current(0).announcements.push(() => parts.events.emit('quarantine', { origin, why }))
 }
 
 /** What is decided so far; throws where nothing may be written now, or `origin` is none. */

@@ -5,6 +5,7 @@
  */
 import type { ApplyOutcome, ApplyReport, OriginId } from '@kith/interface'
 import { onForked } from './fork.ts'
+import { noteFork } from './locate.ts'
 import { blame } from './pull.ts'
 import { localNext, nextId } from './state.ts'
 import type { QueuedBatch, Session, State, Turn } from './state.ts'
@@ -101,6 +102,7 @@ function takeOutcome(turn: Turn, item: QueuedBatch, outcome: ApplyOutcome): void
       }
       counters.forks += 1
       const { origin, member } = item
+      noteFork(turn, origin, next, member)
       const why = `${member} holds another history at ${next}`
       turn.out.push(
         { kind: 'event', event: { kind: 'fork', detail: { origin, sequence: next, member } } },

@@ -3,6 +3,7 @@
  * our past was lost (rotate); any other origin with two chains is quarantined (REP-12, REP-13).
  */
 import type { OriginId, OriginState } from '@kith/interface'
+import { noteFork } from './locate.ts'
 import type { Input, Verdict } from './messages.ts'
 import { nextId } from './state.ts'
 import type { PullInFlight, Session, Turn } from './state.ts'
@@ -66,6 +67,7 @@ export function onForked(turn: Turn, origin: OriginId, sequence: number, member:
   if (ours?.status === 'quarantined' || state.quarantining.has(origin)) return
   state.counters.forks += 1
   out.push({ kind: 'event', event: { kind: 'fork', detail: { origin, sequence, member } } })
+  noteFork(turn, origin, sequence, member)
   if (origin === state.own) {
     rotate(turn, `${member} holds another history of this origin at ${sequence}`)
     return

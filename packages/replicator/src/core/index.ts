@@ -7,9 +7,11 @@ export type { ChainRequest, Codec, Decoded, FetchRequest } from '../wire/codec.t
 export { lagOf, lagsOf } from './lag.ts'
 export type { MemberLag, MemberLags } from './lag.ts'
 export type {
+  BoundaryAnswer,
   Call,
   CoreEvent,
   Failure,
+  ForkStanding,
   Input,
   MemberStanding,
   Output,

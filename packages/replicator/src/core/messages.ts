@@ -49,11 +49,24 @@ export type Input =
   | { readonly kind: 'rotated'; readonly to: OriginId | undefined; readonly reason: string }
   | { readonly kind: 'gapRecorded'; readonly origin: OriginId; readonly reason: string | undefined }
   | { readonly kind: 'quarantined'; readonly origin: OriginId }
+  /** `adjacent`: the batch of ours that begins at the asked `from` ends at the asked `to`. */
+  | {
+      readonly kind: 'located'
+      readonly locate: number
+      readonly boundaries: readonly BoundaryAnswer[]
+      readonly adjacent: boolean
+    }
+  | { readonly kind: 'locateFailed'; readonly locate: number }
   | { readonly kind: 'retired'; readonly origin: OriginId }
   /** Our own source was told hello, was shown a vector, or found a fork while it served. */
   | { readonly kind: 'heard'; readonly hello: HelloMessage }
   | { readonly kind: 'acked'; readonly logId: LogId; readonly ack: ReadonlyMap<OriginId, number> }
-  | { readonly kind: 'servedFork'; readonly origin: OriginId; readonly sequence: number }
+  | {
+      readonly kind: 'servedFork'
+      readonly origin: OriginId
+      readonly sequence: number
+      readonly member: string
+    }
   /** The log found batches damaged that a member may have. */
   | { readonly kind: 'corrupt'; readonly run: CorruptRun }
   /** Empty where the member has them no more, or not as asked for. */
@@ -85,6 +98,30 @@ export interface Failure {
   readonly reason: string
 }
 
+/** The chains before `sequence`, which is a batch boundary of ours; null where theirs has none. */
+export interface BoundaryAnswer {
+  readonly sequence: number
+  readonly ours: Chain
+  readonly theirs: Chain | null
+}
+
+/** A fork that was met since this replicator began. */
+export interface ForkStanding {
+  readonly origin: OriginId
+  /** Who holds the other history. */
+  readonly member: string
+  /** Where they met. */
+  readonly sequence: number
+  /** All records below are the same in both histories. */
+  readonly from: number
+  /** At this batch boundary of our history the other one is another, or has none. */
+  readonly to: number
+  /** One batch of ours goes from `from` to `to`: it is the first that the other has not. */
+  readonly exact: boolean
+  /** The place is still looked for. */
+  readonly searching: boolean
+}
+
 /** How a chain that was claimed stands to ours. */
 export type Verdict = 'equal' | 'fork' | 'unknown'
 
@@ -113,6 +150,22 @@ export type Output =
       readonly why: string
     }
   | { readonly kind: 'quarantine'; readonly origin: OriginId; readonly why: string }
+  /** More is known of why a quarantined origin is. */
+  | { readonly kind: 'note'; readonly origin: OriginId; readonly why: string }
+  /**
+   * Both sides' chains at up to `boundariesMax` batch boundaries of ours between `from` and `to`,
+   * evenly spread, and `withEnd` at `to` as well. `endLocate` gives it up.
+   */
+  | ({
+      readonly kind: 'locate'
+      readonly locate: number
+      readonly origin: OriginId
+      readonly from: number
+      readonly to: number
+      readonly boundariesMax: number
+      readonly withEnd: boolean
+    } & Call)
+  | { readonly kind: 'endLocate'; readonly locate: number }
   /** Where it ends at `next` still. */
   | {
       readonly kind: 'retire'
@@ -155,6 +208,19 @@ export interface ReplicatorEvents {
   }
   /** Two histories under one origin met. */
   fork: { readonly origin: OriginId; readonly sequence: number; readonly member: string }
+  /**
+   * Where they part, told once, after `fork`: all below `from` is the same, and at `to` it is not.
+   * `exact`: the batch of ours that begins at `from` and ends at `to` is the first that the other
+   * history has not. Else it lies between them, and no more is to be found out: the other side did
+   * not answer, contradicted itself, or one of both does not hold those records any more.
+   */
+  forkLocated: {
+    readonly origin: OriginId
+    readonly member: string
+    readonly from: number
+    readonly to: number
+    readonly exact: boolean
+  }
   /** This log stopped taking and serving that origin, durably. */
   quarantine: { readonly origin: OriginId; readonly why: string }
   /** This log appends under a new origin from here on. */

@@ -141,6 +141,24 @@ export interface Comparison {
   readonly own: boolean
 }
 
+/** Two histories of one origin that met, and where they part as far as it is known (REP-45). */
+export interface MetFork {
+  readonly origin: OriginId
+  readonly member: string
+  readonly sequence: number
+  /** At this boundary of ours both agree. */
+  from: number
+  /** At this one they do not. */
+  to: number
+  exact: boolean
+  /** Calls made for it. */
+  rounds: number
+  readonly waitUntil: number
+  ended: boolean
+  /** The log was asked to write it down. */
+  noted: boolean
+}
+
 /** Damaged batches of our log, and who was asked for them. */
 export interface Repair {
   readonly run: CorruptRun
@@ -189,6 +207,16 @@ export interface State {
   readonly owed: Set<OriginId>
   readonly comparisons: Map<number, Comparison>
   readonly quarantining: Set<OriginId>
+  /** The forks that were met in this life, and the one that is asked about now. */
+  readonly forks: Map<OriginId, MetFork>
+  locating:
+    | {
+        readonly id: number
+        readonly origin: OriginId
+        readonly session: number
+        readonly deadline: number
+      }
+    | undefined
   /** Origins that the log is asked to retire. */
   readonly retiring: Set<OriginId>
   /** Origins that the log cannot take now (a newer version, a failed row), and until when. */
@@ -246,6 +274,8 @@ export function createState(options: CoreOptions): State {
     owed: new Set(),
     comparisons: new Map(),
     quarantining: new Set(),
+    forks: new Map(),
+    locating: undefined,
     retiring: new Set(),
     waiting: new Map(),
     queue: [],

@@ -19,6 +19,13 @@ import {
   settleGate,
 } from './fork.ts'
 import { gapDeadline, onGapRecorded } from './gap.ts'
+import {
+  locateDeadline,
+  locateDeadlinePassed,
+  onLocated,
+  onLocateFailed,
+  settleForks,
+} from './locate.ts'
 import type { Call, Input, Output } from './messages.ts'
 import { settleProgress } from './progress.ts'
 import { onPulled, settlePulls } from './pull.ts'
@@ -79,6 +86,8 @@ function take(turn: Turn, input: Input): void {
     case 'gapRecorded':
     case 'quarantined':
     case 'retired':
+    case 'located':
+    case 'locateFailed':
       return onLogAnswer(turn, input)
     case 'corrupt':
     case 'fetched':
@@ -132,7 +141,16 @@ function onAnswer(turn: Turn, input: Answer): void {
 
 type LogAnswer = Extract<
   Input,
-  { kind: 'compared' | 'rotated' | 'gapRecorded' | 'quarantined' | 'retired' }
+  {
+    kind:
+      | 'compared'
+      | 'rotated'
+      | 'gapRecorded'
+      | 'quarantined'
+      | 'retired'
+      | 'located'
+      | 'locateFailed'
+  }
 >
 
 function onLogAnswer(turn: Turn, input: LogAnswer): void {
@@ -145,6 +163,10 @@ function onLogAnswer(turn: Turn, input: LogAnswer): void {
       return onGapRecorded(turn, input.origin, input.reason)
     case 'quarantined':
       return onQuarantined(turn, input.origin)
+    case 'located':
+      return onLocated(turn, input)
+    case 'locateFailed':
+      return onLocateFailed(turn, input.locate)
     case 'retired':
       // What the log refused is told again with the next vector that says so.
       turn.state.retiring.delete(input.origin)
@@ -165,7 +187,7 @@ function onServed(turn: Turn, input: Served): void {
       return onAcked(turn, input)
     case 'servedFork':
       // The puller stops the origin; only the one who writes under it must act as well.
-      if (input.origin === state.own) onForked(turn, input.origin, input.sequence, 'a puller')
+      if (input.origin === state.own) onForked(turn, input.origin, input.sequence, input.member)
   }
 }
 
@@ -212,6 +234,7 @@ function onDeadline(turn: Turn): void {
   repickStalled(turn)
   retryRotation(turn)
   repairDeadlinePassed(turn)
+  locateDeadlinePassed(turn)
   if (state.pausedUntil !== undefined && now >= state.pausedUntil) state.pausedUntil = undefined
 }
 
@@ -238,6 +261,7 @@ function settle(turn: Turn): void {
   settleApply(turn)
   settlePulls(turn)
   settleRepairs(turn)
+  settleForks(turn)
   settleProgress(turn)
 }
 
@@ -262,5 +286,6 @@ export function nextDeadline(state: State): number | undefined {
   consider(state.pausedUntil)
   consider(state.rotateRetryAt)
   consider(repairDeadline(state))
+  consider(locateDeadline(state))
   return earliest === Infinity ? undefined : earliest
 }

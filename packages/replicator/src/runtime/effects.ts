@@ -13,6 +13,7 @@ import type { Input, Output, ReplicatorEvents, Verdict } from '../core/messages.
 import { isReplicatorCode, ReplicatorError } from '../errors.ts'
 import type { ReplicatorErrorCode } from '../errors.ts'
 import { readBatchHead } from '../wire/head.ts'
+import { askBoundaries } from './boundaries.ts'
 
 export interface EffectsOptions {
   readonly log: ReplicaLog
@@ -43,6 +44,8 @@ interface Work {
   readonly options: EffectsOptions
   readonly members: Map<string, Member>
   readonly connections: Map<string, Connection>
+  /** The call that looks where two histories part. */
+  readonly searches: Map<number, AbortController>
   /** Everything under way: calls, transactions, sources that close. */
   readonly pending: Set<Promise<void>>
   stopped: boolean
@@ -53,6 +56,7 @@ export function createEffects(options: EffectsOptions): Effects {
     options,
     members: new Map(),
     connections: new Map(),
+    searches: new Map(),
     pending: new Set(),
     stopped: false,
   }
@@ -78,6 +82,10 @@ function run(work: Work, output: Output): void {
       return pull(work, output)
     case 'fetch':
       return fetchRun(work, output)
+    case 'locate':
+      return locate(work, output)
+    case 'endLocate':
+      return work.searches.get(output.locate)?.abort()
     case 'close':
       if (work.connections.get(output.member)?.session === output.session) {
         disconnect(work, output.member)
@@ -91,6 +99,7 @@ function run(work: Work, output: Output): void {
     case 'compare':
     case 'recordGap':
     case 'quarantine':
+    case 'note':
     case 'retire':
     case 'rotate':
     case 'repair':
@@ -198,6 +207,35 @@ async function fetchAll(
   return batches
 }
 
+/** Beside everything else: its own signal ends it where nobody waits for the answer any more. */
+function locate(work: Work, output: Extract<Output, { kind: 'locate' }>): void {
+  const { locate: id, member, session } = output
+  const connection = work.connections.get(member)
+  const search = new AbortController()
+  work.searches.set(id, search)
+  const asked = async (): Promise<Input> => {
+    if (connection?.session !== session) return { kind: 'locateFailed', locate: id }
+    const signal = AbortSignal.any([connection.controller.signal, search.signal])
+    const found = await askBoundaries(work.options.log, connection.source, output, signal)
+    return { kind: 'located', locate: id, ...found }
+  }
+  const failed = (cause: unknown): Input => {
+    work.options.logger.debug({ member, cause }, 'where a fork begins was not answered')
+    return { kind: 'locateFailed', locate: id }
+  }
+  track(
+    work,
+    // Never within the step that asked: its outputs are carried out one by one.
+    Promise.resolve()
+      .then(asked)
+      .catch(failed)
+      .then((input) => {
+        work.searches.delete(id)
+        answered(work, input)
+      }),
+  )
+}
+
 function answered(work: Work, input: Input): void {
   if (!work.stopped) work.options.dispatch(input)
 }
@@ -213,7 +251,9 @@ function disconnect(work: Work, member: string): void {
 
 type LogOutput = Extract<
   Output,
-  { kind: 'apply' | 'compare' | 'recordGap' | 'quarantine' | 'retire' | 'rotate' | 'repair' }
+  {
+    kind: 'apply' | 'compare' | 'recordGap' | 'quarantine' | 'note' | 'retire' | 'rotate' | 'repair'
+  }
 >
 
 async function askLog(work: Work, output: LogOutput): Promise<void> {
@@ -242,6 +282,12 @@ async function askLog(work: Work, output: LogOutput): Promise<void> {
       if (reason !== undefined) work.options.logger.error({ origin, reason }, 'no quarantine')
       changed()
       return answered(work, { kind: 'quarantined', origin })
+    }
+    case 'note': {
+      const { origin, why } = output
+      const reason = await log.quarantine(origin, why).catch(reasonOf)
+      if (reason !== undefined) work.options.logger.debug({ origin, reason }, 'not noted')
+      return
     }
     case 'retire': {
       const { origin, next, why } = output

@@ -38,7 +38,7 @@ export interface LocalSourceOptions {
   /** What pullers tell us about our own past. */
   readonly onHello: (hello: HelloMessage) => void
   readonly onAck: (logId: LogId, ack: ReadonlyMap<OriginId, number>) => void
-  readonly onFork: (origin: OriginId, sequence: number) => void
+  readonly onFork: (origin: OriginId, sequence: number, member: string) => void
 }
 
 export interface LocalSource extends ReplicationSource {
@@ -349,7 +349,7 @@ async function collect(
     }
     cursors = unfinished
   }
-  for (const fork of forks) serving.onFork(fork.origin, fork.sequence)
+  for (const fork of forks) serving.onFork(fork.origin, fork.sequence, puller.member)
   return {
     logId: log.logId,
     batches,
@@ -405,6 +405,8 @@ async function chainAt(
   }
   const chains: (Chain | null)[] = []
   for (const sequence of sequences) {
+    // Each is a batch that is read.
+    if (chains.length > 0) await turnOfLoop()
     chains.push((await serving.log.chainAt(origin, sequence)) ?? null)
   }
   return chains

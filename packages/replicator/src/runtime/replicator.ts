@@ -17,7 +17,8 @@ import type {
 import { createChannelEmitter, systemClock, systemRandom } from '@kith/interface/node'
 import { lagOf, lagsOf } from '../core/lag.ts'
 import type { MemberLags } from '../core/lag.ts'
-import type { Input, ReplicatorEvents } from '../core/messages.ts'
+import { forkStandings } from '../core/locate.ts'
+import type { ForkStanding, Input, ReplicatorEvents } from '../core/messages.ts'
 import { retireProblem } from '../core/retire.ts'
 import { createState, localNext } from '../core/state.ts'
 import type { Counters, Session, SessionPhase, State } from '../core/state.ts'
@@ -87,6 +88,8 @@ export interface ReplicatorStatus {
   /** Pulls of others that wait here for something new. */
   readonly parked: number
   readonly counters: Readonly<Counters>
+  /** Forks met since this replicator began, 256 at most, and where the histories part. */
+  readonly forks: readonly ForkStanding[]
   readonly members: readonly MemberReplication[]
 }
 
@@ -228,7 +231,8 @@ function assemble(options: ReplicatorOptions, replicator: () => Replicator): Run
     parkedMax: tuning.parkedMax,
     onHello: (hello) => dispatch(running, { kind: 'heard', hello }),
     onAck: (logId, ack) => dispatch(running, { kind: 'acked', logId, ack }),
-    onFork: (origin, sequence) => dispatch(running, { kind: 'servedFork', origin, sequence }),
+    onFork: (origin, sequence, puller) =>
+      dispatch(running, { kind: 'servedFork', origin, sequence, member: puller }),
   })
   const effects = createEffects({
     log,
@@ -348,6 +352,7 @@ function statusOf(running: Running): ReplicatorStatus {
     caughtUp: state.owed.size === 0,
     parked: running.source.parked(),
     counters: { ...state.counters },
+    forks: forkStandings(state),
     members: [...state.sessions.values()].map((session) => ({
       member: session.member,
       phase: session.phase,
