@@ -21,9 +21,10 @@ async function appendBytes(log: Log, bytes: number): Promise<number> {
   return count
 }
 
-it('LOG-28 grows past its bound while a reader stands still, and no further after', async () => {
-  const directory = temporaryDirectory()
-  // Only the bound: no thread ever begins to copy.
+/** A log whose write-ahead log is started over at `walBytesMax`; no thread ever begins to copy. */
+async function smallLog(
+  directory: string,
+): Promise<{ readonly log: Log; readonly restarts: { readonly mock: { calls: unknown[] } } }> {
   const limits = { backgroundBytes: walBytesMax, walBytesMax }
   const { store, checkpoints } = createManagedStore(directory, nodeDigests, limits)
   const restarts = vi.spyOn(store, 'restartWal')
@@ -36,6 +37,12 @@ it('LOG-28 grows past its bound while a reader stands still, and no further afte
       },
     }),
   })
+  return { log, restarts }
+}
+
+it('LOG-28 grows past its bound while a reader stands still, and no further after', async () => {
+  const directory = temporaryDirectory()
+  const { log, restarts } = await smallLog(directory)
   const walBytes = (): number => statSync(join(directory, 'log.db-wal')).size
   let count = await appendBytes(log, 4 * walBytesMax)
   const before = restarts.mock.calls.length
@@ -63,6 +70,22 @@ it('LOG-28 grows past its bound while a reader stands still, and no further afte
   expect(held.get()).toBe(count)
   expect((await allValues(log)).length).toBe(count)
   expect(await log.verify()).toMatchObject({ ok: true, records: count })
+  await log.stop()
+})
+
+it("LOG-28 counts what the user's own statements write", async () => {
+  const directory = temporaryDirectory()
+  const { log, restarts } = await smallLog(directory)
+  await log.append({ value: new Uint8Array(1) })
+  const cursor = log.cursor('c')
+  const table = { sql: 'CREATE TABLE mine(x)' }
+  const rows = { sql: `INSERT INTO mine VALUES (zeroblob(${walBytesMax / 4}))` }
+  await cursor.commit({ next: 1, statements: [table] })
+  for (let revision = 1; revision <= 16; revision += 1) {
+    await cursor.commit({ next: 1, revision, statements: [rows] })
+  }
+  expect(restarts.mock.calls.length).toBeGreaterThanOrEqual(3)
+  expect(statSync(join(directory, 'log.db-wal')).size).toBeLessThan(2 * walBytesMax)
   await log.stop()
 })
 

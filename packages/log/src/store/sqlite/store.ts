@@ -51,7 +51,7 @@ import {
   smallTables,
 } from './schema.ts'
 import type { SmallTable } from './schema.ts'
-import { FlushMark, framesInWal, walBytesOf, walUse } from './wal.ts'
+import { FlushMark, framesInWal, framesSince, walBytesOf, walUse } from './wal.ts'
 import type { WalRow, WalUse } from './wal.ts'
 import { isIoError, isThere } from '../unreadable.ts'
 
@@ -259,6 +259,8 @@ class Session {
     if (this.lostFlush !== undefined) throw this.lostFlush
     this.setSynchronous(flush || !this.mark.remove() ? 'FULL' : 'NORMAL')
     this.undo = []
+    // What others' statements write is not known from what they say.
+    const counted = (changes.statements?.length ?? 0) > 0 ? framesInWal(this.db) : undefined
     try {
       this.begin.run()
       this.write(changes, flush)
@@ -269,6 +271,7 @@ class Session {
     }
     this.unflushed = !flush
     if (changes.meta !== undefined) this.meta = changes.meta
+    if (counted !== undefined) this.walBytes += walBytesOf(framesSince(this.db, counted))
   }
 
   /** What a failed transaction means; it is rolled back wherever the store can go on. */

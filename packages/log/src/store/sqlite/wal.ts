@@ -121,6 +121,12 @@ export function walUse(ask: Statement): WalUse | undefined {
   }
 }
 
+/** Pages written to it since there were `before` in it; it may have begun anew between. */
+export function framesSince(db: Database, before: number): number {
+  const frames = framesInWal(db)
+  return frames > before ? frames - before : frames
+}
+
 /** A run of bytes of the file. */
 export interface WalRun {
   readonly from: number
