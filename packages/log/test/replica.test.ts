@@ -226,7 +226,7 @@ describe.each(kinds)('a %s log as a replica', (kind) => {
     expect((await log.append(records(1))).first).toBe(1)
   })
 
-  it('LOG-78 says of a stopped origin why, and where its batches begin and end', async () => {
+  it('LOG-79 says of a stopped origin why, and where its batches begin and end', async () => {
     const options = home(kind)
     const log = await started(options)
     const told: unknown[] = []
@@ -252,7 +252,7 @@ describe.each(kinds)('a %s log as a replica', (kind) => {
     expect(await again.batchBounds('00'.repeat(16), 1)).toBe(undefined)
   })
 
-  it('LOG-78 of what was dropped or is lost there are no batches', async () => {
+  it('LOG-79 of what was dropped or is lost there are no batches', async () => {
     const log = await started(home(kind))
     const one = makeBatch(stranger, 1, originChain(stranger, nodeDigests), records(3))
     const two = makeBatch(stranger, one.next, one.chain, records(3))

@@ -253,7 +253,7 @@ export function chainAt(
   return row && chainBefore(row, sequence)
 }
 
-/** Also of a quarantined origin: what is held of it is evidence (LOG-78). */
+/** Also of a quarantined origin: what is held of it is evidence (LOG-79). */
 export function batchBounds(
   parts: ReadingParts,
   origin: OriginId,
