@@ -1,6 +1,6 @@
 /**
  * A catch-up that takes long is told of: when it began, every few seconds while it goes on, and
- * when it ended (REP-43). Looked at with whatever comes in, of which a catch-up brings plenty:
+ * when it ended (REP-44). Looked at with whatever comes in, of which a catch-up brings plenty:
  * nobody is woken for it.
  */
 import type { OriginId, OriginState } from '@kith/interface'
