@@ -6,6 +6,7 @@ import { nodeDigests } from '@kith/interface/node'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import type { Log } from '../src/index.ts'
 import { createManagedStore } from '../src/runtime/managed.ts'
+import { createSegmentStore } from '../src/store/segment/store.ts'
 import { createSqliteStore } from '../src/store/sqlite/store.ts'
 import { allValues, started, temporaryDirectory } from './support.ts'
 
@@ -90,12 +91,12 @@ it("LOG-28 counts what the user's own statements write", async () => {
 })
 
 /** Lets the next checkpoint fail as one does whose flush fails. */
-function failNextRestart(): void {
+function failNext(mode: 'RESTART' | 'PASSIVE'): void {
   const pragma = Database.prototype.pragma
   const spy = vi.spyOn(Database.prototype, 'pragma')
   onTestFinished(() => spy.mockRestore())
   spy.mockImplementation(function (this: Database.Database, source, options) {
-    if (!source.includes('RESTART')) return pragma.call(this, source, options)
+    if (!source.includes(mode)) return pragma.call(this, source, options)
     spy.mockRestore()
     throw new Database.SqliteError('disk I/O error', 'SQLITE_IOERR_FSYNC')
   })
@@ -114,7 +115,7 @@ it.each([true, false])(
     const row = { name: 'c', next: 1, revision: 1, changedAt: 1 }
     const store = open()
     store.commit({ cursors: [row] }, flush)
-    failNextRestart()
+    failNext('RESTART')
     expect(() => store.restartWal()).toThrow('disk I/O error')
     const again = (): void => store.commit({ cursors: [{ ...row, revision: 2 }] }, true)
     if (flush) again()
@@ -125,5 +126,28 @@ it.each([true, false])(
       store.close()
       open().commit({ cursors: [{ ...row, revision: 2 }] }, true)
     }
+  },
+)
+
+/** More than the pages after which a store copies them by itself. */
+const longBytes = 17 * mebibyte
+
+it.each(['sqlite', 'segment'])(
+  'LOG-36 a checkpoint that a store makes by itself and that cannot flush (%s)',
+  (storage) => {
+    const directory = temporaryDirectory()
+    const store =
+      storage === 'segment' ? createSegmentStore({ directory }) : createSqliteStore({ directory })
+    store.open()
+    onTestFinished(() => store.close())
+    const run = (sql: string): void => store.commit({ statements: [{ sql }] }, false)
+    run('CREATE TABLE mine(x)')
+    failNext('PASSIVE')
+    // It is committed, and no flush was asked for.
+    run(`INSERT INTO mine VALUES (zeroblob(${longBytes}))`)
+    const flushed = (): void =>
+      store.commit({ statements: [{ sql: 'INSERT INTO mine VALUES (1)' }] }, true)
+    expect(flushed).toThrow('disk I/O error')
+    expect(flushed).toThrow('disk I/O error')
   },
 )

@@ -1,7 +1,8 @@
 /** The SQLite store on this thread, its write-ahead log copied by another (LOG-28). */
 import type { Digests } from '@kith/interface'
 import { createSqliteStore } from '../store/sqlite/store.ts'
-import type { SqliteStore, WalRestart } from '../store/sqlite/store.ts'
+import type { WalRestart } from '../store/sqlite/checkpoint.ts'
+import type { SqliteStore } from '../store/sqlite/store.ts'
 import { createCheckpoints } from './checkpoints.ts'
 import type { CheckpointLimits, Checkpoints } from './checkpoints.ts'
 

@@ -5,7 +5,7 @@ import { LogError } from '../errors.ts'
 import type { LogErrorCode } from '../errors.ts'
 import type { LogStorage } from '../options.ts'
 import type { IndexFigures } from '../store/segment/session.ts'
-import type { WalRestart } from '../store/sqlite/store.ts'
+import type { WalRestart } from '../store/sqlite/checkpoint.ts'
 import type { BackendTransaction } from './backend.ts'
 
 export interface ThreadData {

@@ -70,13 +70,12 @@ export function takeLock(directory: string): Database {
 }
 
 interface WritingOptions {
-  readonly checkpoints?: 'automatic' | 'managed'
   readonly fileBytesMax?: number
 }
 
 export function openForWriting(
   path: string,
-  { checkpoints = 'automatic', fileBytesMax }: WritingOptions,
+  { fileBytesMax }: WritingOptions,
   digests: Digests,
   mark: FlushMark,
 ): Database {
@@ -94,7 +93,8 @@ export function openForWriting(
     if (fileBytesMax !== undefined) {
       db.pragma(`max_page_count=${Math.max(1, Math.floor(fileBytesMax / PAGE_BYTES))}`)
     }
-    db.pragma(`wal_autocheckpoint=${checkpoints === 'automatic' ? 1_000 : 0}`)
+    // What fails in one that SQLite makes by itself nobody would hear of.
+    db.pragma('wal_autocheckpoint=0')
     if (!settled) {
       mark.forget()
       recoverWal(db, path)

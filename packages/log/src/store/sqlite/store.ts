@@ -15,6 +15,8 @@ import { LogError } from '../../errors.ts'
 import { indexPath } from '../segment/place.ts'
 import { inspectPages, readAnew } from './anew.ts'
 import { batchCrc } from './batch-row.ts'
+import { WalKeeper } from './checkpoint.ts'
+import type { WalRestart } from './checkpoint.ts'
 import { sqliteCode } from './driver.ts'
 import type { Database, Statement } from './driver.ts'
 import { healMeta } from './heal.ts'
@@ -23,7 +25,6 @@ import type { LoadedRows } from './load.ts'
 import {
   databasePath,
   fileDamage,
-  LOCK_MS,
   makeDirectory,
   openError,
   openForWriting,
@@ -52,7 +53,7 @@ import {
 } from './schema.ts'
 import type { SmallTable } from './schema.ts'
 import { FlushMark, framesInWal, framesSince, walBytesOf, walUse } from './wal.ts'
-import type { WalRow, WalUse } from './wal.ts'
+import type { WalUse } from './wal.ts'
 import { isIoError, isThere } from '../unreadable.ts'
 
 export interface SqliteStoreOptions {
@@ -86,9 +87,6 @@ export interface SqliteStore extends LogStore {
   walUse(): WalUse | undefined
 }
 
-/** `held`: a reader needs what is in it; `failed`: another checkpoint is under way. */
-export type WalRestart = 'done' | 'held' | 'failed'
-
 /** Pages copied at a time: 1 MiB, between which commits get their turn. */
 const backupPages = 64
 
@@ -98,7 +96,7 @@ export function sqliteStore(options: SqliteStoreOptions): LogStoreFactory {
 }
 
 export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
-  const { directory, digests = nodeDigests } = options
+  const { directory, digests = nodeDigests, checkpoints = 'automatic' } = options
   const path = databasePath(directory)
   let session: Session | undefined
   const mustBeOpen = (): Session => {
@@ -109,7 +107,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
     durable: true,
     statements: true,
     get walBytes() {
-      return session?.walBytes ?? 0
+      return session?.wal.bytes ?? 0
     },
     open() {
       refuseSegments(directory, path)
@@ -120,7 +118,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
         return readAnew(path, tablesAtStart, () => {
           const opened = openAndLoad(path, options, digests, mark)
           const { db, loaded, damage } = opened
-          session = new Session({ db, lock, mark }, digests, loaded)
+          const wal = new WalKeeper(db, mark)
+          session = new Session({ db, lock, mark, wal }, digests, loaded)
           return { ...loaded.state, damage }
         })
       } catch (cause) {
@@ -129,10 +128,13 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
       }
     },
     walUse: () => session?.walUse(),
-    commit: (changes, flush) => mustBeOpen().commit(changes, flush),
+    commit(changes, flush) {
+      mustBeOpen().commit(changes, flush)
+      if (checkpoints === 'automatic') session?.wal.copyIfLong()
+    },
     reader: () => openSqliteReader(path, digests),
     inspect: () => mustBeOpen().inspect(),
-    restartWal: () => mustBeOpen().restartWal(),
+    restartWal: () => mustBeOpen().wal.restart(),
     async backup(to, cancelled) {
       await mustBeOpen().backup(to, cancelled)
     },
@@ -186,18 +188,17 @@ function openAndLoad(
   }
 }
 
-const RESTART_LOCK_MS = 250
-
 /** What an open store has of the system. */
 interface Opened {
   readonly db: Database
   readonly lock: Database
   readonly mark: FlushMark
+  readonly wal: WalKeeper
 }
 
 /** An open store. */
 class Session {
-  walBytes: number
+  readonly wal: WalKeeper
   private readonly db: Database
   private readonly lock: Database
   private readonly mark: FlushMark
@@ -209,10 +210,6 @@ class Session {
   /** Takes back what the transaction under way noted in memory. */
   private undo: (() => void)[] = []
   private synchronous: 'FULL' | 'NORMAL' = 'FULL'
-  /** Something was committed that no flush covers yet. */
-  private unflushed = false
-  /** Why that may be lost. */
-  private lostFlush: unknown
   private readonly begin: Statement
   private readonly end: Statement
   private readonly insertBatch: Statement
@@ -223,11 +220,11 @@ class Session {
   private readonly put: Record<SmallTable, Statement>
   private readonly remove: Record<SmallTable, Statement>
 
-  constructor({ db, lock, mark }: Opened, digests: Digests, loaded: LoadedRows) {
+  constructor({ db, lock, mark, wal }: Opened, digests: Digests, loaded: LoadedRows) {
     this.db = db
     this.lock = lock
     this.mark = mark
-    this.walBytes = walBytesOf(framesInWal(db))
+    this.wal = wal
     this.digests = digests
     this.meta = loaded.state.meta
     this.nextIds = { ...loaded.nextIds }
@@ -256,7 +253,7 @@ class Session {
   }
 
   commit(changes: StoreChanges, flush: boolean): void {
-    if (this.lostFlush !== undefined) throw this.lostFlush
+    if (this.wal.lostFlush !== undefined) throw this.wal.lostFlush
     this.setSynchronous(flush || !this.mark.remove() ? 'FULL' : 'NORMAL')
     this.undo = []
     // What others' statements write is not known from what they say.
@@ -269,9 +266,9 @@ class Session {
       for (const revert of this.undo.reverse()) revert()
       throw this.commitError(cause)
     }
-    this.unflushed = !flush
+    this.wal.unflushed = !flush
     if (changes.meta !== undefined) this.meta = changes.meta
-    if (counted !== undefined) this.walBytes += walBytesOf(framesSince(this.db, counted))
+    if (counted !== undefined) this.wal.bytes += walBytesOf(framesSince(this.db, counted))
   }
 
   /** What a failed transaction means; it is rolled back wherever the store can go on. */
@@ -298,7 +295,7 @@ class Session {
 
   private write(changes: StoreChanges, flush: boolean): void {
     const counts = { ...this.counts }
-    const { walBytes } = this
+    const { bytes } = this.wal
     if (changes.dropBelow !== undefined) this.dropBelow(changes.dropBelow)
     for (const { origin, from } of changes.holesRemoved ?? []) {
       this.removeRow('hole', this.holeKey(origin, from))
@@ -328,7 +325,7 @@ class Session {
     const meta = changes.meta ?? this.meta
     if (meta !== undefined && (counted || changes.meta !== undefined)) this.writeMeta(meta)
     // An empty transaction would not reach the disk, and a flush is what was asked for.
-    else if (flush && this.walBytes === walBytes) this.touch.run()
+    else if (flush && this.wal.bytes === bytes) this.touch.run()
   }
 
   private holeKey(origin: OriginId, from: number): string {
@@ -342,7 +339,7 @@ class Session {
   private dropBelow(offset: number): void {
     this.db.pragma('secure_delete=FAST')
     try {
-      this.walBytes += this.dropBatches.run(offset).changes * PAGE_BYTES
+      this.wal.bytes += this.dropBatches.run(offset).changes * PAGE_BYTES
     } finally {
       this.db.pragma('secure_delete=ON')
     }
@@ -352,14 +349,14 @@ class Session {
     for (const id of [1, 2]) {
       const values = metaValues(id, FORMAT, { meta, counts: this.counts })
       this.putMeta.run(...values, rowCrc('kith_meta', values, this.digests))
-      this.walBytes += PAGE_BYTES / 2
+      this.wal.bytes += PAGE_BYTES / 2
     }
   }
 
   private putRow(table: SmallTable, key: string, values: (id: number) => readonly Value[]): void {
     const row = values(this.ids[table].get(key) ?? this.addId(table, key))
     this.put[table].run(...row, rowCrc(smallTables[table].table, row, this.digests))
-    this.walBytes += PAGE_BYTES
+    this.wal.bytes += PAGE_BYTES
   }
 
   private addId(table: SmallTable, key: string): number {
@@ -379,7 +376,7 @@ class Session {
     const id = this.ids[table].get(key)
     if (id === undefined) return
     this.remove[table].run(id)
-    this.walBytes += PAGE_BYTES
+    this.wal.bytes += PAGE_BYTES
     this.ids[table].delete(key)
     this.counts[table] -= 1
     this.undo.push(() => {
@@ -401,13 +398,13 @@ class Session {
     ]
     this.insertBatch.run(...values, batchCrc(values, batch.bytes, this.digests))
     // Its own pages, and those of the tree and of the index that it is entered in.
-    this.walBytes += (Math.ceil(batch.bytes.length / PAGE_BYTES) + 2) * PAGE_BYTES
+    this.wal.bytes += (Math.ceil(batch.bytes.length / PAGE_BYTES) + 2) * PAGE_BYTES
   }
 
   private repair(batches: readonly StoredBatch[]): void {
     for (const batch of batches) {
       repairBatch(this.db, batch, this.ids.origin.get(batch.origin) ?? 0, this.digests)
-      this.walBytes += (Math.ceil(batch.bytes.length / PAGE_BYTES) + 2) * PAGE_BYTES
+      this.wal.bytes += (Math.ceil(batch.bytes.length / PAGE_BYTES) + 2) * PAGE_BYTES
     }
   }
 
@@ -431,28 +428,6 @@ class Session {
 
   walUse(): WalUse | undefined {
     return walUse(this.askWal)
-  }
-
-  restartWal(): WalRestart {
-    // Commits wait meanwhile: a reader of another process that stands still must not stop them. The
-    // write-ahead log then goes on growing until the next time.
-    this.db.pragma(`busy_timeout=${RESTART_LOCK_MS}`)
-    let row: WalRow | undefined
-    try {
-      row = (this.db.pragma('wal_checkpoint(RESTART)') as WalRow[])[0]
-    } catch (cause) {
-      // A flush that failed here is not told again to the commit that follows: the system may take
-      // what it did not write for written, and the flush of that commit would not cover it.
-      this.mark.remove()
-      const failedFlush = sqliteCode(cause) === 'SQLITE_IOERR_FSYNC'
-      if (failedFlush && this.unflushed) this.lostFlush = cause
-      throw cause
-    } finally {
-      this.db.pragma(`busy_timeout=${LOCK_MS}`)
-    }
-    this.walBytes = 0
-    if (row?.busy === 0) return 'done'
-    return row !== undefined && row.log >= 0 ? 'held' : 'failed'
   }
 
   /**
