@@ -1,5 +1,6 @@
 // Network namespaces on a bridge of their own, and a firewall between two of them.
 import { execFile } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { promisify } from 'node:util'
 
 const execute = promisify(execFile)
@@ -17,7 +18,8 @@ export interface Network {
 
 /** A place is a letter or two: names of interfaces are short. Addresses are 10.77.0.1 and so on. */
 export async function createNetwork(places: readonly string[]): Promise<Network> {
-  const prefix = `kith${process.pid % 100_000}`
+  // One process may have several at a time.
+  const prefix = `kith${process.pid}-${randomInt(1_000_000)}`
   const namespace = (place: string): string => `${prefix}-${place}`
   const within = (place: string): readonly string[] => ['ip', 'netns', 'exec', namespace(place)]
   const address = (place: string): string => `10.77.0.${places.indexOf(place) + 1}`

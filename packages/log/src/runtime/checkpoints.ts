@@ -7,7 +7,7 @@
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '@kith/interface'
 import { systemClock } from '@kith/interface/node'
-import type { WalRestart } from '../store/sqlite/checkpoint.ts'
+import type { WalRestart } from '../store/figures.ts'
 import type { CheckpointFigures } from './figures.ts'
 import { threadEntry } from './thread-messages.ts'
 import type { FromCheckpointer, ThreadData, ToCheckpointer } from './thread-messages.ts'

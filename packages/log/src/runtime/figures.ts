@@ -3,8 +3,7 @@
  * asked. A figure that there is nothing for, or that cannot be read now, is absent: 0 would say
  * that it was looked at.
  */
-import type { IndexFigures } from '../store/segment/session.ts'
-import type { WalUse } from '../store/sqlite/wal.ts'
+import type { IndexFigures, WalUse } from '../store/figures.ts'
 
 /** How a write-ahead log was copied into its file. */
 export interface CheckpointFigures {

@@ -1,7 +1,7 @@
 /** The SQLite store on this thread, its write-ahead log copied by another (LOG-28). */
 import type { Digests } from '@kith/interface'
+import type { WalRestart } from '../store/figures.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
-import type { WalRestart } from '../store/sqlite/checkpoint.ts'
 import type { SqliteStore } from '../store/sqlite/store.ts'
 import { createCheckpoints } from './checkpoints.ts'
 import type { CheckpointLimits, Checkpoints } from './checkpoints.ts'

@@ -4,8 +4,7 @@ import { isKithError } from '@kith/interface'
 import { LogError } from '../errors.ts'
 import type { LogErrorCode } from '../errors.ts'
 import type { LogStorage } from '../options.ts'
-import type { IndexFigures } from '../store/segment/session.ts'
-import type { WalRestart } from '../store/sqlite/checkpoint.ts'
+import type { IndexFigures, WalRestart } from '../store/figures.ts'
 import type { BackendTransaction } from './backend.ts'
 
 export interface ThreadData {

@@ -3,7 +3,7 @@ import type { Digests, StoreChanges, StoredBatch, StoreDamage } from '@kith/inte
 import { isKithError } from '@kith/interface'
 import { LogError } from '../../errors.ts'
 import type { SqliteStore } from '../sqlite/store.ts'
-import type { WalUse } from '../sqlite/wal.ts'
+import type { IndexFigures, WalUse } from '../figures.ts'
 import { copyStore } from './backup.ts'
 import {
   fullError,
@@ -44,16 +44,6 @@ interface PendingFrame {
   readonly changes: StoreChanges
   readonly next: FramePlace
   readonly bytes: number
-}
-
-/** How the index follows the frames. */
-export interface IndexFigures {
-  /** Bytes of frames that the index does not have. */
-  readonly behindBytes: number
-  /** How often it was brought after them. */
-  readonly checkpoints: number
-  /** Milliseconds that this took the last time; absent before the first. */
-  readonly lastCheckpointMs?: number
 }
 
 /** The index follows once so much is behind it. */

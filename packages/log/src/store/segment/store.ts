@@ -10,7 +10,6 @@ import { nodeDigests } from '@kith/interface/node'
 import { LogError } from '../../errors.ts'
 import { databasePath, makeDirectory } from '../sqlite/open.ts'
 import { createSqliteStore } from '../sqlite/store.ts'
-import type { WalUse } from '../sqlite/wal.ts'
 import {
   headerProblem,
   headerReasons,
@@ -26,7 +25,8 @@ import { openSegmentReader } from './reader.ts'
 import type { SegmentReader } from './reader.ts'
 import { readTail, settleTail } from './recover.ts'
 import { SegmentSession } from './session.ts'
-import type { IndexFigures, SegmentPorts } from './session.ts'
+import type { IndexFigures, WalUse } from '../figures.ts'
+import type { SegmentPorts } from './session.ts'
 import { removeSpare } from './spare.ts'
 import { createStamp, putStamp } from './stamp.ts'
 import type { Stamp } from './stamp.ts'

@@ -1,4 +1,5 @@
 /** How the writer has its write-ahead log copied into the file, and what a failure there means. */
+import type { WalRestart } from '../figures.ts'
 import { sqliteCode } from './driver.ts'
 import type { Database } from './driver.ts'
 import { LOCK_MS } from './open.ts'
@@ -10,9 +11,6 @@ const restartLockMs = 250
 
 /** With automatic checkpoints: copied once it has so many pages, as SQLite does by itself. */
 const automaticBytes = walBytesOf(1_000)
-
-/** `held`: a reader needs what is in it; `failed`: another checkpoint is under way. */
-export type WalRestart = 'done' | 'held' | 'failed'
 
 export class WalKeeper {
   /** Written since the write-ahead log was started over, roughly. */

@@ -9,7 +9,7 @@ import { loadRows } from './load.ts'
 import type { Value } from './rows.ts'
 import { batchColumns } from './schema.ts'
 import { walUse } from './wal.ts'
-import type { WalUse } from './wal.ts'
+import type { WalUse } from '../figures.ts'
 
 export interface SqliteReader extends LogStoreReader {
   /** Of the write-ahead log, now; undefined where that cannot be told. */

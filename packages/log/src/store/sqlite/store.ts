@@ -16,7 +16,6 @@ import { indexPath } from '../segment/place.ts'
 import { inspectPages, readAnew } from './anew.ts'
 import { batchCrc } from './batch-row.ts'
 import { WalKeeper } from './checkpoint.ts'
-import type { WalRestart } from './checkpoint.ts'
 import { sqliteCode } from './driver.ts'
 import type { Database, Statement } from './driver.ts'
 import { healMeta } from './heal.ts'
@@ -53,7 +52,7 @@ import {
 } from './schema.ts'
 import type { SmallTable } from './schema.ts'
 import { FlushMark, framesInWal, framesSince, walBytesOf, walUse } from './wal.ts'
-import type { WalUse } from './wal.ts'
+import type { WalRestart, WalUse } from '../figures.ts'
 import { isIoError, isThere } from '../unreadable.ts'
 
 export interface SqliteStoreOptions {

@@ -19,6 +19,7 @@ import {
 import type { Database, Statement } from './driver.ts'
 import { PAGE_BYTES } from './schema.ts'
 import { isThere } from '../unreadable.ts'
+import type { WalUse } from '../figures.ts'
 
 /** One row of `PRAGMA wal_checkpoint`. */
 export interface WalRow {
@@ -98,14 +99,6 @@ export function walBytesOf(frames: number): number {
 export function framesInWal(db: Database): number {
   const [row] = db.pragma('wal_checkpoint(NOOP)') as WalRow[]
   return Math.max(0, row?.log ?? 0)
-}
-
-/** Bytes of a write-ahead log. */
-export interface WalUse {
-  /** In use, without what an earlier turn of the file left behind them. */
-  readonly bytes: number
-  /** Of these, not in the database file yet. */
-  readonly behindBytes: number
 }
 
 /** Copies nothing and waits for nobody. `ask` is `PRAGMA wal_checkpoint(NOOP)`. */
