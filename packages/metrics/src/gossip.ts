@@ -101,6 +101,7 @@ const occurrenceKinds: ReadonlySet<string> = new Set([
   'lostExchanges',
   'lostProbes',
   'moves',
+  'movesUndone',
   'packetsFromStrangers',
   'pauses',
   'plaintextTaken',

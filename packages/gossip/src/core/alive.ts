@@ -6,12 +6,13 @@ import { metaBytesMax, nameBytesMax } from '../options.ts'
 import { broadcastSwim } from './broadcasts.ts'
 import type { CoreDrop } from './counters.ts'
 import { findingOver, noteFinding, noteMetaTooLarge } from './findings.ts'
-import { isOutdated, saysItMoved } from './former.ts'
+import { formerAfter, isOutdated, saysItMoved } from './former.ts'
 import { doubtDeath } from './lost.ts'
 import { absurdAlive, answerStale, refute } from './refute.ts'
 import { count, emitEvent, ownVersions, setEntryState } from './state.ts'
 import type { Entry, State } from './state.ts'
 import { cancelSuspicion } from './suspicion.ts'
+import { encodeOwnTags, givenTags } from './tags.ts'
 import { aliveVetoed } from './veto.ts'
 import { memberJoined, memberRefreshed, memberUpdated } from './view.ts'
 
@@ -172,8 +173,15 @@ function mayMove(state: State, entry: Entry, message: AliveMessage): boolean {
   return state.now - entry.stateChangedAt > deadMemberReclaimMs
 }
 
-/** A member at another address than we know: it has moved since, or there are two of that name. */
+/**
+ * A member at another address than we know: it has moved since, or there are two of that name. Of
+ * this one itself somebody claims that it moved: whoever believed that has to take it back.
+ */
 function isElsewhere(state: State, entry: Entry, message: AliveMessage): void {
+  if (entry.name === state.name && saysItMoved(entry, message)) {
+    moveBack(state, entry, message)
+    return refute(state, entry, message.incarnation)
+  }
   if (!isOutdated(state, entry, message)) return reportConflict(state, entry, message)
   count(state, 'alivesOutdated')
   answerStale(state, entry)
@@ -204,6 +212,16 @@ function refusesBytes(state: State, message: AliveMessage, known: Entry | undefi
 export function refusesAddress(state: State, { host }: Address): boolean {
   const bytes = addressBytes(host)
   return bytes !== undefined && state.policy.allows?.(bytes) === false
+}
+
+/** From where others have this member now it moves to where it is, by the word that moved it. */
+function moveBack(state: State, entry: Entry, message: AliveMessage): void {
+  count(state, 'movesUndone')
+  const claimed = { host: addressText(message.address) ?? '', port: message.port }
+  const former = formerAfter(state.moved.former, claimed, state.address)
+  state.moved = { ...state.moved, former }
+  state.meta = encodeOwnTags(givenTags(state.meta), former)
+  entry.metaPacked = packBytes(state.meta)
 }
 
 /** Whether that is another one than before. */

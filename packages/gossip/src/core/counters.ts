@@ -86,6 +86,7 @@ export type CoreOccurrence =
   | 'lostExchanges'
   | 'lostProbes'
   | 'moves'
+  | 'movesUndone'
   | 'packetsIn'
   | 'pauses'
   | 'probes'

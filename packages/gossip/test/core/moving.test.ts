@@ -119,12 +119,27 @@ describe('a member that moves', () => {
     expect(core.counter('conflicts')).toBe(2)
   })
 
-  it('GOS-210 nobody else moves it', () => {
+  it('GOS-210 nobody else moves it, and whoever believed that takes it back', () => {
     const core = new Core()
-    const was = meta({ 'kith.v': '1', 'kith.was': '10.0.0.1:7946' })
-    core.tell(alive(selfName, { incarnation: 5, address: bytesOf(second), meta: was }))
-    expect([core.state.address, at(core, selfName)]).toEqual([selfAddress, selfAddress])
-    expect(core.counter('conflicts')).toBe(1)
+    core.know('m')
+    const other = observer(said(core))
+    const was = meta({ 'kith.v': '1', 'kith.was': `${selfAddress.host}:${selfAddress.port}` })
+    for (const [address, incarnation] of [
+      [second, 5],
+      [third, 9],
+    ] as const) {
+      const place = { address: bytesOf(address), port: address.port }
+      const forged = alive(selfName, { incarnation, ...place, meta: was })
+      other.tell(forged)
+      expect(at(other, selfName)).toEqual(address)
+      core.advanceTo(core.now + core.state.timings.probeIntervalMs)
+      core.tell(forged)
+      expect([core.state.address, at(core, selfName)]).toEqual([selfAddress, selfAddress])
+      other.tell(said(core))
+      expect(at(other, selfName)).toEqual(selfAddress)
+    }
+    expect([core.counter('movesUndone'), core.counter('conflicts')]).toEqual([2, 0])
+    expect([other.counter('conflicts'), other.eventsOf('fail')]).toEqual([0, []])
   })
 })
 
