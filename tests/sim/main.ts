@@ -19,7 +19,7 @@ const places = ['tests/sim/**/*.ts', 'packages/*/test/**/*.ts']
 const usage = [
   'npm run sim -- --scenario NAME (--seed N | --seeds COUNT [--first N])',
   'npm run sim -- membership [--seeds COUNT] [--first N]',
-  'npm run sim -- lifeguard [--grid quick|full] [--blocked N,N]',
+  'npm run sim -- lifeguard [--grid quick|full] [--blocking processes|messages] [--blocked N,N]',
   'npm run sim -- lifeguard --sum EVIDENCE,EVIDENCE',
   'npm run sim -- scale [--members N]',
   'with any of these studies: [--workers N] [--minutes N] [--journal FILE] [--evidence NAME]',
@@ -63,6 +63,7 @@ async function study(name: string, args: string[]): Promise<void> {
       seeds: { type: 'string', default: '10000' },
       first: { type: 'string', default: '1' },
       grid: { type: 'string', default: 'full' },
+      blocking: { type: 'string', default: 'processes' },
       blocked: { type: 'string' },
       sum: { type: 'string' },
       members: { type: 'string', default: '1000' },
@@ -72,10 +73,13 @@ async function study(name: string, args: string[]): Promise<void> {
       evidence: { type: 'string' },
     },
   })
-  const { grid, journal, evidence } = values
+  const { grid, blocking, journal, evidence } = values
   const optional = (flag: 'workers' | 'minutes'): number | undefined =>
     values[flag] === undefined ? undefined : whole(flag, values[flag], 1)
   if (grid !== 'quick' && grid !== 'full') throw new Error(`--grid is quick or full, got ${grid}`)
+  if (blocking !== 'processes' && blocking !== 'messages') {
+    throw new Error(`--blocking is processes or messages, got ${blocking}`)
+  }
   if (evidence !== undefined && !/^[a-z0-9-]+$/.test(evidence)) {
     throw new Error('--evidence takes small letters, digits and -')
   }
@@ -92,7 +96,7 @@ async function study(name: string, args: string[]): Promise<void> {
     name === 'membership'
       ? await membership({ ...common, seeds, first }, print)
       : name === 'lifeguard'
-        ? await lifeguard({ ...common, grid, blocked }, print)
+        ? await lifeguard({ ...common, grid, blocking, blocked }, print)
         : await scale({ ...common, members }, print)
   if (!holds) process.exitCode = 1
 }

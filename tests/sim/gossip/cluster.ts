@@ -5,9 +5,11 @@ import { createState, createStreamDecoder, nextDeadline, step } from '@kith/goss
 import type { Command, Input, Output, StreamMessage } from '@kith/gossip/core'
 import type { GossipTimings, Policy, State } from '@kith/gossip/core'
 import { createSimRandom, createVirtualClock, SimNetwork } from '@kith/sim'
-import type { SimHost, SimRandom, SimReply, VirtualClock } from '@kith/sim'
+import type { SimRandom, SimReply, VirtualClock } from '@kith/sim'
+import { Edge } from './edge.ts'
+import type { HeldCounts } from './edge.ts'
 import { Machine } from './machine.ts'
-import type { Costs, MachineOptions } from './machine.ts'
+import type { Costs, MachineOptions, WorkKind } from './machine.ts'
 import type { Seal } from './seal.ts'
 
 /** The door of the core, or of a mutant of it. */
@@ -39,7 +41,7 @@ export interface Actor {
 }
 
 interface Life {
-  readonly host: SimHost
+  readonly edge: Edge
   /** Exchanges of its own that are under way. */
   readonly requests: Set<number>
   readonly replies: Map<number, SimReply>
@@ -65,7 +67,7 @@ export interface ClusterOptions {
   /** Where given, whatever a member does takes time on this machine. */
   readonly machine?: Omit<MachineOptions, 'clock'>
   readonly policy?: Policy
-  /** Packets that wait for a member that stands still; default 1024. */
+  /** Messages that wait for a member that stands still or is held up; default 1024. */
   readonly heldInboundMax?: number
   /** Seals every packet and opens it again, as members of a cluster with a key do. */
   readonly seal?: Seal
@@ -82,6 +84,9 @@ export class Cluster {
   joinsRetried = 0
   /** Packets that did not open. */
   packetsRefused = 0
+  /** Messages that `hold` held up. */
+  readonly held: HeldCounts = { outbound: 0, inbound: 0, overflowed: 0 }
+  readonly #heldInboundMax: number
   readonly #seed: number
   readonly #timingsOf: ClusterOptions['timingsOf']
   readonly #encoded = new WeakMap<StreamMessage, Uint8Array>()
@@ -101,6 +106,7 @@ export class Cluster {
     this.#timingsOf = options.timingsOf
     this.random = createSimRandom(seed, 'cluster')
     const { heldInboundMax = 1024 } = options
+    this.#heldInboundMax = heldInboundMax
     this.network = new SimNetwork({ seed, clock: this.clock, heldInboundMax })
     this.#step = options.step ?? step
     this.#policy = options.policy ?? {}
@@ -124,12 +130,18 @@ export class Cluster {
   }
 
   #attach(actor: Actor, { nextStreamId, seeds }: Pick<Life, 'nextStreamId' | 'seeds'>): void {
-    const host = this.network.attach(actor.address, {
-      packet: (from, bytes) => this.#packet(actor, from, bytes),
-      sendFailed: (to) => this.input(actor, { kind: 'sendFailed', to }),
-      request: (from, bytes, reply) => this.#request(actor, from, bytes, reply),
+    const edge = new Edge({
+      network: this.network,
+      address: actor.address,
+      handlers: {
+        packet: (from, bytes) => this.#packet(actor, from, bytes),
+        sendFailed: (to) => this.input(actor, { kind: 'sendFailed', to }),
+        request: (from, bytes, reply) => this.#request(actor, from, bytes, reply),
+      },
+      inboundMax: this.#heldInboundMax,
+      counts: this.held,
     })
-    const life = { host, requests: new Set<number>(), replies: new Map(), nextStreamId, seeds }
+    const life = { edge, requests: new Set<number>(), replies: new Map(), nextStreamId, seeds }
     this.#lives.set(actor, { ...life, cancelTimer: undefined, timerAt: undefined })
   }
 
@@ -171,7 +183,7 @@ export class Cluster {
 
   /** Ends a process that left, without a trace of failure. */
   detach(actor: Actor): void {
-    this.#lives.get(actor)?.host.detach()
+    this.#lives.get(actor)?.edge.host.detach()
     actor.up = false
     actor.state = undefined
     this.#lives.delete(actor)
@@ -188,6 +200,20 @@ export class Cluster {
     this.machine?.resume(actor.name)
     this.network.resume(actor.address)
     actor.paused = false
+  }
+
+  /**
+   * Holds up what a member sends and receives, until `release`: its timers and all that it decides
+   * go on. A message that it did not come to handle is held up as well.
+   */
+  hold(actor: Actor): void {
+    this.machine?.hold(actor.name)
+    this.#lives.get(actor)?.edge.hold()
+  }
+
+  release(actor: Actor): void {
+    this.machine?.release(actor.name)
+    this.#lives.get(actor)?.edge.release()
   }
 
   /** As an agent does: a join that reached nobody is tried again. */
@@ -209,7 +235,7 @@ export class Cluster {
     const owedMs = this.#owedMs.get(actor) ?? 0
     this.#owedMs.delete(actor)
     const ms = costOf(input, this.machine.costs) + owedMs
-    this.machine.submit(actor.name, ms, input.kind === 'packet', () => {
+    this.machine.submit(actor.name, ms, workOf(input), () => {
       if (actor.life === life) this.#run(actor, input, this.clock.now())
     })
   }
@@ -251,7 +277,7 @@ export class Cluster {
       this.input(actor, { kind: 'collected', id: output.id, states: new Map() })
     } else if (output.kind === 'done' && output.join?.joined === 0) {
       this.joinsRetried += 1
-      life.host.clock.after(joinRetryMs, () => this.join(actor, life.seeds))
+      life.edge.host.clock.after(joinRetryMs, () => this.join(actor, life.seeds))
     }
   }
 
@@ -262,7 +288,7 @@ export class Cluster {
   }
 
   #send(actor: Actor, life: Life, { to, bytes }: Output & { kind: 'send' }): void {
-    life.host.send(to, this.#seal?.seal(bytes) ?? bytes)
+    life.edge.send(to, this.#seal?.seal(bytes) ?? bytes)
     const { machine } = this
     if (machine === undefined) return
     this.#owedMs.set(actor, (this.#owedMs.get(actor) ?? 0) + machine.costs.sendMs)
@@ -270,9 +296,8 @@ export class Cluster {
 
   #sendRequest(actor: Actor, life: Life, output: Output & { kind: 'request' }): void {
     const { id, to, bytes, expectReply, deadline } = output
-    const timeoutMs = Math.max(0, deadline - this.clock.now())
     life.requests.add(id)
-    life.host.request(to, bytes, { timeoutMs, expectReply }, (outcome) => {
+    life.edge.request({ to, bytes, expectReply, deadline }, (outcome) => {
       life.requests.delete(id)
       const message = outcome.kind === 'reply' ? this.#decode(outcome.bytes) : undefined
       if (message !== undefined) this.input(actor, { kind: 'reply', id, message })
@@ -314,12 +339,17 @@ export class Cluster {
     life.cancelTimer?.()
     life.timerAt = at
     if (at === undefined) return
-    life.cancelTimer = life.host.clock.after(at - this.clock.now(), () => {
+    life.cancelTimer = life.edge.host.clock.after(at - this.clock.now(), () => {
       // Adding a delay to a time may fall short of the deadline by the last bit of a float.
       const now = this.clock.now()
       this.input(actor, { kind: 'deadline' }, Math.abs(at - now) < 1e-6 ? at : now)
     })
   }
+}
+
+function workOf({ kind }: Input): WorkKind {
+  if (kind === 'packet') return 'packet'
+  return kind === 'streamMessage' || kind === 'reply' ? 'stream' : 'own'
 }
 
 function costOf(input: Input, costs: Costs): number {

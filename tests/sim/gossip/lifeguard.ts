@@ -21,7 +21,15 @@ export const detectors = {
 
 export type Column = keyof typeof detectors
 
+/**
+ * What is held up: whole `processes`, as by SIGSTOP, or only the `messages` that a member sends and
+ * receives, while its timers and all that it decides go on.
+ */
+export type Blocking = 'processes' | 'messages'
+
 export interface Cell {
+  /** Default `processes`. */
+  readonly blocking?: Blocking
   /** Members that are stopped, all at the same moments. */
   readonly blocked: number
   readonly blockedMs: number
@@ -74,7 +82,7 @@ class FailureWatcher implements Watcher {
 
 /** One cell of the grid in one column; the seed is the same in each column. */
 export function runCell(cell: Cell): Found {
-  const { blocked, blockedMs, openMs, column, seed, members = 128 } = cell
+  const { blocking = 'processes', blocked, blockedMs, openMs, column, seed, members = 128 } = cell
   const stopped = new Set<string>()
   const failures = new FailureWatcher(stopped)
   const cluster = new Cluster({
@@ -101,10 +109,12 @@ export function runCell(cell: Cell): Found {
   for (const { name } of chosen) stopped.add(name)
   const before = { packets: network.stats.packetsSent, bytes: network.stats.bytesSent }
   const endsAt = formMs + lastsMs
+  const [block, unblock] =
+    blocking === 'messages' ? (['hold', 'release'] as const) : (['pause', 'resume'] as const)
   while (clock.now() < endsAt) {
-    for (const actor of chosen) cluster.pause(actor)
+    for (const actor of chosen) cluster[block](actor)
     clock.advanceTo(Math.min(endsAt, clock.now() + blockedMs))
-    for (const actor of chosen) cluster.resume(actor)
+    for (const actor of chosen) cluster[unblock](actor)
     clock.advanceTo(Math.min(endsAt, clock.now() + openMs))
   }
   clock.advanceBy(drainMs)

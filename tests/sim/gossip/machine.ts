@@ -32,9 +32,12 @@ export interface MachineOptions {
   readonly timersFirst?: boolean
 }
 
+/** `own`: what a process does of itself, as its timers; the others came over the network. */
+export type WorkKind = 'own' | 'stream' | 'packet'
+
 interface Work {
   readonly ms: number
-  readonly isPacket: boolean
+  readonly kind: WorkKind
   readonly run: () => void
 }
 
@@ -44,6 +47,8 @@ interface Process {
   ready: boolean
   /** It stands still: what it was doing and what comes waits. */
   stopped: boolean
+  /** Only what it does of itself goes on; what came over the network waits. */
+  held: boolean
 }
 
 /** What a process may do before another one has its turn. */
@@ -73,14 +78,15 @@ export class Machine {
   }
 
   /** Runs `run` in this process after `ms` of processor time, when its turn has come. */
-  submit(name: string, ms: number, isPacket: boolean, run: () => void): void {
+  submit(name: string, ms: number, kind: WorkKind, run: () => void): void {
     const process = this.#process(name)
+    const isPacket = kind === 'packet'
     if (isPacket && process.packets >= packetsHeldMax) {
       this.overflowed += 1
       return
     }
     if (isPacket) process.packets += 1
-    const work = { ms, isPacket, run }
+    const work = { ms, kind, run }
     if (this.#timersFirst && !isPacket) process.queue.unshift(work)
     else process.queue.push(work)
     this.#wake(process)
@@ -97,8 +103,19 @@ export class Machine {
     this.#wake(process)
   }
 
+  /** Leaves what came over the network where it is until `release`. */
+  hold(name: string): void {
+    this.#process(name).held = true
+  }
+
+  release(name: string): void {
+    const process = this.#process(name)
+    process.held = false
+    this.#wake(process)
+  }
+
   #wake(process: Process): void {
-    if (process.ready || process.stopped || process.queue.length === 0) return
+    if (process.ready || !hasWork(process)) return
     process.ready = true
     this.#ready.push(process)
     this.#dispatch()
@@ -107,7 +124,7 @@ export class Machine {
   #process(name: string): Process {
     const known = this.#processes.get(name)
     if (known !== undefined) return known
-    const process = { queue: [], packets: 0, ready: false, stopped: false }
+    const process = { queue: [], packets: 0, ready: false, stopped: false, held: false }
     this.#processes.set(name, process)
     return process
   }
@@ -122,9 +139,9 @@ export class Machine {
   }
 
   #serve(process: Process, leftMs: number): void {
-    const work = process.stopped || leftMs <= 0 ? undefined : process.queue.shift()
+    const work = leftMs <= 0 ? undefined : nextWork(process)
     if (work === undefined) {
-      process.ready = process.queue.length > 0 && !process.stopped
+      process.ready = hasWork(process)
       if (process.ready) this.#ready.push(process)
       this.#idle += 1
       return this.#dispatch()
@@ -136,9 +153,20 @@ export class Machine {
         process.queue.unshift(work)
         return this.#serve(process, 0)
       }
-      if (work.isPacket) process.packets -= 1
+      if (work.kind === 'packet') process.packets -= 1
       work.run()
       this.#serve(process, leftMs - work.ms)
     })
   }
+}
+
+function hasWork({ queue, stopped, held }: Process): boolean {
+  return !stopped && (held ? queue.some(({ kind }) => kind === 'own') : queue.length > 0)
+}
+
+function nextWork({ queue, stopped, held }: Process): Work | undefined {
+  if (stopped) return undefined
+  if (!held) return queue.shift()
+  const index = queue.findIndex(({ kind }) => kind === 'own')
+  return index < 0 ? undefined : queue.splice(index, 1)[0]
 }

@@ -194,7 +194,7 @@ export function storm(options: StormOptions): Storm {
   cluster.network.setFaults({ latencyMs: 0.1, jitterMs: 0.2 })
   for (const [index, actor] of actors.entries()) {
     clock.post((index * withinMs) / members, () => {
-      machine?.submit(actor.name, startMs, false, () => {
+      machine?.submit(actor.name, startMs, 'own', () => {
         const up = cluster.live()
         cluster.start(actor)
         cluster.join(actor, up.length === 0 ? [] : [cluster.random.pick(up)])
