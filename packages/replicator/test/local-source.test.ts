@@ -1,6 +1,13 @@
 import { setImmediate } from 'node:timers/promises'
 import { KithError } from '@kith/interface'
-import type { HelloMessage, OriginId, PullRequest, PullResponse, ReplicaLog } from '@kith/interface'
+import type {
+  HelloMessage,
+  OriginId,
+  OriginState,
+  PullRequest,
+  PullResponse,
+  ReplicaLog,
+} from '@kith/interface'
 import { createLog } from '@kith/log'
 import type { Log } from '@kith/log'
 import { createVirtualClock } from '@kith/sim'
@@ -35,7 +42,7 @@ class Serving {
     return this.replicator.local
   }
 
-  async hello(): Promise<void> {
+  async hello(vector: readonly OriginState[] = []): Promise<void> {
     const message: HelloMessage = {
       versions: [1],
       clusterId: 'kith',
@@ -43,7 +50,7 @@ class Serving {
       member: 'asker',
       origin: '5b'.repeat(16),
       durable: true,
-      vector: [],
+      vector,
       vectorVersion: 0,
     }
     this.version = (await this.local.hello(message, never)).vectorVersion
@@ -212,6 +219,23 @@ describe('a source over its log', () => {
     }
   })
 
+  it('REP-41 who has something of a forgotten origin after its hello is told how it ended', async () => {
+    await serving.start()
+    await serving.foreign(2)
+    const { origin } = serving.other
+    await serving.log.retire(origin, 3, 'its disk is gone')
+    await serving.log.retain({ recordsMax: 0 })
+    const row = serving.log.vector().find((state) => state.origin === origin)
+    expect(row).toMatchObject({ status: 'retired', floor: 3, next: 3 })
+    await serving.hello()
+    const told = await asked(origin)
+    expect(told).toEqual({ tookMs: 300, vector: [row] })
+    // Who acknowledges nothing of it, or knows it already, hears nothing.
+    expect((await asked('77'.repeat(16))).vector).toEqual([])
+    await serving.hello(row === undefined ? [] : [{ ...row, floor: 1 }])
+    expect(await asked(origin)).toEqual({ tookMs: 5_000, vector: [] })
+  })
+
   it('REP-6 acknowledgements of a log that forgets are not passed on', async () => {
     const acked: string[] = []
     await serving.start((log) =>
@@ -323,6 +347,15 @@ describe('a source over its log', () => {
     expect((await appended).replicas).toMatchObject({ acked: 1 })
   })
 })
+
+/** What a pull is answered that wants nothing and acknowledges something of one origin. */
+async function asked(
+  origin: OriginId,
+): Promise<{ readonly tookMs: number; readonly vector: readonly OriginState[] }> {
+  const pulled = serving.pull([], { ack: new Map([[origin, 2]]), maxWaitMs: 5_000 })
+  const tookMs = await took(pulled)
+  return { tookMs, vector: (await pulled).vector }
+}
 
 function madeUp(count: number): [OriginId, number][] {
   return Array.from({ length: count }, (_, at) => [at.toString(16).padStart(32, '0'), 9])

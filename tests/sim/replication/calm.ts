@@ -13,12 +13,6 @@ import { Violation } from './violations.ts'
 
 /** Diameter + 1 pull rounds, and the longest back-off, stall and patience before them. */
 const calmMs = 30_000
-/**
- * Of an origin that a member has forgotten it speaks in hellos alone (REP-41). Who was told of the
- * origin by others after that hello hears of its end in the next: in a line, where no other member
- * may have more to say, every session begins anew after so long, once.
- */
-const helloAgainMs = 10_000
 /** After what a log that may not take another origin yet is asked again. */
 const askedAgainMs = 60_000
 /** Every pull has its full wait once more, and what it brings is stored. */
@@ -31,9 +25,9 @@ export async function settle(cluster: Cluster, schedule: Schedule): Promise<void
   const { network, random, seats } = cluster
   network.healAll()
   for (const seat of seats.values()) network.resume(seat.address)
-  if (random.seed % turns === 0) await relay(cluster, schedule)
+  if (random.seed % turns === 0) await relay(cluster)
   await startAll(cluster)
-  await quiet(cluster, schedule, (difference, waitedMs) => {
+  await quiet(cluster, (difference, waitedMs) => {
     const text = `no agreement ${waitedMs} ms after the faults ended: ${difference.message}`
     return new Violation(difference.violation, text)
   })
@@ -47,7 +41,7 @@ export async function settle(cluster: Cluster, schedule: Schedule): Promise<void
  * One member stays dead, at the end of a line: what it wrote the others have of each other
  * (REP-17).
  */
-async function relay(cluster: Cluster, schedule: Schedule): Promise<void> {
+async function relay(cluster: Cluster): Promise<void> {
   const { random, topology } = cluster
   const names = [...cluster.seats.keys()]
   const ends = [names[0] ?? '', names.at(-1) ?? '']
@@ -57,7 +51,6 @@ async function relay(cluster: Cluster, schedule: Schedule): Promise<void> {
   await startAll(cluster, dead)
   await quiet(
     cluster,
-    schedule,
     ({ message }, waitedMs) => {
       const text = `no agreement ${waitedMs} ms after ${dead} died: ${message}`
       return new Violation('not relayed', text)
@@ -86,7 +79,6 @@ async function run(cluster: Cluster, ms: number): Promise<void> {
 /** Until all agree but for `dead`, or time is up. */
 async function quiet(
   cluster: Cluster,
-  { retire, topology }: Schedule,
   late: (difference: Violation, waitedMs: number) => Violation,
   dead?: string,
 ): Promise<void> {
@@ -94,7 +86,6 @@ async function quiet(
   const { clock } = cluster.network
   const began = clock.now()
   let until = began + calmMs
-  let helloAgainAt = retire === true && topology === 'line' ? began + helloAgainMs : Infinity
   // Armed power cuts may still fall due: whoever dies in the calm is started again.
   while (clock.now() < until) {
     await run(cluster, 250)
@@ -106,13 +97,6 @@ async function quiet(
     const down = [...disks.keys()].filter((name) => cluster.seat(name).life === undefined)
     for (const name of down) await cluster.start(name)
     if (down.length === 0 && disagreement(disks, cluster.topology) === undefined) break
-    if (clock.now() < helloAgainAt) continue
-    helloAgainAt = Infinity
-    cluster.count('hellosAgain')
-    for (const name of disks.keys()) {
-      for (const other of cluster.neighbours(name)) cluster.tell(name, other, 'left')
-    }
-    await startAll(cluster, dead)
   }
   const waitedMs = Math.round(clock.now() - began)
   cluster.count('settleMs', waitedMs)

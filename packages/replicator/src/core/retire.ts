@@ -43,6 +43,21 @@ export function isNews(ours: OriginState, theirs: OriginState | undefined): bool
   return theirs !== undefined && (theirs.status !== 'retired' || !sameEnd(ours, theirs))
 }
 
+/**
+ * Forgotten origins that a puller acknowledges something of, but for those that it `knows`: who
+ * heard of one from others after its hello learns here how it ended.
+ */
+export function recalled(
+  states: readonly OriginState[],
+  ack: ReadonlyMap<OriginId, number>,
+  knows: ReadonlySet<OriginId>,
+): readonly OriginState[] {
+  if (ack.size === 0) return []
+  return states.filter((ours) => {
+    return ack.has(ours.origin) && isForgotten(ours) && !knows.has(ours.origin)
+  })
+}
+
 function sameEnd(a: OriginState, b: OriginState): boolean {
   return a.next === b.next && a.chain === b.chain
 }

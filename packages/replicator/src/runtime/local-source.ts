@@ -11,6 +11,7 @@ import type {
   HelloMessage,
   LogId,
   OriginId,
+  OriginState,
   PullFork,
   PullGap,
   PullRequest,
@@ -19,7 +20,7 @@ import type {
   ReplicaLog,
   ReplicationSource,
 } from '@kith/interface'
-import { isNews } from '../core/retire.ts'
+import { isNews, recalled } from '../core/retire.ts'
 import { createVectorVersions, judgeRun, judgeWant } from '../core/serve.ts'
 import type { RunVerdict, VectorVersions } from '../core/serve.ts'
 import { protocolVersions } from '../core/state.ts'
@@ -50,6 +51,8 @@ export interface LocalSource extends ReplicationSource {
 interface Puller {
   readonly member: string
   readonly durable: boolean
+  /** Forgotten origins that its hello named as we have them: not told when it acknowledges them. */
+  readonly knows: ReadonlySet<OriginId>
   /** Rotates the order of wants, so that none waits behind a large one for ever. */
   turn: number
 }
@@ -155,19 +158,17 @@ function hello(serving: Serving, message: HelloMessage): HelloMessage {
   if (message.logId === log.logId) {
     throw new ReplicatorError('ERR_REPLICATOR_SELF', 'this is the same log')
   }
-  serving.pullers.delete(message.logId)
-  serving.pullers.set(message.logId, {
-    member: message.member,
-    durable: message.durable,
-    turn: 0,
-  })
-  for (const oldest of serving.pullers.keys()) {
-    if (serving.pullers.size <= pullersMax) break
-    serving.pullers.delete(oldest)
-  }
   serving.onHello(message)
   const vector = log.vector()
   const theirs = new Map(message.vector.map((state) => [state.origin, state]))
+  const knows = new Set<OriginId>()
+  const told = vector.filter((state) => {
+    const known = theirs.get(state.origin)
+    const news = isNews(state, known)
+    if (!news && known !== undefined) knows.add(state.origin)
+    return news
+  })
+  greeted(serving, message, knows)
   return {
     versions: protocolVersions,
     clusterId,
@@ -175,8 +176,18 @@ function hello(serving: Serving, message: HelloMessage): HelloMessage {
     member,
     origin: vector.find((state) => state.own)?.origin ?? '',
     durable: log.durable,
-    vector: vector.filter((state) => isNews(state, theirs.get(state.origin))),
+    vector: told,
     vectorVersion: serving.versions.update(vector),
+  }
+}
+
+function greeted({ pullers }: Serving, hello: HelloMessage, knows: ReadonlySet<OriginId>): void {
+  const { logId, member, durable } = hello
+  pullers.delete(logId)
+  pullers.set(logId, { member, durable, knows, turn: 0 })
+  for (const oldest of pullers.keys()) {
+    if (pullers.size <= pullersMax) break
+    pullers.delete(oldest)
   }
 }
 
@@ -356,9 +367,23 @@ async function collect(
     gaps,
     forks,
     more: cursors.length > 0,
-    vector: versions.since(request.vectorVersion),
+    vector: newsFor(serving, puller, request, vector),
     vectorVersion: version,
   }
+}
+
+/** What changed, and what it cannot know and has something of. */
+function newsFor(
+  { versions }: Serving,
+  { knows }: Puller,
+  { ack, vectorVersion }: PullRequest,
+  vector: readonly OriginState[],
+): readonly OriginState[] {
+  const changed = versions.since(vectorVersion)
+  const forgotten = recalled(vector, ack, knows)
+  if (forgotten.length === 0) return changed
+  const named = new Set(changed.map(({ origin }) => origin))
+  return [...changed, ...forgotten.filter(({ origin }) => !named.has(origin))]
 }
 
 /**
