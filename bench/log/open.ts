@@ -1,9 +1,10 @@
 /**
  * How long does a log of 10,000,000 records take to open after its process was killed (SIGKILL) in
  * the middle of appending at full speed? Really killed and opened, several times in a row, each
- * time by a new process; what is told is `start()` with all it does: lock, recovery, and where the
- * log has a writer's thread, the start of that. Records are of 100 bytes, so that ten million of
- * them are a gigabyte; with `--long` of 1 KiB, which takes ten gigabytes and some minutes.
+ * time by a new process; what is told is `start()` with all it does, lock and recovery, and how
+ * long the first append takes then, which waits for the writer's thread where there is one. Records
+ * are of 100 bytes, so that ten million of them are a gigabyte; with `--long` of 1 KiB, which takes
+ * ten gigabytes and some minutes.
  *
  * Prints one line of JSON a figure and exits with 1 where a bound is missed: at most 50 ms with the
  * sqlite store, 300 ms with segments (medians). `KITH_BENCH_RECORDS` asks for another number.
@@ -42,6 +43,8 @@ for (const storage of ['sqlite', 'segment'] as const) {
       tellValue(`${name} ${writer}, longest`, Math.max(...openMs), 'ms')
       const processorMs = each((opening) => opening.processorMs)
       tellSpread(`${name} ${writer}, of processors`, processorMs, 'ms')
+      const firstAppendMs = each((opening) => opening.firstAppendMs)
+      tellSpread(`${name} ${writer}, then the first append`, firstAppendMs, 'ms')
       const walMiB = each(({ walBytes }) => walBytes / 2 ** 20)
       tellSpread(`${name} ${writer}, write-ahead log`, walMiB, 'MiB')
     }

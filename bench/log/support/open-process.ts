@@ -11,6 +11,8 @@ export interface Opened {
   readonly openMs: number
   /** Of the processors, in all threads: waiting for the disk and for others does not count. */
   readonly processorMs: number
+  /** Then, until the first append was answered: a thread may not be there yet. */
+  readonly firstAppendMs: number
   /** Records that the log had when it was open. */
   readonly records: number
 }
@@ -36,7 +38,10 @@ await log.start()
 const openMs = performance.now() - from
 const { user, system } = process.cpuUsage(used)
 const processorMs = (user + system) / 1_000
-process.send?.({ openMs, processorMs, records: log.status().next } satisfies Opened)
+const { next } = log.status()
+await log.append({ value: new Uint8Array(Number(recordBytes)) })
+const firstAppendMs = performance.now() - from - openMs
+process.send?.({ openMs, processorMs, firstAppendMs, records: next } satisfies Opened)
 
 const value = crypto.getRandomValues(new Uint8Array(Number(recordBytes)))
 const group = Array.from({ length: perAppend }, () => ({ value }))

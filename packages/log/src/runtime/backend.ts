@@ -51,6 +51,8 @@ export interface Backend {
   readonly reader: LogStoreReader
   /** The store holds on to the transaction's buffers for good. */
   readonly keepsBytes: boolean
+  /** The log is started: what is committed before this is no more than what a start notes. */
+  begin(): void
   /** Runs `callback` when appends of this turn had their chance to join the group. */
   defer(callback: () => void): void
   /** `attentive`: it is likely done within `fastCommitMs`, and many wait for it. */
@@ -103,6 +105,23 @@ export const nothingBeside: Beside = {
   figures: () => ({}),
 }
 
+/** On this thread, and answered before it returns. */
+export function commitInline(
+  store: LogStore,
+  { changes, batches, buffers, flush }: BackendTransaction,
+  clock: Clock,
+  handlers: BackendHandlers,
+): void {
+  const began = clock.now()
+  try {
+    store.commit({ ...changes, batches: placeBatches(batches, buffers) }, flush)
+  } catch (cause) {
+    handlers.failed(cause)
+    return
+  }
+  handlers.done(buffers, clock.now() - began)
+}
+
 /** Runs the store on this thread. */
 export function openInline(
   store: LogStore,
@@ -118,18 +137,16 @@ export function openInline(
     depth: 1,
     reader,
     keepsBytes: !store.durable,
+    begin() {},
     defer: store.durable ? (callback) => void setImmediate(callback) : queueMicrotask,
-    commit({ changes, batches, buffers, flush }) {
-      const began = clock.now()
-      try {
-        store.commit({ ...changes, batches: placeBatches(batches, buffers) }, flush)
-      } catch (cause) {
-        handlers.failed(cause)
-        return
-      }
-      const tookMs = clock.now() - began
-      beside.afterCommit()
-      handlers.done(buffers, tookMs)
+    commit(transaction) {
+      commitInline(store, transaction, clock, {
+        failed: handlers.failed,
+        done(buffers, tookMs) {
+          beside.afterCommit()
+          handlers.done(buffers, tookMs)
+        },
+      })
     },
     // On one thread nothing is under way behind a failure.
     reset() {},

@@ -89,6 +89,7 @@ export async function startParts(options: ResolvedOptions, ports: StartPorts): P
       stopped: false,
     }
     if (damage.length === 0) await markOpen(parts, fresh)
+    backend.begin()
     return parts
   } catch (cause) {
     await backend.close()

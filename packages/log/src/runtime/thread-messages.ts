@@ -10,9 +10,15 @@ import type { BackendTransaction } from './backend.ts'
 export interface ThreadData {
   readonly directory: string
   readonly storage: LogStorage
+  /**
+   * Who started the thread has the writer's lock, and the store open until it sends `open`. Else
+   * the thread opens the store when it begins.
+   */
+  readonly locked?: boolean
 }
 
 export type ToWriter =
+  | { readonly kind: 'open' }
   | {
       readonly kind: 'commit'
       /** Transactions of an epoch that failed are passed over until the next one begins. */

@@ -1,4 +1,8 @@
-/** Runs the SQLite store in a thread of its own, so that no flush stops the caller's loop. */
+/**
+ * Runs the store in a thread of its own, so that no flush stops the caller's loop. A thread begins
+ * in several times what an opening takes: where there is little to recover the store is opened on
+ * this thread, and handed over once the log is started (LOG-80).
+ */
 import type { Worker } from 'node:worker_threads'
 import type { Clock, Digests, StoreDamage, StoreState } from '@kith/interface'
 import { LogError } from '../errors.ts'
@@ -7,8 +11,12 @@ import { openSegmentReader } from '../store/segment/reader.ts'
 import type { IndexFigures } from '../store/figures.ts'
 import { openSqliteReader } from '../store/sqlite/reader.ts'
 import type { SqliteReader } from '../store/sqlite/reader.ts'
-import { databasePath } from '../store/sqlite/open.ts'
-import { fastCommitMs } from './backend.ts'
+import type { Database } from '../store/sqlite/driver.ts'
+import { databasePath, makeDirectory, takeLock } from '../store/sqlite/open.ts'
+import { createSqliteStore } from '../store/sqlite/store.ts'
+import type { SqliteStore } from '../store/sqlite/store.ts'
+import { settlesSoon } from '../store/sqlite/wal.ts'
+import { commitInline, fastCommitMs } from './backend.ts'
 import type { Backend, BackendHandlers, BackendTransaction, OpenBackend } from './backend.ts'
 import { createCheckpoints, endThread, exited, startThread } from './checkpoints.ts'
 import type { Checkpoints } from './checkpoints.ts'
@@ -23,6 +31,9 @@ export async function openWorker(
   handlers: BackendHandlers,
 ): Promise<OpenBackend> {
   const { directory, storage } = place
+  if (storage === 'sqlite' && settlesSoon(databasePath(directory))) {
+    return openHere(directory, { clock, digests }, handlers)
+  }
   const writer = startThread('writer-thread', place)
   const state = await opened(writer)
   let reader: SqliteReader
@@ -37,6 +48,31 @@ export async function openWorker(
     throw cause
   }
   return { backend: new WorkerBackend({ directory, clock }, writer, reader, handlers), state }
+}
+
+/** The thread begins last: beside the opening it would take the processor from it. */
+function openHere(
+  directory: string,
+  { clock, digests }: { readonly clock: Clock; readonly digests: Digests },
+  handlers: BackendHandlers,
+): OpenBackend {
+  makeDirectory(directory)
+  const lock = takeLock(directory)
+  const store = createSqliteStore({ directory, digests, checkpoints: 'managed' }, true)
+  let reader: SqliteReader | undefined
+  try {
+    const state = store.open()
+    reader = openSqliteReader(databasePath(directory), digests)
+    const writer = startThread('writer-thread', { directory, storage: 'sqlite', locked: true })
+    const here = { store, lock }
+    const backend = new WorkerBackend({ directory, clock }, writer, reader, handlers, here)
+    return { backend, state }
+  } catch (cause) {
+    reader?.close()
+    store.close()
+    lock.close()
+    throw cause
+  }
 }
 
 function opened(writer: Worker): Promise<StoreState> {
@@ -71,6 +107,14 @@ interface Inspection {
   reject(cause: Error): void
 }
 
+/** What this thread has of the store. */
+interface Here {
+  /** Until the log is started. */
+  store: SqliteStore | undefined
+  /** Until the thread is gone. */
+  readonly lock: Database
+}
+
 class WorkerBackend implements Backend {
   readonly durable = true
   readonly statements = true
@@ -89,13 +133,16 @@ class WorkerBackend implements Backend {
   /** As the last commit left them. */
   private index: IndexFigures | undefined
   private readonly inspections: Inspection[] = []
+  private readonly here: Here | undefined
 
   constructor(
     { directory, clock }: { readonly directory: string; readonly clock: Clock },
     writer: Worker,
     reader: SqliteReader,
     handlers: BackendHandlers,
+    here?: Here,
   ) {
+    this.here = here
     this.clock = clock
     this.writer = writer
     this.reader = reader
@@ -105,7 +152,23 @@ class WorkerBackend implements Backend {
     })
     writer.on('message', (message: FromWriter) => this.receive(message))
     writer.on('error', (cause) => this.die(cause))
-    writer.on('exit', () => this.die(new Error('the writer thread ended')))
+    writer.on('exit', () => {
+      this.die(new Error('the writer thread ended'))
+      this.closeHere()
+      here?.lock.close()
+    })
+  }
+
+  begin(): void {
+    if (this.here?.store === undefined) return
+    this.here.store.handOver()
+    this.here.store = undefined
+    this.writer.postMessage({ kind: 'open' } satisfies ToWriter)
+  }
+
+  private closeHere(): void {
+    this.here?.store?.close()
+    if (this.here !== undefined) this.here.store = undefined
   }
 
   defer(callback: () => void): void {
@@ -115,6 +178,10 @@ class WorkerBackend implements Backend {
   commit(transaction: BackendTransaction, attentive: boolean): void {
     if (this.dead !== undefined) {
       this.handlers.failed(this.dead)
+      return
+    }
+    if (this.here?.store !== undefined) {
+      commitInline(this.here.store, transaction, this.clock, this.handlers)
       return
     }
     const changes = withoutEmpty(transaction.changes)
@@ -165,6 +232,9 @@ class WorkerBackend implements Backend {
       case 'backedUp':
         this.backedUp?.(message.error && revivedError(message.error))
         break
+      case 'openFailed':
+        this.die(revivedError(message.error))
+        break
       case 'restarted':
         this.checkpoints.restarted(message.outcome)
         break
@@ -214,6 +284,8 @@ class WorkerBackend implements Backend {
 
   async close(): Promise<void> {
     this.reader.close()
+    // The last one that has the file open, so that its write-ahead log goes.
+    this.closeHere()
     await this.checkpoints.close()
     if (this.dead !== undefined) return
     this.dead = new LogError('ERR_LOG_CLOSED', 'the log is stopped')

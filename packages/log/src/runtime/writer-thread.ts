@@ -3,7 +3,6 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { invariant } from '@kith/interface'
 import type { LogStore } from '@kith/interface'
 import type { WalRestart } from '../store/figures.ts'
-import { createSegmentStore } from '../store/segment/store.ts'
 import { databasePath } from '../store/sqlite/open.ts'
 import { createSqliteStore } from '../store/sqlite/store.ts'
 import { placeBatches } from './backend.ts'
@@ -12,12 +11,19 @@ import type { FromWriter, ThreadData, ToWriter } from './thread-messages.ts'
 
 invariant(parentPort, 'this file is the entry of a worker thread')
 const port = parentPort
-const { directory, storage } = workerData as ThreadData
+const { directory, storage, locked = false } = workerData as ThreadData
 const sqlite =
-  storage === 'sqlite' ? createSqliteStore({ directory, checkpoints: 'managed' }) : undefined
-// Touches nothing before it is opened, which it is where there is no database.
-const segments = createSegmentStore({ directory })
-const store: LogStore = sqlite ?? segments
+  storage === 'sqlite'
+    ? createSqliteStore({ directory, checkpoints: 'managed' }, locked)
+    : undefined
+// Loaded where it is needed: who starts a log waits for its first commit while this thread loads.
+const segments =
+  sqlite === undefined
+    ? (await import('../store/segment/store.ts')).createSegmentStore({ directory })
+    : undefined
+const found = sqlite ?? segments
+invariant(found !== undefined, 'a log in a directory is kept in one of the two')
+const store: LogStore = found
 
 function answer(message: FromWriter, moved: readonly ArrayBuffer[] = []): void {
   port.postMessage(message, [...moved])
@@ -59,7 +65,7 @@ function commit({ epoch, transaction, attentive }: Extract<ToWriter, { kind: 'co
   }
   const tookMs = performance.now() - began
   const walBytes = sqlite?.walBytes ?? 0
-  const index = sqlite === undefined ? segments.figures : undefined
+  const index = segments?.figures
   answer({ kind: 'done', epoch, buffers, walBytes, tookMs, index }, buffers)
   if (!attentive) return
   awakeUntil = performance.now() + awakeMs
@@ -83,8 +89,8 @@ async function backup(to: string): Promise<void> {
   const before = cancelled
   const given = (): boolean => cancelled > before
   try {
-    if (sqlite === undefined) await segments.backup(to, given)
-    else await sqlite.backup(databasePath(to), given)
+    await segments?.backup(to, given)
+    await sqlite?.backup(databasePath(to), given)
     answer({ kind: 'backedUp' })
   } catch (cause) {
     answer({ kind: 'backedUp', error: plainError(cause) })
@@ -105,8 +111,20 @@ function close(): void {
   port.close()
 }
 
+function open(): void {
+  try {
+    answer({ kind: 'opened', state: store.open() })
+  } catch (cause) {
+    answer({ kind: 'openFailed', error: plainError(cause) })
+    port.close()
+  }
+}
+
 port.on('message', (message: ToWriter) => {
   switch (message.kind) {
+    case 'open':
+      open()
+      break
     case 'commit':
       commit(message)
       break
@@ -128,9 +146,4 @@ port.on('message', (message: ToWriter) => {
   }
 })
 
-try {
-  answer({ kind: 'opened', state: store.open() })
-} catch (cause) {
-  answer({ kind: 'openFailed', error: plainError(cause) })
-  port.close()
-}
+if (!locked) open()

@@ -84,6 +84,11 @@ export interface SqliteStore extends LogStore {
   readonly walBytes: number
   /** Exactly, from the file's shared memory; undefined where that cannot be told. */
   walUse(): WalUse | undefined
+  /**
+   * Closes the store for another that opens it at once, while a reader has it open, which keeps
+   * this from being the end of its write-ahead log.
+   */
+  handOver(): void
 }
 
 /** Pages copied at a time: 1 MiB, between which commits get their turn. */
@@ -94,7 +99,8 @@ export function sqliteStore(options: SqliteStoreOptions): LogStoreFactory {
   return () => createSqliteStore(options)
 }
 
-export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
+/** `locked`: the caller has the writer's lock, and keeps it for as long as the store is open. */
+export function createSqliteStore(options: SqliteStoreOptions, locked = false): SqliteStore {
   const { directory, digests = nodeDigests, checkpoints = 'automatic' } = options
   const path = databasePath(directory)
   let session: Session | undefined
@@ -111,7 +117,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
     open() {
       refuseSegments(directory, path)
       makeDirectory(directory)
-      const lock = takeLock(directory)
+      const lock = locked ? undefined : takeLock(directory)
       try {
         const mark = new FlushMark(path)
         return readAnew(path, tablesAtStart, () => {
@@ -122,7 +128,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
           return { ...loaded.state, damage }
         })
       } catch (cause) {
-        lock.close()
+        lock?.close()
         throw openError(cause, path)
       }
     },
@@ -136,6 +142,10 @@ export function createSqliteStore(options: SqliteStoreOptions): SqliteStore {
     restartWal: () => mustBeOpen().wal.restart(),
     async backup(to, cancelled) {
       await mustBeOpen().backup(to, cancelled)
+    },
+    handOver() {
+      session?.closeConnection()
+      session = undefined
     },
     close() {
       session?.close()
@@ -190,7 +200,8 @@ function openAndLoad(
 /** What an open store has of the system. */
 interface Opened {
   readonly db: Database
-  readonly lock: Database
+  /** Undefined where the caller has it. */
+  readonly lock: Database | undefined
   readonly mark: FlushMark
   readonly wal: WalKeeper
 }
@@ -199,7 +210,7 @@ interface Opened {
 class Session {
   readonly wal: WalKeeper
   private readonly db: Database
-  private readonly lock: Database
+  private readonly lock: Database | undefined
   private readonly mark: FlushMark
   private readonly digests: Digests
   private readonly ids: Record<SmallTable, Map<string, number>>
@@ -454,10 +465,16 @@ class Session {
     }
   }
 
+  /** What the mark says stays true. */
+  closeConnection(): void {
+    this.db.close()
+    this.lock?.close()
+  }
+
   close(): void {
     this.db.close()
     this.mark.remove()
-    this.lock.close()
+    this.lock?.close()
   }
 }
 

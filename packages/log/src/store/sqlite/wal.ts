@@ -12,6 +12,7 @@ import {
   openSync,
   readSync,
   rmSync,
+  statSync,
   unlinkSync,
   writeFileSync,
   writeSync,
@@ -89,6 +90,19 @@ const at = { pageBytes: 8, headerSalt: 16, committed: 4, frameSalt: 8 } as const
 const saltBytes = 8
 
 const chunkBytes = 1024 * 1024
+
+/** What is written anew and synced in a few milliseconds. */
+const soonBytesMax = 4 * 1024 * 1024
+
+/** An opening has little to write anew, as far as the files say; `path` is that of the database. */
+export function settlesSoon(path: string): boolean {
+  try {
+    if (new FlushMark(path).left) return true
+    return (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) <= soonBytesMax
+  } catch {
+    return false
+  }
+}
 
 /** Bytes of `frames` pages in the write-ahead log. */
 export function walBytesOf(frames: number): number {
