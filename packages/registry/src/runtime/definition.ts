@@ -46,7 +46,10 @@ export interface ServiceDefinition {
   readonly service: string
   /** Unique within the member, 1 to 128 of `[A-Za-z0-9._:-]`; default: the service's name. */
   readonly id?: string
-  /** An IP address or host name that others can reach; default: the member's gossip host. */
+  /**
+   * An IP address or host name that others can reach; default: the member's gossip host, also after
+   * that has become another one.
+   */
   readonly address?: string
   /** 1 to 65535. */
   readonly port: number

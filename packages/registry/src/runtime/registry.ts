@@ -158,6 +158,7 @@ class RunningRegistry implements Registry {
       memberChanged: ({ kind, member }) => {
         if (kind === 'reap') loop.input({ kind: 'memberGone', name: member.name })
         else see(loop, member)
+        if (member.name === loop.state.member) this.#follow(loop, member.address.host)
       },
     })
     this.#undo = [remove, unsubscribe]
@@ -213,8 +214,11 @@ class RunningRegistry implements Registry {
     return instance
   }
 
-  #place(loop: CoreLoop, service: ServiceDefinition): ServiceInstance {
-    const home = this.#options.membership.self.address.host
+  #place(
+    loop: CoreLoop,
+    service: ServiceDefinition,
+    home: string = this.#options.membership.self.address.host,
+  ): ServiceInstance {
     const { plan, bound } = checkDefinition(service, this.#kinds, home)
     this.#checkRoom(loop.state, plan)
     this.#unbind(plan.id)
@@ -224,6 +228,19 @@ class RunningRegistry implements Registry {
     if (own === undefined) throw unknownInstance(plan.id)
     this.#keeper.note(plan.id, service)
     return own.current
+  }
+
+  /** What was registered without an address goes where this member went (REG-32). */
+  #follow(loop: CoreLoop, host: string): void {
+    for (const { plan } of [...loop.state.own.live.values()]) {
+      const definition = this.#keeper.registration(plan.id)?.definition
+      if (definition?.address !== undefined || plan.address === host) continue
+      try {
+        if (definition !== undefined) this.#place(loop, definition, host)
+      } catch (cause) {
+        this.#logger.error({ err: cause, id: plan.id }, 'a service keeps the former address')
+      }
+    }
   }
 
   #checkRoom(state: State, plan: InstancePlan): void {

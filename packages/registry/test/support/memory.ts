@@ -63,7 +63,7 @@ export class MemoryCluster {
 }
 
 export class MemoryPort implements MembershipView, ExtensionHost {
-  readonly self: Member
+  self: Member
   readonly extensions = new Map<string, GossipExtension>()
   readonly #cluster: MemoryCluster
   readonly #members = new Map<string, Member>()
@@ -101,6 +101,12 @@ export class MemoryPort implements MembershipView, ExtensionHost {
       failed: 'fail',
     }
     for (const handler of this.#handlers) handler.memberChanged({ kind: kinds[status], member })
+  }
+
+  /** This member itself is reached at another host from now on. */
+  move(host: string): void {
+    this.self = { ...this.self, address: { ...this.self.address, host } }
+    this.see(this.self.name, 'alive')
   }
 
   extend(name: string, extension: GossipExtension): () => void {
