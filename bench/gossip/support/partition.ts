@@ -19,13 +19,17 @@ export interface PartitionOptions {
 
 const settleMs = 90_000
 const noticeMs = 60_000
-const healMs = 120_000
+const healPatienceMs = 120_000
 
-/**
- * Milliseconds from each reconnection until all knew all. A cut lasts until each side has declared
- * the other failed, or a minute.
- */
-export async function heals(options: PartitionOptions): Promise<readonly number[]> {
+export interface Healed {
+  /** Milliseconds from the reconnection until all knew all. */
+  readonly healMs: number
+  /** Of all pairs across the cut, those of which one had not declared the other failed. */
+  readonly unnoticed: number
+}
+
+/** A cut lasts until each side has declared the other failed, or a minute. */
+export async function heals(options: PartitionOptions): Promise<readonly Healed[]> {
   const { kind, profile, size, cutOff, net } = options
   const observer = new Observer()
   const spaces = bridgedSpaces(`${kind.slice(0, 1)}${net}x`, net, size)
@@ -46,15 +50,16 @@ export async function heals(options: PartitionOptions): Promise<readonly number[
   const across = home.flatMap((here) =>
     away.flatMap((there) => [[here, there] as const, [there, here] as const]),
   )
-  const took: number[] = []
+  const seen: Healed[] = []
   for (let round = 0; round < options.heals; round += 1) {
     const noticed = observer.watch('failed', across, noticeMs)
     for (const { cut } of spaces.slice(-cutOff)) cut()
-    await noticed
+    const { missing } = await noticed
     for (const { heal } of spaces.slice(-cutOff)) heal()
-    took.push((await observer.untilAgreed(names, healMs)) ?? Number.POSITIVE_INFINITY)
+    const healMs = (await observer.untilAgreed(names, healPatienceMs)) ?? Number.POSITIVE_INFINITY
+    seen.push({ healMs, unnoticed: missing.length })
     // Calm for the next round.
     await pause(2000)
   }
-  return took
+  return seen
 }
