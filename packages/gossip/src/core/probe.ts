@@ -3,7 +3,13 @@
  * suspected when all of it stayed silent: memberlist-behaviour section 7.
  */
 import type { Address } from '@kith/interface'
-import { encodeMessage, encodeStream, unpackBytes } from '../wire/codec.ts'
+import {
+  broadcastCost,
+  encodeMessage,
+  encodeStream,
+  piggybackBudget,
+  unpackBytes,
+} from '../wire/codec.ts'
 import type { AckMessage, PingMessage } from '../wire/message.ts'
 import { untold } from './announce.ts'
 import { applyAwareness } from './awareness.ts'
@@ -80,7 +86,10 @@ function startProbe(state: State, entry: Entry): void {
     schedule(state.deadlines, now + scaledProbeTimeoutMs(state), { kind: 'probeTimeout' }),
     schedule(state.deadlines, now + scaledProbeIntervalMs(state), { kind: 'probeEnd' }),
   ]
-  const beside = entry.state === 'alive' ? untold(state, entry) : []
+  const ping = pingFor(state, entry.name, sequenceNumber)
+  const accused = entry.state !== 'alive' && uses(state, 'buddy')
+  const bare = accused ? accusingParts(state, entry, ping) : []
+  const beside = untold(state, entry).filter((part) => fitsBeside(state, bare, part))
   state.probe = {
     sequenceNumber,
     entry,
@@ -100,13 +109,21 @@ function startProbe(state: State, entry: Entry): void {
     told: beside.length > 0 ? state.incarnation : 0,
   }
   count(state, 'probes')
-  const ping = pingFor(state, entry.name, sequenceNumber)
-  if (entry.state === 'alive' || !uses(state, 'buddy')) {
-    return sendWithNews(state, entry.address, ping, beside)
-  }
+  if (accused) return sendBare(state, entry.address, [...bare, ...beside], entry)
+  sendWithNews(state, entry.address, ping, beside)
+}
+
+/** The Buddy System: a suspect hears from each who probes it that it is one. */
+function accusingParts(state: State, entry: Entry, ping: PingMessage): readonly Uint8Array[] {
   const { incarnation, name: node } = entry
   const suspect = { kind: 'suspect', incarnation, node, from: state.name } as const
-  sendBare(state, entry.address, [encodeMessage(ping), encodeMessage(suspect)], entry)
+  return [encodeMessage(ping), encodeMessage(suspect)]
+}
+
+/** Whether a packet of these parts, and nothing more, has room for this one too. */
+function fitsBeside(state: State, parts: readonly Uint8Array[], more: Uint8Array): boolean {
+  const used = parts.reduce((bytes, part) => bytes + broadcastCost(part.length), 0)
+  return broadcastCost(more.length) <= piggybackBudget(used, state.packetOverheadBytes)
 }
 
 /**

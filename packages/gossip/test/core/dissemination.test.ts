@@ -87,6 +87,23 @@ describe('telling everybody', () => {
     expect(new Set(told().slice(answered))).toEqual(new Set(['a', 'b']))
   })
 
+  it('GOS-151 so do those to a suspect, beside the accusation', () => {
+    const core = new Core()
+    core.know('a')
+    core.advanceTo(900)
+    core.tell(suspect('a', 'b'))
+    core.state.broadcasts.byAbout.clear()
+    core.advanceTo(4000)
+    const accusing = core.sent.filter(({ messages: [ping, accusation] }) => {
+      return ping?.kind === 'ping' && accusation?.kind === 'suspect'
+    })
+    expect(accusing[0]?.messages).toMatchObject([
+      { kind: 'ping', node: 'a' },
+      { kind: 'suspect', node: 'a' },
+      { kind: 'alive', node: selfName },
+    ])
+  })
+
   it('GOS-151 so does the ack to a member that has not acknowledged it', () => {
     const core = new Core()
     core.know('a')
