@@ -57,12 +57,6 @@ async function ip(network: Network, place: string, ...words: readonly string[]):
   await execute(command, args)
 }
 
-/** One address is taken away, and another one given, as after a new lease. */
-async function readdress(network: Network, place: string, to: string): Promise<void> {
-  await ip(network, place, 'address', 'flush', 'dev', 'eth0')
-  await ip(network, place, 'address', 'add', `${to}/24`, 'dev', 'eth0')
-}
-
 export async function moves(crew: Crew): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'kith-moves-'))
   const network = await createNetwork(['k1', 'k2', 's1', 's2'])
@@ -112,7 +106,7 @@ export async function moves(crew: Crew): Promise<void> {
     const before = await Promise.all(serfs.map(({ name }) => heardOf(name)))
     const logged = serfs.map(({ lines }) => lines.length)
 
-    await readdress(network, 'k1', '10.77.0.101')
+    await network.readdress('k1', '10.77.0.101')
     const here = 'alive 10.77.0.101:7946'
     const followMs = await within(followMsMax, 'k2 follows', () => shown(k2, 'k1') === here)
     evidence('move, Kith follows ms', Math.round(followMs))
@@ -167,7 +161,7 @@ async function movesAfterFailing(
   await ip(network, 'k1', 'address', 'flush', 'dev', 'eth0')
   await allShow('failed 10.77.0.101:7946', 60_000)
   expect(told(k1).map(({ kind }) => kind)).toContain('addressLost')
-  await readdress(network, 'k1', '10.77.0.102')
+  await network.readdress('k1', '10.77.0.102')
   const here = 'alive 10.77.0.102:7946'
   const followMs = await within(20_000, 'k2 follows', () => shown(k2, 'k1') === here)
   evidence('move after a failure, Kith follows ms', Math.round(followMs))

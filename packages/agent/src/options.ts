@@ -38,7 +38,11 @@ export interface AgentOptions extends EncryptionOptions, RpcOptions, TlsOptions 
   readonly name?: string
   /** Where gossip listens, `host:port`. Default 127.0.0.1 with a free port. */
   readonly bind?: string | Address
-  /** Where others reach our gossip. Default: where it listens. */
+  /**
+   * Where others reach our gossip. Default: where it listens. `auto`, where `bind` is a wildcard:
+   * an address that this machine has, looked for anew once a second; the services, and the address
+   * of a wildcard `http`, go where it goes.
+   */
   readonly advertise?: string | Address
   /** Members to join: `host:port` or `name/host:port`. Tried again until one answers. */
   readonly join?: readonly string[]
@@ -56,7 +60,10 @@ export interface AgentOptions extends EncryptionOptions, RpcOptions, TlsOptions 
   readonly rejoinAfterLeave?: boolean
   /** Where the HTTP interface listens. Default 127.0.0.1 with a free port. */
   readonly http?: string | Address
-  /** Where others reach it. Default: where it listens; for a wildcard, the host of gossip. */
+  /**
+   * Where others reach it. Default: where it listens; for a wildcard, the host at which gossip is
+   * reached, also after that has become another one.
+   */
   readonly httpAdvertise?: string | Address
   /**
    * Who may ask for what over HTTP. Default: nobody needs a token, which whoever reaches the port
@@ -116,7 +123,7 @@ export interface AgentOptions extends EncryptionOptions, RpcOptions, TlsOptions 
 export interface ResolvedAgentOptions extends ResolvedEncryption, ResolvedRpc, ResolvedTls, Added {
   readonly name: string
   readonly bind: Address
-  readonly advertise: Address | undefined
+  readonly advertise: Address | 'auto' | undefined
   readonly join: readonly string[]
   readonly snapshot: string | undefined
   readonly rejoinAfterLeave: boolean
@@ -201,7 +208,7 @@ export function resolveAgentOptions(options: AgentOptions): ResolvedAgentOptions
     name: options.name ?? defaultName(options.data, systemRandom()),
     discovery: readDiscovery(listed('discovery'), problems),
     bind: read('bind', true) ?? anyPort,
-    advertise: read('advertise', true),
+    advertise: options.advertise === 'auto' ? 'auto' : read('advertise', true),
     http: read('http', true) ?? anyPort,
     httpAdvertise: read('httpAdvertise', true),
     ...readTokens(options, problems),
@@ -278,17 +285,33 @@ function readAddress(
   if (address && fits && typeof address.host === 'string' && address.host !== '') {
     if ((port as number) > 0 || (port === 0 && anyPortFits)) return address
   }
-  problems.push({ field, got: showValue(given), want: 'host:port with a port from 0 to 65535' })
+  const want = 'host:port with a port from 0 to 65535'
+  const or = field === 'advertise' ? ', or "auto"' : ''
+  problems.push({ field, got: showValue(given), want: `${want}${or}` })
   return undefined
+}
+
+/** A wildcard is nowhere: others need an address, which may be looked for there and only there. */
+function checkAdvertise(
+  { bind, advertise }: ResolvedAgentOptions,
+  problems: OptionProblem[],
+): void {
+  const got = showValue(advertise)
+  if (!isWildcard(bind.host)) {
+    if (advertise !== 'auto') return
+    const want = 'host:port, or absent: "auto" needs as bind every address of this machine'
+    problems.push({ field: 'advertise', got, want })
+  } else if (advertise !== 'auto' && (advertise === undefined || isWildcard(advertise.host))) {
+    const want =
+      'host:port that others reach, or "auto", because bind is every address of this machine'
+    problems.push({ field: 'advertise', got, want })
+  }
 }
 
 function checkPlain(options: ResolvedAgentOptions, problems: OptionProblem[]): void {
   const { name, data, retention, snapshot, profile, clusterId } = options
-  const { bind, advertise, httpAdvertise } = options
-  if (isWildcard(bind.host) && (advertise === undefined || isWildcard(advertise.host))) {
-    const want = 'host:port that others reach, because bind is every address of this machine'
-    problems.push({ field: 'advertise', got: showValue(advertise), want })
-  }
+  const { bind, httpAdvertise } = options
+  checkAdvertise(options, problems)
   if (httpAdvertise !== undefined && isWildcard(httpAdvertise.host)) {
     const want = 'host:port that others reach'
     problems.push({ field: 'httpAdvertise', got: showValue(httpAdvertise), want })

@@ -19,7 +19,7 @@ import { expectsOthers, snapshotProblem } from './finding.ts'
 import { HttpFindings } from './http-findings.ts'
 import type { ResolvedAgentOptions } from './options.ts'
 import { type PluginHost, pluginRoleOf, setUpPlugins } from './plugins.ts'
-import { replicationSource, toldHttp } from './replication.ts'
+import { followGossip, replicationSource, toldHttp } from './replication.ts'
 import { createRpc, type RpcControl, rpcPlace } from './rpc.ts'
 import { createSockets, type Sockets } from './sockets.ts'
 import { agentVersion } from './version.ts'
@@ -339,6 +339,8 @@ async function startGossip(
   await gossip.start(signal).catch((cause: unknown) => {
     throw snapshotProblem(cause, options.snapshot)
   })
+  const unfollow = followGossip(gossip, options, httpAddress)
+  stops.push({ name: 'address', stop: async () => unfollow() })
   return gossip
 }
 

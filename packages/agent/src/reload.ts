@@ -4,6 +4,7 @@ import type { Gossip } from '@kith/gossip'
 import type { TlsServerOptions } from '@kith/interface/node'
 import type { Registry, ServiceDefinition } from '@kith/registry'
 import { type AgentOptions, resolveAgentOptions, type ResolvedAgentOptions } from './options.ts'
+import { ownTags } from './own-tags.ts'
 
 /** Options that a running agent takes over; what is left out stays. */
 export type AgentReload = Pick<AgentOptions, 'tags' | 'services'>
@@ -87,9 +88,7 @@ async function changeTags(
   before: Readonly<Record<string, string>>,
   next: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const tags = { ...gossip.self.tags }
-  // Gossip's own, which it adds by itself.
-  delete tags['kith.v']
+  const tags = ownTags(gossip)
   for (const name of Object.keys(before)) if (!Object.hasOwn(next, name)) delete tags[name]
   for (const [name, value] of Object.entries(next)) {
     if (!Object.hasOwn(before, name) || before[name] !== value) tags[name] = value

@@ -11,6 +11,7 @@ import type {
   SerfQueryAnswer,
   SerfRpcHost,
 } from '@kith/serf-rpc'
+import { ownTags } from './own-tags.ts'
 import { agentStats } from './rpc-stats.ts'
 
 export interface RpcHostOptions {
@@ -28,8 +29,8 @@ export interface RpcHostOptions {
 const protocol = Object.freeze({ min: 1, max: 5, current: 2 })
 const delegateUnknown = Object.freeze({ min: 2, max: 5, current: 5 })
 const queryTimeoutMsMax = 3_600_000
-/** Tags of the agent itself, which others rely on. */
-const ownTags = /^kith\./
+/** A tag of the agent itself, on which others rely. */
+const agentTag = /^kith\./
 
 export function createRpcHost(options: RpcHostOptions): SerfRpcHost {
   const { gossip, logs, encrypted } = options
@@ -69,11 +70,10 @@ async function setTags(
   gossip: Gossip,
   { set, remove }: Parameters<SerfRpcHost['setTags']>[0],
 ): Promise<void> {
-  const own = [...Object.keys(set), ...remove].find((name) => ownTags.test(name))
+  const own = [...Object.keys(set), ...remove].find((name) => agentTag.test(name))
   if (own !== undefined) throw new Error(`the tag ${own} is the agent's own`)
-  const tags = { ...gossip.self.tags, ...set }
+  const tags = { ...ownTags(gossip), ...set }
   for (const name of remove) if (!Object.hasOwn(set, name)) delete tags[name]
-  delete tags['kith.v']
   try {
     await gossip.setTags(tags)
   } catch (cause) {

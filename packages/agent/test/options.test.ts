@@ -94,6 +94,15 @@ describe('options', () => {
   it('asks for an address that others reach where every address is bound', () => {
     const options = { bind: '0.0.0.0:7946', insecurePlaintext: true }
     expect(() => createAgent(options)).toThrow(/advertise must be host:port that others reach/)
+    expect(() => createAgent({ ...options, advertise: 'auto' })).not.toThrow()
+  })
+
+  it('look for the own address only where every address is bound', () => {
+    for (const bind of [undefined, '127.0.0.1:7946'] as const) {
+      const options = { advertise: 'auto', ...(bind === undefined ? {} : { bind }) }
+      expect(() => createAgent(options)).toThrow(/"auto" needs as bind every address/)
+    }
+    expect(() => createAgent({ advertise: 'automatic' })).toThrow(/or "auto"/)
   })
 
   it('make names that differ, and one that a restart keeps where there is data', () => {
@@ -109,11 +118,13 @@ describe('options', () => {
 })
 
 describe('the address told for HTTP', () => {
-  const told = (options: object, host: string): unknown =>
-    toldHttpAddress(resolveAgentOptions({ insecurePlaintext: true, ...options }), {
-      host,
-      port: 80,
-    })
+  const told = (options: object, host: string): unknown => {
+    const resolved = resolveAgentOptions({ insecurePlaintext: true, ...options })
+    const { bind, advertise } = resolved
+    // What gossip finds where it is to look for it.
+    const found = advertise === 'auto' ? '10.0.0.7' : (advertise ?? bind).host
+    return toldHttpAddress(resolved, { host, port: 80 }, found)
+  }
 
   it('is where it listens', () => {
     expect(told({}, '127.0.0.1')).toEqual({ host: '127.0.0.1', port: 80 })
@@ -124,6 +135,8 @@ describe('the address told for HTTP', () => {
     const options = { bind: '0.0.0.0:1', advertise: '10.0.0.9:1' }
     expect(told(options, '0.0.0.0')).toEqual({ host: '10.0.0.9', port: 80 })
     expect(told({ bind: '10.0.0.1:1' }, '::')).toEqual({ host: '10.0.0.1', port: 80 })
+    const auto = { bind: '0.0.0.0:1', advertise: 'auto' }
+    expect(told(auto, '0.0.0.0')).toEqual({ host: '10.0.0.7', port: 80 })
   })
 
   it('is what the options say, with the port that was bound for port 0', () => {

@@ -3,6 +3,7 @@
  * and the names in the configuration file come.
  */
 import { hostname } from 'node:os'
+import { parseAddress } from '@kith/interface'
 import type { AgentConfig } from './config.ts'
 import {
   addAddress,
@@ -45,6 +46,10 @@ export interface Setting {
 
 const anyPort = addressFlag({ anyPort: true })
 const anyRpc = rpcPlace({ anyPort: true })
+const advertise = textFlag(
+  'auto, or HOST:PORT with a port from 0 (any free one) to 65535',
+  (text) => text === 'auto' || parseAddress(text) !== undefined,
+)
 const path = textFlag('a path', (text) => text !== '')
 const nameFlag = textFlag('1 to 128 of A-Z a-z 0-9 . _ -', (text) => /^[\w.-]{1,128}$/.test(text))
 
@@ -79,8 +84,8 @@ export const agentSettings: readonly Setting[] = [
   {
     key: 'advertise',
     flag: '--advertise <host:port>',
-    help: 'where others reach it; default: where it listens',
-    read: address,
+    help: 'where others reach it, or auto; default: where it listens',
+    read: advertise,
   },
   {
     key: 'join',

@@ -116,6 +116,7 @@ function oneOf<const Values extends readonly [string, ...string[]]>(values: Valu
 const texts = z.record(z.string(), z.string({ error: 'text' }), { error: 'an object of texts' })
 const keyError = 'base64 of 16, 24 or 32 bytes, as kith keygen prints'
 const rateError = 'bytes a second as an integer, 0 for no limit'
+const advertiseError = 'auto, or HOST:PORT with a port from 0 to 65535'
 const portError = 'an integer from 1 to 65535'
 
 const service = z.strictObject(
@@ -145,7 +146,7 @@ const schema = z.strictObject(
   {
     node: memberName().optional(),
     bind: address(0).optional(),
-    advertise: address(0).optional(),
+    advertise: z.union([z.literal('auto'), address(0)], { error: advertiseError }).optional(),
     join: z.array(seed(), { error: 'a list of addresses' }).optional(),
     discover: z
       .array(text('dns:NAME, dns:NAME:PORT or file:PATH'), { error: 'a list of texts' })

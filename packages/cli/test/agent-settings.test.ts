@@ -111,6 +111,20 @@ describe('the layers of settings', () => {
     if (byDefault !== undefined) expect(fallback).toEqual({ value: byDefault, from: 'default' })
   })
 
+  it('advertise is an address or auto, wherever it stands', async () => {
+    const everywhere = ['--bind', '0.0.0.0:7946', '--insecure-plaintext']
+    const path = await configFile('auto.json', { advertise: 'auto' })
+    const at = async (...given: Parameters<typeof dryRun>): Promise<unknown> =>
+      (await dryRun(...given)).settings['advertise']?.value
+    expect(await at([...everywhere, '--advertise', 'auto'])).toBe('auto')
+    expect(await at(everywhere, { KITH_ADVERTISE: 'auto' })).toBe('auto')
+    expect(await at([...everywhere, '--config', path])).toBe('auto')
+    expect(await at(['--advertise', '[::1]:0'])).toBe('[::1]:0')
+    const refused = await kith(['agent', '--dry-run', '--advertise', 'auto'])
+    expect(refused.code).toBe(2)
+    expect(refused.err).toContain('"auto" needs as bind every address of this machine')
+  })
+
   it('takes the file from the environment, and another one from the flag', async () => {
     const [first, second] = [
       await configFile('first.json', { label: 'first' }),

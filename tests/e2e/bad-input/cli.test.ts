@@ -40,7 +40,7 @@ const flags: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
   agent: {
     '--node': ['', 'a b', 'x'.repeat(129), 'ö'],
     '--bind': [...addresses, 'localhost:0', '10.1.2.3:0'],
-    '--advertise': [...addresses, '0.0.0.0:1', 'name:1'],
+    '--advertise': [...addresses, '0.0.0.0:1', 'name:1', 'auto', 'AUTO'],
     '--join': [...addresses, '127.0.0.1:0', '/127.0.0.1:1', 'name/nowhere'],
     '--discover': ['', 'dns', 'dns:', 'dns:a b', 'dns:a:0', 'dns:a:1:2', 'file:', 'etcd:x'],
     '--snapshot': ['', 'FOLDER', 'FOLDER/file', 'FOLDER/none/x'],
@@ -270,7 +270,7 @@ describe('the configuration file', () => {
   const bad: Readonly<Record<string, readonly unknown[]>> = {
     node: ['', 'a b', 7],
     bind: [...address, 'localhost:0'],
-    advertise: [...address, '0.0.0.0:1'],
+    advertise: [...address, '0.0.0.0:1', 'auto', 'AUTO'],
     join: ['127.0.0.1:1', ['127.0.0.1:0'], [7], {}],
     discover: ['dns:a', [''], [7], ['dns:'], ['etcd:x']],
     snapshot: ['', 7],

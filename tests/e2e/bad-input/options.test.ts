@@ -87,7 +87,7 @@ const tables: readonly Table[] = [
     bad: {
       name: ['', 'a b', 'x'.repeat(129), 7],
       bind: [...address, 'localhost:0', '10.0.0.1:7946', '[::]:1'],
-      advertise: address,
+      advertise: [...address, 'auto', 'automatic'],
       http: [...address, '0.0.0.0:80'],
       httpAdvertise: [...address, '0.0.0.0:80', '[::]:80'],
       httpTokens: tokens,

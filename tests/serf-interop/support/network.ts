@@ -9,6 +9,8 @@ export interface Network {
   /** What runs a command in the namespace: before its own words. */
   within(place: string): readonly string[]
   address(place: string): string
+  /** A place loses its address and gets another one, `10.77.0.101` say, as after a new lease. */
+  readdress(place: string, to: string): Promise<void>
   /** Drops UDP and TCP between two places, both ways, at both of them. */
   wall(a: string, b: string): Promise<void>
   /** Packets that the walls of a place dropped. */
@@ -58,6 +60,10 @@ export async function createNetwork(places: readonly string[]): Promise<Network>
     within,
     address,
     remove,
+    async readdress(place, to) {
+      await inside(place, 'ip', 'address', 'flush', 'dev', 'eth0')
+      await inside(place, 'ip', 'address', 'add', `${to}/24`, 'dev', 'eth0')
+    },
     async wall(a, b) {
       for (const [place, other] of [
         [a, b],
