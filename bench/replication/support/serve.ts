@@ -1,7 +1,6 @@
 /** A source behind plain HTTP on a free port of loopback, as an agent serves its log. */
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { releaseBytes } from '@kith/interface'
 import type { ReplicationSource } from '@kith/interface'
 import { createReplicationHandler } from '@kith/replicator/http'
 import type { ReplicationOperation } from '@kith/replicator/http'
@@ -19,8 +18,8 @@ export function serve(
       if (!response.writableFinished) gone.abort()
     })
     void handler.handle(operation, request, gone.signal).then((reply) => {
-      // As the server does, whose answers are freed once they are handed over.
-      response.once('finish', () => releaseBytes(reply.body))
+      // As the server does.
+      response.once('finish', () => reply.release())
       response.writeHead(reply.status, reply.headers)
       response.end(reply.body)
     })

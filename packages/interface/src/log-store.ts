@@ -163,6 +163,12 @@ export type StoredBatchRead =
  * own checksums are the caller's to check. Returned bytes are not to be changed.
  */
 export interface LogStoreReader {
+  /**
+   * True where the bytes that a call gives out lie in memory of their own, in which there is
+   * nothing but what that call gave out: whoever is done with all of it may free it. Default:
+   * false.
+   */
+  readonly givesCopies?: boolean
   /** The last batch that begins at or before `offset`. */
   atOffset(offset: number): StoredBatchRead | undefined
   /** Batches that begin at or past `offset`, in order; at least one where there is any. */

@@ -130,6 +130,12 @@ export type BatchRun =
       readonly previousChain: Chain
       readonly batches: readonly Uint8Array[]
       readonly next: number
+      /**
+       * Frees the memory of `batches` where it is nobody else's: by whoever is done with them, who
+       * looks at them no more. Without it, and where nobody calls it, they are left to the
+       * collector.
+       */
+      readonly release?: () => void
     }
   /** Nothing at or past the asked sequence; `chain` is ours at `next`. */
   | { readonly kind: 'end'; readonly next: number; readonly chain: Chain }
@@ -221,7 +227,8 @@ export interface ReplicaLog {
   /**
    * Each batch is accepted only at the origin's `next` with a matching chain, whole or not at all;
    * what else is written meanwhile may come between two of them. `members` labels origins not known
-   * yet. Resolves after the flush of the last. Hostile bytes are outcomes, never exceptions.
+   * yet. Resolves after the flush of the last; the bytes are the caller's then, and nobody looks at
+   * them any more. Hostile bytes are outcomes, never exceptions.
    */
   applyBatches(
     batches: readonly Uint8Array[],

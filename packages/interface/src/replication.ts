@@ -78,6 +78,11 @@ export interface PullResponse {
   /** States changed since the request's `vectorVersion`. */
   readonly vector: readonly OriginState[]
   readonly vectorVersion: number
+  /**
+   * Gives the memory of `batches` back: by whoever is done with all of them, who looks at them no
+   * more. Without it, and where nobody calls it, they are left to the collector.
+   */
+  readonly release?: () => void
 }
 
 /**

@@ -86,6 +86,17 @@ describe.each(kinds)('a %s log as a replica', (kind) => {
     expect(await (await started(options)).verify()).toMatchObject({ ok: true, records: all })
   })
 
+  it('LOG-75 stores a megabyte while it looks at the next', async () => {
+    const batches = await megabytes()
+    const log = await started(home(kind))
+    const flushes = (): number =>
+      log.status().latency?.flush.counts.reduce((sum, count) => sum + count, 0) ?? 0
+    const before = flushes()
+    await log.applyBatches(batches)
+    expect(flushes() - before).toBe(5)
+    expect(await log.verify()).toMatchObject({ ok: true, records: batches.length })
+  })
+
   it('LOG-75 a log that stops meanwhile says so, and has taken what came first', async () => {
     const batches = await megabytes()
     const options = home(kind)
@@ -101,6 +112,30 @@ describe.each(kinds)('a %s log as a replica', (kind) => {
     const { outcomes } = await again.applyBatches(batches)
     expect(outcomes.filter((outcome) => outcome === 'duplicate').length).toBe(held)
     expect(await again.verify()).toMatchObject({ ok: true, records: batches.length })
+  })
+
+  it('LOG-81 what was read for a member is freed, and nobody else notices', async () => {
+    const log = await started(home(kind))
+    for (let at = 0; at < 6; at += 1) await log.append({ value: new Uint8Array(50_000).fill(at) })
+    const read = async () => {
+      const run = await log.readBatches(log.origin, 1, 220_000)
+      if (run.kind !== 'batches') throw new Error(run.kind)
+      return run
+    }
+    // One that is kept already, as a reader of records left it.
+    const shown = await log.read({ limit: 1 })
+    const other = await read()
+    const copies = other.batches.map((bytes) => bytes.slice())
+    expect(copies.length).toBe(4)
+    const run = await read()
+    expect(run.release === undefined).toBe(kind === 'memory')
+    run.release?.()
+    if (kind !== 'memory') expect(run.batches.at(-1)?.length).toBe(0)
+    expect(other.batches).toEqual(copies)
+    expect((await read()).batches).toEqual(copies)
+    expect(await log.read({ limit: 1 })).toEqual(shown)
+    const values = (await allValues(log)).map((value) => value.codePointAt(0))
+    expect(values).toEqual([0, 1, 2, 3, 4, 5])
   })
 
   it('LOG-11 quarantines a forked origin for good, and only that one', async () => {

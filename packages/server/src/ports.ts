@@ -93,7 +93,7 @@ export interface ResolvePortOptions {
 export type ReplicationOperation = 'hello' | 'pull' | 'chain' | 'fetch'
 
 export interface ReplicationPort {
-  /** The body of the answer is given away: it is freed once it was sent. */
+  /** `release` is called once the body was sent, of which nothing is read after that. */
   handle(
     operation: ReplicationOperation,
     body: AsyncIterable<Uint8Array>,
@@ -102,6 +102,7 @@ export interface ReplicationPort {
     readonly status: number
     readonly headers: Readonly<Record<string, string>>
     readonly body: AsyncIterable<Uint8Array> | Uint8Array
+    readonly release?: () => void
   }>
   /** Answers everything that is parked. */
   stop(): Promise<void>

@@ -10,14 +10,20 @@ import type { TransactionBuffers } from './transaction.ts'
 /** Buffers of own groups that are kept, and the largest. */
 const pooledBuffersMax = 4
 const pooledBytesMax = 512 * 1024
-/** The largest that is kept of other members' batches, and for how long. */
+/**
+ * Of other members' batches: how many are kept, and for how long after the last use. More than are
+ * under way at once would never be used.
+ */
+const sparesMax = 4
 const spareBytesMax = 8 * 1024 * 1024
 const spareMs = 1_000
+/** Sizes are rounded up to it, so that transactions of about one size share. */
+const spareStepBytes = 256 * 1024
 
 export class BufferPool implements TransactionBuffers {
   readonly #clock: Clock
   readonly #own: ArrayBuffer[] = []
-  #spare: ArrayBuffer | undefined
+  readonly #spares: ArrayBuffer[] = []
   #forget: (() => void) | undefined
 
   constructor(clock: Clock) {
@@ -29,14 +35,12 @@ export class BufferPool implements TransactionBuffers {
   }
 
   foreign(bytes: number): Uint8Array {
-    const spare = this.#spare
-    if (spare === undefined || spare.byteLength < bytes) {
-      // Not zeroed: only what is written is ever read. Of no pool, because it is given away whole.
-      return Buffer.allocUnsafeSlow(bytes)
-    }
-    this.#spare = undefined
-    this.#forget?.()
-    return new Uint8Array(spare)
+    const at = this.#spares.findIndex(({ byteLength }) => byteLength >= bytes)
+    const [spare] = at < 0 ? [] : this.#spares.splice(at, 1)
+    if (spare !== undefined) return new Uint8Array(spare)
+    const rounded = Math.ceil(bytes / spareStepBytes) * spareStepBytes
+    // Not zeroed: only what is written is ever read. Of no pool, because it is given away whole.
+    return Buffer.allocUnsafeSlow(bytes < spareStepBytes ? bytes : rounded)
   }
 
   /** Takes back the buffers of a transaction that nobody reads. */
@@ -47,15 +51,14 @@ export class BufferPool implements TransactionBuffers {
       else releaseBytes(new Uint8Array(own))
     }
     if (foreign === undefined) return
-    if (foreign.byteLength > spareBytesMax) {
+    if (foreign.byteLength > spareBytesMax || this.#spares.length === sparesMax) {
       releaseBytes(new Uint8Array(foreign))
       return
     }
+    this.#spares.push(foreign)
     this.#forget?.()
-    this.#spare = foreign
     this.#forget = this.#clock.after(spareMs, () => {
-      if (this.#spare !== undefined) releaseBytes(new Uint8Array(this.#spare))
-      this.#spare = undefined
+      for (const spare of this.#spares.splice(0)) releaseBytes(new Uint8Array(spare))
     })
   }
 }

@@ -186,20 +186,21 @@ export function readBatches(
   if (from >= entry.next) return { kind: 'end', next: entry.next, chain: entry.chain }
   const resume = resumePast(parts, entry, from)
   if (resume !== undefined) return resume
-  const row = parts.reads.atSequence(origin, from)
+  const row = parts.reads.atSequence(origin, from, false)
   const holds = row !== undefined && row.batch.first + row.batch.count > from
   if (!holds) throw missing(origin, from)
   if (row.batch.first < from) {
     return { kind: 'inside', first: row.batch.first, chain: row.batch.previousChain }
   }
-  const rows = parts.reads.run(origin, from, entry.next, bytesMax)
-  const last = rows.at(-1)
-  if (last === undefined) throw missing(origin, from)
+  const rows = parts.reads.run(row, entry.next, bytesMax)
+  const last = rows.at(-1) ?? row
+  const release = parts.reads.releaseOf(rows)
   return {
     kind: 'batches',
     previousChain: row.batch.previousChain,
     batches: rows.map(({ batch }) => batch.bytes),
     next: last.batch.first + last.batch.count,
+    ...(release === undefined ? {} : { release }),
   }
 }
 

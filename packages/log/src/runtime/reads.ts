@@ -2,6 +2,7 @@
  * Reads of committed batches: every checksum is checked before a byte is handed out, and batches
  * that were checked lately are kept (LOG-18).
  */
+import { releaseBytes } from '@kith/interface'
 import type {
   Chain,
   Digests,
@@ -149,36 +150,44 @@ export class BatchReads {
     return row
   }
 
-  /** The last batch of `origin` that begins at or before `sequence`. */
-  atSequence(origin: OriginId, sequence: number): CheckedRow | undefined {
+  /** The last batch of `origin` that begins at or before `sequence`; kept unless `keep` is false. */
+  atSequence(origin: OriginId, sequence: number, keep = true): CheckedRow | undefined {
     this.unreadCommits = 0
     const offset = this.offsets.get(`${origin}:${sequence}`)
     const cached = offset === undefined ? undefined : this.cache.get(offset)
     if (cached !== undefined) return cached
     const read = this.ask(() => this.reader.atSequence(origin, sequence), -1)
     if (read === undefined) return undefined
-    const row = this.check(read, -1)
+    const row = this.check(read, -1, keep)
     if (row.batch.origin === origin && row.batch.first <= sequence) return row
     throw this.corrupt(row.batch.offset, 'the index leads to another row')
   }
 
-  /** The consecutive batches of `origin` from the boundary `from` on, up to `limit`. */
-  run(origin: OriginId, from: number, limit: number, bytesMax: number): readonly CheckedRow[] {
-    const rows: CheckedRow[] = []
-    let bytes = 0
-    let next = from
-    while (next < limit) {
+  /**
+   * `row` and the batches of its origin that follow it, up to `limit`: at least one, and no more
+   * bytes than `bytesMax` else. What is read is not kept: whoever reads runs reads on, and others
+   * read what was just written, which is kept as it is written.
+   */
+  run(row: CheckedRow, limit: number, bytesMax: number): readonly CheckedRow[] {
+    const { origin } = row.batch
+    const rows = [row]
+    let bytes = row.batch.bytes.length
+    let last = row
+    for (;;) {
+      const next = last.batch.first + last.batch.count
+      // Another one like the last would be read for nothing.
+      if (next >= limit || bytes + last.batch.bytes.length > bytesMax) return rows
       const page = this.page(origin, next, bytesMax - bytes)
-      for (const row of page) {
-        bytes += row.batch.bytes.length
-        if (row.batch.first !== next || row.batch.first + row.batch.count > limit) return rows
-        if (rows.length > 0 && bytes > bytesMax) return rows
-        rows.push(row)
-        next += row.batch.count
+      for (const one of page) {
+        const { batch } = one
+        bytes += batch.bytes.length
+        const follows = batch.first === last.batch.first + last.batch.count
+        if (!follows || batch.first + batch.count > limit || bytes > bytesMax) return rows
+        rows.push(one)
+        last = one
       }
-      if (page.length === 0 || bytes >= bytesMax) return rows
+      if (page.length === 0) return rows
     }
-    return rows
   }
 
   private page(origin: OriginId, from: number, bytesMax: number): readonly CheckedRow[] {
@@ -191,12 +200,22 @@ export class BatchReads {
     for (const read of reads) {
       // A damaged row ends the page; asked for again as the first, it is the error.
       if (rows.length > 0 && !read.ok) break
-      rows.push(this.check(read, -1))
+      rows.push(this.check(read, -1, false))
     }
     return rows
   }
 
-  private check(read: StoredBatchRead | undefined, asked: number): CheckedRow {
+  /** Frees what of `rows`, which were just read, is nobody else's. */
+  releaseOf(rows: readonly CheckedRow[]): (() => void) | undefined {
+    if (this.reader.givesCopies !== true) return undefined
+    const own = rows.filter((row) => this.cache.get(row.batch.offset) !== row)
+    const buffers = new Set(own.map(({ batch }) => batch.bytes.buffer))
+    return () => {
+      for (const buffer of buffers) releaseBytes(new Uint8Array(buffer))
+    }
+  }
+
+  private check(read: StoredBatchRead | undefined, asked: number, keep = true): CheckedRow {
     if (read === undefined) throw this.corrupt(asked, 'the row that holds it is missing')
     if (!read.ok) throw this.corrupt(read.offset, read.reason)
     const { batch } = read
@@ -204,7 +223,7 @@ export class BatchReads {
     if (cached !== undefined) return cached
     const examined = examineBatch(batch, this.digests)
     if (!examined.ok) throw this.corrupt(batch.offset, examined.problem)
-    this.remember(examined.row)
+    if (keep) this.remember(examined.row)
     return examined.row
   }
 

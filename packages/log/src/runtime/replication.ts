@@ -22,7 +22,10 @@ import type { LogParts } from './parts.ts'
 
 type Members = ReadonlyMap<OriginId, string> | undefined
 
-/** Bytes that are looked at in one turn of the event loop: two or three milliseconds. */
+/**
+ * Bytes that are looked at in one turn of the event loop: two or three milliseconds. They make one
+ * transaction, which is carried out while the next ones are looked at.
+ */
 const turnBytes = 1024 * 1024
 
 export async function applyBatches(
@@ -31,41 +34,57 @@ export async function applyBatches(
   members: Members,
 ): Promise<ApplyReport> {
   mayWrite(parts)
-  const size = batches.reduce((sum, batch) => sum + batch.length, 0)
-  parts.writer.admit(size)
-  parts.writer.current(0).reserveForeign(size)
-  const mustStand = parts.writer.watch()
+  const { writer } = parts
+  writer.admit(bytesOf(batches))
+  const mustStand = writer.watch()
   const outcomes: ApplyOutcome[] = []
   let records = 0
   let bytes = 0
   let duplicateBytes = 0
-  let left = size
-  let turnEnds = size - turnBytes
   try {
-    for (const batch of batches) {
-      if (left <= turnEnds) {
+    for (const [turn, own] of turnsOf(batches).entries()) {
+      if (turn > 0) {
+        writer.flushSoonest()
         await turnOfLoop()
         mayWrite(parts)
         mustStand()
-        // Appends that came meanwhile may have taken along what was gathered so far.
-        parts.writer.current(0).reserveForeign(left)
-        turnEnds = left - turnBytes
       }
-      left -= batch.length
-      const { outcome, count } = applyOne(parts, batch, members)
-      outcomes.push(outcome)
-      if (outcome === 'applied') {
-        records += count
-        bytes += batch.length
+      writer.current(0).reserveForeign(bytesOf(own))
+      for (const batch of own) {
+        const { outcome, count } = applyOne(parts, batch, members)
+        outcomes.push(outcome)
+        if (outcome === 'applied') {
+          records += count
+          bytes += batch.length
+        }
+        if (outcome === 'duplicate') duplicateBytes += batch.length
       }
-      if (outcome === 'duplicate') duplicateBytes += batch.length
     }
   } finally {
     // Also what came before one that could not be compared with what is held.
-    await parts.writer.settled()
+    await writer.settled()
   }
   mustStand()
   return { outcomes, records, bytes, duplicateBytes }
+}
+
+function bytesOf(batches: readonly Uint8Array[]): number {
+  return batches.reduce((sum, batch) => sum + batch.length, 0)
+}
+
+/** What is looked at in each turn: about `turnBytes`, and at least one batch. */
+function turnsOf(batches: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
+  const turns: Uint8Array[][] = []
+  let left = 0
+  for (const batch of batches) {
+    if (left <= 0) {
+      turns.push([])
+      left = turnBytes
+    }
+    turns.at(-1)?.push(batch)
+    left -= batch.length
+  }
+  return turns
 }
 
 function applyOne(

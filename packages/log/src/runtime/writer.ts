@@ -189,6 +189,13 @@ export class LogWriter {
     return joined
   }
 
+  /** Begins to carry out what is gathered, with a flush, where that is worth a transaction. */
+  flushSoonest(): void {
+    if (this.open.bytes < groupBytesMax || this.fatal !== undefined) return
+    this.open.flush = true
+    this.schedule()
+  }
+
   /** Resolves when everything decided so far is flushed. */
   settled(): Promise<void> {
     const idle =

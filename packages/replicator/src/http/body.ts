@@ -1,6 +1,18 @@
 /** Bodies that count their own bytes: past the limit they end in an error, not in memory. */
 import { ReplicatorError } from '../errors.ts'
 
+export interface BodyMemory {
+  /** Need not be zeroed: every byte that is returned was written here. */
+  take(bytes: number): Uint8Array
+  /** Of each piece of the body, once it was copied. */
+  done(piece: Uint8Array): void
+}
+
+const plainMemory: BodyMemory = {
+  take: (bytes) => Buffer.allocUnsafeSlow(bytes),
+  done: () => {},
+}
+
 /**
  * The whole body in one buffer of its own. `expected` is a length that was announced: it sizes the
  * buffer, up to the limit, so that the body is never held twice; the bytes themselves are counted.
@@ -9,19 +21,22 @@ export async function readBody(
   body: AsyncIterable<Uint8Array>,
   bytesMax: number,
   expected?: number,
+  memory: BodyMemory = plainMemory,
 ): Promise<Uint8Array> {
   if (expected !== undefined && expected > bytesMax) throw tooLarge(bytesMax)
-  // Not zeroed and of no pool: every byte that is returned was written here.
-  const announced: Uint8Array = Buffer.allocUnsafeSlow(expected ?? 0)
+  const announced = memory.take(expected ?? 0)
   // Beyond what was announced nothing is known, and a buffer that doubles would hold it twice.
   const rest: Uint8Array[] = []
   let length = 0
   for await (const chunk of body) {
     if (length + chunk.length > bytesMax) throw tooLarge(bytesMax)
     const fits = rest.length === 0 && length + chunk.length <= announced.length
-    if (fits) announced.set(chunk, length)
-    else rest.push(chunk)
-    length += chunk.length
+    const { length: bytes } = chunk
+    if (fits) {
+      announced.set(chunk, length)
+      memory.done(chunk)
+    } else rest.push(chunk)
+    length += bytes
   }
   if (rest.length === 0) return announced.subarray(0, length)
   return gather(announced, rest, length)

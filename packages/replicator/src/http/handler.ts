@@ -10,6 +10,7 @@ import { createCodec } from '../wire/codec.ts'
 import type { Codec, Decoded } from '../wire/codec.ts'
 import { wireLimits } from '../wire/limits.ts'
 import { readBody } from './body.ts'
+import { MessageMemory } from './memory.ts'
 
 export type ReplicationOperation = 'hello' | 'pull' | 'chain' | 'fetch'
 
@@ -29,6 +30,8 @@ export interface ReplicationReply {
   readonly status: number
   readonly headers: Record<string, string>
   readonly body: Uint8Array
+  /** Gives the memory of the body back, once it was sent. Left to the collector without. */
+  readonly release: () => void
 }
 
 export interface ReplicationHandler {
@@ -47,6 +50,7 @@ const messageType = 'application/vnd.kith.replication'
 interface Serving {
   readonly source: ReplicationSource
   readonly codec: Codec
+  readonly memory: MessageMemory
   readonly limits: ReplicationHandlerLimits
   readonly stopping: AbortController
   readonly calls: Set<Promise<unknown>>
@@ -77,9 +81,11 @@ function resolveLimits(given: Partial<ReplicationHandlerLimits> = {}): Replicati
 
 /** Throws `ERR_REPLICATOR_OPTIONS` that names every limit out of range. */
 export function createReplicationHandler(options: ReplicationHandlerOptions): ReplicationHandler {
+  const memory = new MessageMemory()
   const serving: Serving = {
     source: options.source,
-    codec: createCodec(),
+    codec: createCodec((bytes) => memory.take(bytes)),
+    memory,
     limits: resolveLimits(options.limits),
     stopping: new AbortController(),
     calls: new Set(),
@@ -99,6 +105,7 @@ export function createReplicationHandler(options: ReplicationHandlerOptions): Re
     async stop() {
       serving.stopping.abort(stopped())
       await Promise.allSettled(serving.calls)
+      serving.memory.clear()
     },
   }
 }
@@ -131,6 +138,7 @@ async function answer(
       status: 200,
       headers: { 'content-type': messageType, 'content-length': String(reply.length) },
       body: reply,
+      release: () => serving.memory.give(reply),
     }
   } catch (cause) {
     return problem(cause)
@@ -161,7 +169,10 @@ async function run(
       return codec.hello.encode(await source.hello(open(codec.hello.decode(bytes)), signal))
     case 'pull': {
       const request = open(codec.pullRequest.decode(bytes))
-      return codec.pullResponse.encode(await source.pull(request, signal))
+      const response = await source.pull(request, signal)
+      const encoded = codec.pullResponse.encode(response)
+      response.release?.()
+      return encoded
     }
     case 'chain': {
       const { origin, sequences } = open(codec.chainRequest.decode(bytes))
@@ -205,5 +216,6 @@ function problem(cause: unknown): ReplicationReply {
       'content-length': String(body.length),
     },
     body,
+    release: () => {},
   }
 }

@@ -17,6 +17,7 @@ import type { Codec, Decoded } from '../wire/codec.ts'
 import { wireLimits } from '../wire/limits.ts'
 import { announcedLength, readBody } from './body.ts'
 import type { ReplicationOperation } from './handler.ts'
+import { MessageMemory } from './memory.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -51,6 +52,7 @@ interface Remote {
   readonly headers: Readonly<Record<string, string>>
   readonly answerTimeoutMs: number
   readonly closing: AbortController
+  readonly memory: MessageMemory
 }
 
 interface Call {
@@ -77,7 +79,8 @@ export function httpSource(options: HttpSourceOptions): ReplicationSource {
       const bytesMax = wireLimits.responseBytesMax
       const waitMs = request.maxWaitMs
       const answer = await call(remote, { operation: 'pull', bytes, bytesMax, waitMs, signal })
-      return open(codec.pullResponse.decode(answer))
+      const response = open(codec.pullResponse.decode(answer))
+      return { ...response, release: () => remote.memory.give(answer) }
     },
     async chainAt(origin, sequences, signal) {
       const bytes = codec.chainRequest.encode({ origin, sequences })
@@ -94,6 +97,7 @@ export function httpSource(options: HttpSourceOptions): ReplicationSource {
     async close() {
       remote.closing.abort(new ReplicatorError('ERR_REPLICATOR_STOPPED', 'the source was closed'))
       await remote.pool.destroy()
+      remote.memory.clear()
     },
   }
 }
@@ -157,7 +161,8 @@ function openRemote(options: HttpSourceOptions): Remote {
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
   }
   const closing = new AbortController()
-  return { pool, codec: createCodec(), prefix, headers, answerTimeoutMs, closing }
+  const memory = new MessageMemory()
+  return { pool, codec: createCodec(), prefix, headers, answerTimeoutMs, closing, memory }
 }
 
 function connectorOf(tls: TlsClientSource = {}, timeout: number): buildConnector.connector {
@@ -195,7 +200,7 @@ async function call(remote: Remote, request: Call): Promise<Uint8Array> {
       headersTimeout: limitMs,
       bodyTimeout: remote.answerTimeoutMs,
     })
-    return await readAnswer(response, request.bytesMax)
+    return await readAnswer(response, request.bytesMax, remote.memory)
   } catch (cause) {
     if (signal.aborted) throw signal.reason
     if (isKithError(cause)) throw cause
@@ -210,10 +215,13 @@ const problemBytesMax = 16 * 1024
 async function readAnswer(
   response: Dispatcher.ResponseData,
   bytesMax: number,
+  memory: MessageMemory,
 ): Promise<Uint8Array> {
   const expected = announcedLength(response.headers['content-length'])
   try {
-    if (response.statusCode === 200) return await readBody(response.body, bytesMax, expected)
+    if (response.statusCode === 200) {
+      return await readBody(response.body, bytesMax, expected, memory)
+    }
     throw problemError(
       response.statusCode,
       await readBody(response.body, problemBytesMax, expected),

@@ -14,6 +14,7 @@ import { isReplicatorCode, ReplicatorError } from '../errors.ts'
 import type { ReplicatorErrorCode } from '../errors.ts'
 import { readBatchHead } from '../wire/head.ts'
 import { askBoundaries } from './boundaries.ts'
+import { Leases } from './leases.ts'
 
 export interface EffectsOptions {
   readonly log: ReplicaLog
@@ -46,6 +47,7 @@ interface Work {
   readonly connections: Map<string, Connection>
   /** The call that looks where two histories part. */
   readonly searches: Map<number, AbortController>
+  readonly leases: Leases
   /** Everything under way: calls, transactions, sources that close. */
   readonly pending: Set<Promise<void>>
   stopped: boolean
@@ -57,6 +59,7 @@ export function createEffects(options: EffectsOptions): Effects {
     members: new Map(),
     connections: new Map(),
     searches: new Map(),
+    leases: new Leases(),
     pending: new Set(),
     stopped: false,
   }
@@ -157,7 +160,10 @@ function pull(work: Work, output: Extract<Output, { kind: 'pull' }>): void {
   track(
     work,
     connection.source.pull(request, connection.controller.signal).then(
-      (response) => answered(work, { kind: 'pulled', member, session, pull: id, response }),
+      (response) => {
+        work.leases.hold(response)
+        answered(work, { kind: 'pulled', member, session, pull: id, response })
+      },
       (cause: unknown) =>
         answered(work, { kind: 'pullFailed', member, session, pull: id, ...failureOf(cause) }),
     ),
@@ -262,9 +268,11 @@ async function askLog(work: Work, output: LogOutput): Promise<void> {
     case 'apply': {
       const { apply } = output
       const report = await log.applyBatches(output.batches, output.members).catch(reasonOf)
-      if (typeof report !== 'string')
-        return answered(work, { kind: 'applied', apply, report, reason: '' })
-      return answered(work, { kind: 'applied', apply, report: undefined, reason: report })
+      const failed = typeof report === 'string'
+      const result = failed ? { report: undefined, reason: report } : { report, reason: '' }
+      answered(work, { kind: 'applied', apply, ...result })
+      // The core, which counts their bytes, has had them by now.
+      return work.leases.done(output.batches)
     }
     case 'compare': {
       const verdict = await compare(log, output).catch((): Verdict => 'unknown')

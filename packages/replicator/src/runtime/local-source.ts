@@ -325,6 +325,7 @@ async function collect(
   const batches: Uint8Array[] = []
   const gaps: PullGap[] = []
   const forks: PullFork[] = []
+  const releases: (() => void)[] = []
   let cursors = readable(vector, request.want, forks)
   puller.turn += 1
   const turn = puller.turn % Math.max(1, cursors.length)
@@ -345,7 +346,7 @@ async function collect(
         inTurn = 0
       }
       const { origin } = cursor.want
-      const verdict = await readWant(log, cursor.want, bytesMax)
+      const verdict = await readWant(log, cursor.want, bytesMax, releases)
       if (verdict.kind === 'gap') gaps.push(verdict.gap)
       else if (verdict.kind === 'fork') forks.push(verdict.fork)
       else if (verdict.kind === 'batches' && verdict.batches.length > 0) {
@@ -369,6 +370,9 @@ async function collect(
     more: cursors.length > 0,
     vector: newsFor(serving, puller, request, vector),
     vectorVersion: version,
+    release: () => {
+      for (const release of releases.splice(0)) release()
+    },
   }
 }
 
@@ -390,10 +394,16 @@ function newsFor(
  * Damage in one origin's batches, and a disk that does not give them, keep that origin back and let
  * the others go on (REP-19).
  */
-async function readWant(log: ReplicaLog, want: PullWant, bytesMax: number): Promise<RunVerdict> {
+async function readWant(
+  log: ReplicaLog,
+  want: PullWant,
+  bytesMax: number,
+  releases: (() => void)[],
+): Promise<RunVerdict> {
   try {
     const { origin, next, chain } = want
     const run = await log.readBatches(origin, next, bytesMax)
+    if (run.kind === 'batches' && run.release !== undefined) releases.push(run.release)
     const compared = run.kind === 'gap' && chain !== null
     return judgeRun(run, want, compared ? await log.chainAt(origin, next) : undefined)
   } catch (cause) {

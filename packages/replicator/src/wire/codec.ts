@@ -22,7 +22,7 @@ import {
 } from './fields.ts'
 import type { Fields } from './fields.ts'
 import { decodeFrame, encodeFrame, partKind } from './frame.ts'
-import type { Part } from './frame.ts'
+import type { Allocate, Part } from './frame.ts'
 import { wireLimits } from './limits.ts'
 import { scan } from './scan.ts'
 
@@ -72,8 +72,9 @@ interface Packing {
   read<Value>(type: string, bytes: Uint8Array, read: (message: Message) => Value): Decoded<Value>
 }
 
-export function createCodec(): Codec {
-  const packing = createPacking()
+/** `allocate` gives the memory for what is encoded, which need not be zeroed. */
+export function createCodec(allocate?: (bytes: number) => Uint8Array): Codec {
+  const packing = createPacking(allocate)
   return {
     hello: helloFormat(packing),
     pullRequest: pullRequestFormat(packing),
@@ -85,7 +86,7 @@ export function createCodec(): Codec {
   }
 }
 
-function createPacking(): Packing {
+function createPacking(allocate?: Allocate): Packing {
   const encoder = new Encoder()
   const decoder = new Decoder()
   const pack = (value: unknown): Uint8Array => encoder.encode(value)
@@ -101,7 +102,7 @@ function createPacking(): Packing {
   }
   return {
     pack: (type, header, parts) =>
-      encodeFrame({ header: pack({ ...header, t: type, n: parts.length }), parts }),
+      encodeFrame({ header: pack({ ...header, t: type, n: parts.length }), parts }, allocate),
     rows(kind, rows) {
       const parts: Part[] = []
       packRows(rows, (chunk) => parts.push({ kind, bytes: chunk }), pack)

@@ -29,11 +29,17 @@ export interface Frame {
 
 const partHeadBytes = 5
 
-export function encodeFrame(frame: Frame): Uint8Array {
+/** Memory for a message. Need not be zeroed: all of it is written. */
+export type Allocate = (bytes: number) => Uint8Array
+
+export function encodeFrame(
+  frame: Frame,
+  allocate: Allocate = (bytes) => new Uint8Array(bytes),
+): Uint8Array {
   let total = 4 + frame.header.length
   for (const part of frame.parts) total += partHeadBytes + part.bytes.length
-  const bytes = new Uint8Array(total)
-  const view = new DataView(bytes.buffer)
+  const bytes = allocate(total)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   view.setUint32(0, frame.header.length, true)
   bytes.set(frame.header, 4)
   let at = 4 + frame.header.length

@@ -1,5 +1,4 @@
 /** Mounts the replicator's own handler: the server carries the bytes and knows none of them. */
-import { releaseBytes } from '@kith/interface'
 import type { FastifyInstance } from 'fastify'
 import { boundedBody, refuseLongBody } from '../body.ts'
 import type { RouteContext } from '../context.ts'
@@ -18,10 +17,8 @@ export function replicationRoutes(app: FastifyInstance, context: RouteContext): 
       const answer = await replication.handle(operation, body, signal)
       if (answer.body instanceof Uint8Array) {
         reply.code(answer.status).headers(answer.headers)
-        const { body: bytes } = answer
-        // Megabytes in a row: freed now, the next answer gets memory that is still mapped.
-        reply.raw.once('finish', () => releaseBytes(bytes))
-        const { buffer, byteOffset, length } = bytes
+        reply.raw.once('finish', () => answer.release?.())
+        const { buffer, byteOffset, length } = answer.body
         if (request.raw.complete) return reply.send(Buffer.from(buffer, byteOffset, length))
         answerBeforeBody(request.raw, reply, answer.body)
         return reply

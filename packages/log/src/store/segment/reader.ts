@@ -66,6 +66,7 @@ const spanGapMax = 4_096
 const attemptsMax = 4
 
 class Reader implements SegmentReader {
+  readonly givesCopies = true
   readonly files: SegmentFiles
   private readonly db: Database
   private readonly digests: Digests

@@ -64,6 +64,7 @@ export function createReader(db: Database, digests: Digests): SqliteReader {
     )
   const snapshot = db.transaction(() => loadRows(db, digests).state)
   return {
+    givesCopies: true,
     atOffset: (offset) => one(() => atOffset.get(offset)),
     fromOffset: (offset, bytesMax) => page(() => fromOffset.iterate(offset), bytesMax),
     atSequence(origin, sequence) {
@@ -90,9 +91,12 @@ function readPage(
   try {
     for (const row of rows) {
       const next = read(row)
-      bytes += next.ok ? next.batch.bytes.length : 0
+      const size = next.ok ? next.batch.bytes.length : 0
+      bytes += size
       if (reads.length > 0 && bytes > bytesMax) break
       reads.push(next)
+      // Another one like this would be read for nothing.
+      if (bytes + size > bytesMax) break
     }
   } catch (cause) {
     // What came before a damaged page is whole; asked for again as the first, the damage shows.
