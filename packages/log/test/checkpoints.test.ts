@@ -5,9 +5,11 @@ import Database from 'better-sqlite3'
 import { nodeDigests } from '@kith/interface/node'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import type { Log } from '../src/index.ts'
+import type { CheckpointLimits } from '../src/runtime/checkpoints.ts'
 import { createManagedStore } from '../src/runtime/managed.ts'
 import { createSegmentStore } from '../src/store/segment/store.ts'
 import { createSqliteStore } from '../src/store/sqlite/store.ts'
+import type { SqliteStore } from '../src/store/sqlite/store.ts'
 import { allValues, started, temporaryDirectory } from './support.ts'
 
 const mebibyte = 1024 * 1024
@@ -22,11 +24,20 @@ async function appendBytes(log: Log, bytes: number): Promise<number> {
   return count
 }
 
-/** A log whose write-ahead log is started over at `walBytesMax`; no thread ever begins to copy. */
+interface SmallLog {
+  readonly log: Log
+  readonly store: SqliteStore
+  readonly restarts: { readonly mock: { calls: unknown[][] } }
+}
+
+/** No thread ever begins to copy. */
+const withoutThread = { backgroundBytes: walBytesMax, stepBytes: walBytesMax, walBytesMax }
+
+/** A log whose write-ahead log is started over at `walBytesMax`. */
 async function smallLog(
   directory: string,
-): Promise<{ readonly log: Log; readonly restarts: { readonly mock: { calls: unknown[] } } }> {
-  const limits = { backgroundBytes: walBytesMax, walBytesMax }
+  limits: CheckpointLimits = withoutThread,
+): Promise<SmallLog> {
   const { store, checkpoints } = createManagedStore(directory, nodeDigests, limits)
   const restarts = vi.spyOn(store, 'restartWal')
   const log = await started({
@@ -34,11 +45,12 @@ async function smallLog(
       ...store,
       commit(changes, flush) {
         store.commit(changes, flush)
-        checkpoints.grown(store.walBytes)
+        checkpoints.grown(store.walBytes, store.freshBytes)
       },
     }),
   })
-  return { log, restarts }
+  onTestFinished(() => checkpoints.close())
+  return { log, store, restarts }
 }
 
 it('LOG-28 grows past its bound while a reader stands still, and no further after', async () => {
@@ -72,6 +84,50 @@ it('LOG-28 grows past its bound while a reader stands still, and no further afte
   expect((await allValues(log)).length).toBe(count)
   expect(await log.verify()).toMatchObject({ ok: true, records: count })
   await log.stop()
+})
+
+const copied = { backgroundBytes: mebibyte, stepBytes: mebibyte / 8, walBytesMax: 4 * mebibyte }
+
+it('LOG-28 copies it in steps once its thread is there', async () => {
+  const { log, store, restarts } = await smallLog(temporaryDirectory(), copied)
+  const restarted = async (): Promise<void> => {
+    await appendBytes(log, 2 * recordBytes)
+    expect(restarts.mock.calls.length).toBeGreaterThan(0)
+  }
+  await vi.waitFor(restarted, { timeout: 10_000, interval: 10 })
+  const ahead = async (): Promise<void> => {
+    await appendBytes(log, recordBytes)
+    const { bytes = 0, behindBytes = 0 } = store.walUse() ?? {}
+    expect(bytes).toBeGreaterThan(mebibyte / 2)
+    expect(bytes, 'before it is to be started over').toBeLessThan(0.9 * mebibyte)
+    expect(behindBytes).toBeLessThan(mebibyte / 4)
+  }
+  await vi.waitFor(ahead, { timeout: 10_000, interval: 10 })
+})
+
+it('LOG-28 tries but shortly to start it over while there is time, and again later', async () => {
+  const directory = temporaryDirectory()
+  const { log, store, restarts } = await smallLog(directory, copied)
+  await log.append({ value: new Uint8Array(1) })
+  const reader = new Database(join(directory, 'log.db'), { readonly: true })
+  onTestFinished(() => void reader.close())
+  reader.exec('BEGIN; SELECT count(*) FROM kith_batch')
+  const bound = async (): Promise<void> => {
+    await appendBytes(log, 2 * recordBytes)
+    expect(restarts.mock.calls.at(-1)).toEqual([false])
+  }
+  await vi.waitFor(bound, { timeout: 10_000, interval: 10 })
+  const shortly = restarts.mock.calls.slice(0, -1)
+  expect(shortly.length).toBeLessThanOrEqual(4)
+  expect(shortly.every(([hasTime]) => hasTime === true)).toBe(true)
+
+  await appendBytes(log, recordBytes)
+  const { walBytes } = store
+  expect(walBytes).toBeGreaterThan(0)
+  expect(store.restartWal(true)).toBe('held')
+  expect(store.walBytes, 'its length still counts').toBe(walBytes)
+  expect(store.restartWal()).toBe('held')
+  expect(store.walBytes, 'it is counted anew').toBe(0)
 })
 
 it("LOG-28 counts what the user's own statements write", async () => {

@@ -193,10 +193,10 @@ it('LOG-77 times checkpoints from their beginning, and knows since when readers 
   let now = 1_000
   let asked = 0
   const restart = (): void => void (asked += 1)
-  const limits = { backgroundBytes: 1_000, walBytesMax: 1_000 }
+  const limits = { backgroundBytes: 1_000, stepBytes: 1_000, walBytesMax: 1_000 }
   const checkpoints = createCheckpoints('/nowhere', restart, limits, () => now)
   const begin = (): void => {
-    checkpoints.grown(1_000)
+    checkpoints.grown(1_000, 1_000)
     now += 250
   }
   expect(checkpoints.figures()).toEqual({ checkpoints: 0, heldMs: 0 })

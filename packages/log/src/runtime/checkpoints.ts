@@ -1,8 +1,8 @@
 /**
  * When the write-ahead log is copied into the file, and started over (LOG-28). A thread of its own
- * copies while commits go on, rarely and then much at once: the pages that every commit writes
- * again are then copied once, and its flushes meet few of the commits'. A second pass takes what
- * came during the first, so that little is left for the writer, whose commits wait meanwhile.
+ * copies while commits go on, a little at a time: a flush of much takes so long that the flushes of
+ * commits wait for it, behind it in the queue of the disk. Before the log is started over two
+ * passes follow each other, so that little is left for the writer, whose commits wait meanwhile.
  */
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '@kith/interface'
@@ -17,8 +17,10 @@ const passes = 2
 
 /** Lengths of the write-ahead log, in bytes, roughly. */
 export interface CheckpointLimits {
-  /** The copying begins here: small logs never start its thread. */
+  /** The log is started over from here on: small ones never start the thread that copies. */
   readonly backgroundBytes: number
+  /** Once that thread is there, it copies whenever so much is new. */
+  readonly stepBytes: number
   /** Past this the log is started over at once, whatever the background is doing. */
   readonly walBytesMax: number
 }
@@ -26,12 +28,19 @@ export interface CheckpointLimits {
 /** No option: what is gained or lost by other lengths is a matter of this machinery alone. */
 const limitsOfLogs: CheckpointLimits = {
   backgroundBytes: 64 * mebibyte,
+  stepBytes: mebibyte,
   walBytesMax: 128 * mebibyte,
 }
 
+/** How often it is tried between the two bounds, where a reader is in the way. */
+const tries = 4
+
 export interface Checkpoints {
-  /** Says how long the write-ahead log has become; called after each commit. */
-  grown(walBytes: number): void
+  /**
+   * Says how long the write-ahead log has become, and what of all that was ever written was new;
+   * called after each commit.
+   */
+  grown(walBytes: number, freshBytes: number): void
   /** The writer started its write-ahead log over, or could not. */
   restarted(outcome: WalRestart): void
   figures(): CheckpointFigures
@@ -39,13 +48,14 @@ export interface Checkpoints {
 }
 
 /**
- * `restart` asks the writer to start its write-ahead log over; it answers with `restarted`. Other
+ * `restart` asks the writer to start its write-ahead log over; it answers with `restarted`. Where
+ * that has time it is to wait for readers but a moment, because commits wait with it. Other
  * `limits` than those of a log are for tests, which have no time for so many bytes. `now` is
  * monotonic, in milliseconds.
  */
 export function createCheckpoints(
   directory: string,
-  restart: () => void,
+  restart: (hasTime: boolean) => void,
   limits: CheckpointLimits = limitsOfLogs,
   now: () => number = () => performance.now(),
 ): Checkpoints {
@@ -54,12 +64,19 @@ export function createCheckpoints(
 
 class BackgroundCheckpoints implements Checkpoints {
   readonly #directory: string
-  readonly #restart: () => void
+  readonly #restart: (hasTime: boolean) => void
   readonly #limits: CheckpointLimits
   readonly #now: () => number
   #thread: Worker | undefined
   #passesLeft = 0
+  /** The passes under way are the last before the log is started over. */
+  #ending = false
+  /** What was new when the last pass began. */
+  #copiedAt = 0
+  /** Length from which on it is to be started over. */
+  #due: number
   #restarting = false
+  #hasTime = false
   #broken = false
   #closed = false
   /** When the checkpoint under way began. */
@@ -69,18 +86,30 @@ class BackgroundCheckpoints implements Checkpoints {
   /** When the first of the checkpoints began that readers held up, one after the other. */
   #heldSince: number | undefined
 
-  constructor(directory: string, restart: () => void, limits: CheckpointLimits, now: () => number) {
+  constructor(
+    directory: string,
+    restart: (hasTime: boolean) => void,
+    limits: CheckpointLimits,
+    now: () => number,
+  ) {
     this.#directory = directory
+    this.#due = limits.backgroundBytes
     this.#restart = restart
     this.#limits = limits
     this.#now = now
   }
 
-  grown(walBytes: number): void {
-    const { backgroundBytes, walBytesMax } = this.#limits
-    if (this.#restarting || this.#closed || walBytes < backgroundBytes) return
-    if (walBytes >= walBytesMax) this.#startOver()
-    else if (this.#passesLeft === 0 && !this.#broken) this.#run(passes)
+  grown(walBytes: number, freshBytes: number): void {
+    const { stepBytes, walBytesMax } = this.#limits
+    if (this.#restarting || this.#closed) return
+    if (walBytes >= walBytesMax) return this.#startOver(false)
+    if (this.#passesLeft > 0 || this.#broken) return
+    const step = this.#thread !== undefined && freshBytes >= this.#copiedAt + stepBytes
+    this.#ending = walBytes >= this.#due
+    if (!this.#ending && !step) return
+    this.#copiedAt = freshBytes
+    if (this.#ending) this.#began ??= this.#now()
+    this.#run(this.#ending ? passes : 1)
   }
 
   restarted(outcome: WalRestart): void {
@@ -88,6 +117,12 @@ class BackgroundCheckpoints implements Checkpoints {
     const began = this.#began ?? this.#now()
     this.#began = undefined
     if (outcome === 'failed') return
+    const { backgroundBytes, walBytesMax } = this.#limits
+    if (outcome === 'held' && this.#hasTime) {
+      this.#due += (walBytesMax - backgroundBytes) / tries
+      return
+    }
+    this.#due = backgroundBytes
     this.#done += 1
     this.#lastMs = this.#now() - began
     this.#heldSince = outcome === 'held' ? (this.#heldSince ?? began) : undefined
@@ -100,7 +135,6 @@ class BackgroundCheckpoints implements Checkpoints {
   }
 
   #run(times: number): void {
-    this.#began ??= this.#now()
     this.#passesLeft = times
     this.#thread ??= this.#startThread()
     this.#thread.postMessage({ kind: 'run' } satisfies ToCheckpointer)
@@ -115,7 +149,7 @@ class BackgroundCheckpoints implements Checkpoints {
       if (kind !== 'ran' || this.#closed) return
       if (this.#passesLeft > 1) return this.#run(this.#passesLeft - 1)
       this.#passesLeft = 0
-      this.#startOver()
+      if (this.#ending) this.#startOver(true)
     })
     // Without it the writer still bounds its write-ahead log, only on the commit path.
     thread.on('error', () => {
@@ -126,11 +160,12 @@ class BackgroundCheckpoints implements Checkpoints {
     return thread
   }
 
-  #startOver(): void {
+  #startOver(hasTime: boolean): void {
     if (this.#restarting) return
     this.#restarting = true
+    this.#hasTime = hasTime
     this.#began ??= this.#now()
-    this.#restart()
+    this.#restart(hasTime)
   }
 
   async close(): Promise<void> {

@@ -18,10 +18,10 @@ export function createManagedStore(
   limits?: CheckpointLimits,
 ): ManagedStore {
   const store = createSqliteStore({ directory, digests, checkpoints: 'managed' })
-  const restart = (): void => {
+  const restart = (hasTime: boolean): void => {
     let outcome: WalRestart = 'failed'
     try {
-      outcome = store.restartWal()
+      outcome = store.restartWal(hasTime)
     } catch {
       // Everything committed stays in the write-ahead log; the next commit meets what is wrong.
     }

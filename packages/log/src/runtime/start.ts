@@ -136,7 +136,7 @@ function openInlineSqlite(
 ): OpenBackend {
   const { store, checkpoints } = createManagedStore(directory, digests)
   return openInline(store, clock, handlers, {
-    afterCommit: () => checkpoints.grown(store.walBytes),
+    afterCommit: () => checkpoints.grown(store.walBytes, store.freshBytes),
     beforeClose: () => checkpoints.close(),
     backup: (to, signal) => store.backup(databasePath(to), () => signal.aborted),
     figures: () => sqliteFigures(store.walUse(), checkpoints.figures()),

@@ -28,7 +28,7 @@ export type ToWriter =
       readonly attentive: boolean
     }
   | { readonly kind: 'inspect' }
-  | { readonly kind: 'restartWal' }
+  | { readonly kind: 'restartWal'; readonly hasTime: boolean }
   | { readonly kind: 'backup'; readonly directory: string }
   /** Gives up the backup under way. */
   | { readonly kind: 'cancelBackup' }
@@ -42,6 +42,7 @@ export type FromWriter =
       readonly epoch: number
       readonly buffers: readonly ArrayBuffer[]
       readonly walBytes: number
+      readonly freshBytes: number
       /** With segments. */
       readonly index: IndexFigures | undefined
       readonly tookMs: number

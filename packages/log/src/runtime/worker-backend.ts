@@ -147,8 +147,9 @@ class WorkerBackend implements Backend {
     this.writer = writer
     this.reader = reader
     this.handlers = handlers
-    this.checkpoints = createCheckpoints(directory, () => {
-      if (this.dead === undefined) writer.postMessage({ kind: 'restartWal' } satisfies ToWriter)
+    this.checkpoints = createCheckpoints(directory, (hasTime) => {
+      if (this.dead !== undefined) return
+      writer.postMessage({ kind: 'restartWal', hasTime } satisfies ToWriter)
     })
     writer.on('message', (message: FromWriter) => this.receive(message))
     writer.on('error', (cause) => this.die(cause))
@@ -216,7 +217,7 @@ class WorkerBackend implements Backend {
     switch (message.kind) {
       case 'done':
         this.watchUntil = 0
-        this.checkpoints.grown(message.walBytes)
+        this.checkpoints.grown(message.walBytes, message.freshBytes)
         this.index = message.index
         if (message.epoch === this.epoch) this.handlers.done(message.buffers, message.tookMs)
         break

@@ -64,18 +64,18 @@ function commit({ epoch, transaction, attentive }: Extract<ToWriter, { kind: 'co
     return
   }
   const tookMs = performance.now() - began
-  const walBytes = sqlite?.walBytes ?? 0
+  const { walBytes, freshBytes } = sqlite ?? { walBytes: 0, freshBytes: 0 }
   const index = segments?.figures
-  answer({ kind: 'done', epoch, buffers, walBytes, tookMs, index }, buffers)
+  answer({ kind: 'done', epoch, buffers, walBytes, freshBytes, tookMs, index }, buffers)
   if (!attentive) return
   awakeUntil = performance.now() + awakeMs
   if (!awake) stayAwake()
 }
 
-function restartWal(): void {
+function restartWal(hasTime: boolean): void {
   let outcome: WalRestart = 'failed'
   try {
-    outcome = sqlite?.restartWal() ?? outcome
+    outcome = sqlite?.restartWal(hasTime) ?? outcome
   } catch {
     // Everything committed stays in the write-ahead log; the next commit meets what is wrong.
   }
@@ -129,7 +129,7 @@ port.on('message', (message: ToWriter) => {
       commit(message)
       break
     case 'restartWal':
-      restartWal()
+      restartWal(message.hasTime)
       break
     case 'backup':
       void backup(message.directory)

@@ -17,9 +17,10 @@ export const openSegments = (directory: string): LogStore =>
   segmentStore({ directory, segmentBytesMax: 1024 * 1024 })()
 
 const kibibyte = 1024
-/** A step of the suite writes some 150 KiB: the thread copies every third or so. */
+/** A step of the suite writes some 150 KiB: the thread copies at most, and every third ends it. */
 const limits: CheckpointLimits = {
   backgroundBytes: 384 * kibibyte,
+  stepBytes: 128 * kibibyte,
   walBytesMax: 1024 * kibibyte,
 }
 
@@ -42,7 +43,7 @@ export function openManaged(directory: string): LogStore {
     commit(changes, flush) {
       store.commit(changes, flush)
       const before = awaited ? 0 : timesOpen(path)
-      checkpoints.grown(store.walBytes)
+      checkpoints.grown(store.walBytes, store.freshBytes)
       if (awaited || store.walBytes < limits.backgroundBytes) return
       awaited = true
       for (let waited = 0; waited < threadMsMax; waited += lookEveryMs) {

@@ -8,6 +8,8 @@ import type { FlushMark, WalRow } from './wal.ts'
 
 /** How long a commit waits for a reader of another process when the log is started over. */
 const restartLockMs = 250
+/** Where it may as well be started over later: a reader that moves is past a page by then. */
+const restartSoonMs = 20
 
 /** With automatic checkpoints: copied once it has so many pages, as SQLite does by itself. */
 const automaticBytes = walBytesOf(1_000)
@@ -15,6 +17,11 @@ const automaticBytes = walBytesOf(1_000)
 export class WalKeeper {
   /** Written since the write-ahead log was started over, roughly. */
   bytes: number
+  /**
+   * Bytes of batches, and pages of statements, written since the store was opened: about what is to
+   * be copied, where the pages that every commit writes again count once.
+   */
+  freshBytes = 0
   /** Something was committed that no flush covers yet. */
   unflushed = false
   /** Why that may be lost: nothing can be committed any more. */
@@ -30,17 +37,18 @@ export class WalKeeper {
 
   /**
    * Starts the write-ahead log over. Commits wait meanwhile: a reader of another process that
-   * stands still must not stop them. It then goes on growing until the next time.
+   * stands still must not stop them. It then goes on growing until the next time, and its length
+   * is counted anew unless there is time to try again.
    */
-  restart(): WalRestart {
-    this.db.pragma(`busy_timeout=${restartLockMs}`)
+  restart(hasTime: boolean): WalRestart {
+    this.db.pragma(`busy_timeout=${hasTime ? restartSoonMs : restartLockMs}`)
     let row: WalRow | undefined
     try {
       row = this.checkpoint('RESTART')
     } finally {
       this.db.pragma(`busy_timeout=${LOCK_MS}`)
     }
-    this.bytes = 0
+    if (row?.busy === 0 || !hasTime) this.bytes = 0
     if (row?.busy === 0) return 'done'
     return row !== undefined && row.log >= 0 ? 'held' : 'failed'
   }

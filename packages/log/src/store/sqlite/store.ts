@@ -73,8 +73,11 @@ export interface SqliteStoreOptions {
 export interface SqliteStore extends LogStore {
   /** Throws `ERR_LOG_IO` where it could not look, which says nothing of damage (LOG-71). */
   inspect(): readonly StoreDamage[]
-  /** Copies what is left of the write-ahead log into the file, and starts it over. */
-  restartWal(): WalRestart
+  /**
+   * Copies what is left of the write-ahead log into the file, and starts it over. `hasTime`: where
+   * readers are in the way for more than a moment, later will do.
+   */
+  restartWal(hasTime?: boolean): WalRestart
   /**
    * Copies everything committed, and what is committed meanwhile, to a new file at `path`, a few
    * pages at a time; gives up where `cancelled` says so.
@@ -82,6 +85,8 @@ export interface SqliteStore extends LogStore {
   backup(path: string, cancelled: () => boolean): Promise<void>
   /** Bytes written to the write-ahead log since it was started over, roughly. */
   readonly walBytes: number
+  /** What is to be copied of it, since the store was opened: batches, and pages of statements. */
+  readonly freshBytes: number
   /** Exactly, from the file's shared memory; undefined where that cannot be told. */
   walUse(): WalUse | undefined
   /**
@@ -114,6 +119,9 @@ export function createSqliteStore(options: SqliteStoreOptions, locked = false): 
     get walBytes() {
       return session?.wal.bytes ?? 0
     },
+    get freshBytes() {
+      return session?.wal.freshBytes ?? 0
+    },
     open() {
       refuseSegments(directory, path)
       makeDirectory(directory)
@@ -139,7 +147,7 @@ export function createSqliteStore(options: SqliteStoreOptions, locked = false): 
     },
     reader: () => openSqliteReader(path, digests),
     inspect: () => mustBeOpen().inspect(),
-    restartWal: () => mustBeOpen().wal.restart(),
+    restartWal: (hasTime = false) => mustBeOpen().wal.restart(hasTime),
     async backup(to, cancelled) {
       await mustBeOpen().backup(to, cancelled)
     },
@@ -278,7 +286,10 @@ class Session {
     }
     this.wal.unflushed = !flush
     if (changes.meta !== undefined) this.meta = changes.meta
-    if (counted !== undefined) this.wal.bytes += walBytesOf(framesSince(this.db, counted))
+    if (counted === undefined) return
+    const byStatements = walBytesOf(framesSince(this.db, counted))
+    this.wal.bytes += byStatements
+    this.wal.freshBytes += byStatements
   }
 
   /** What a failed transaction means; it is rolled back wherever the store can go on. */
@@ -409,6 +420,7 @@ class Session {
     this.insertBatch.run(...values, batchCrc(values, batch.bytes, this.digests))
     // Its own pages, and those of the tree and of the index that it is entered in.
     this.wal.bytes += (Math.ceil(batch.bytes.length / PAGE_BYTES) + 2) * PAGE_BYTES
+    this.wal.freshBytes += batch.bytes.length
   }
 
   private repair(batches: readonly StoredBatch[]): void {
