@@ -201,7 +201,7 @@ function opened(
   segmentBytesMax?: number,
 ): { store: LogStore; state: StoreState } {
   const bound = segmentBytesMax === undefined ? {} : { segmentBytesMax }
-  const store = createSegmentStore({ directory, ...bound })
+  const store = createSegmentStore({ directory, ...bound }, 64)
   const state = store.open()
   onTestFinished(() => store.close())
   return { store, state }

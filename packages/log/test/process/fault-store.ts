@@ -6,7 +6,7 @@ import type { LogStore } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
 import type { CheckpointLimits } from '../../src/runtime/checkpoints.ts'
 import { createManagedStore } from '../../src/runtime/managed.ts'
-import { segmentStore } from '../../src/store/segment/store.ts'
+import { createSegmentStore } from '../../src/store/segment/store.ts'
 import { databasePath } from '../../src/store/sqlite/open.ts'
 import { createSqliteStore, sqliteStore } from '../../src/store/sqlite/store.ts'
 
@@ -14,7 +14,7 @@ export const openStore = (directory: string): LogStore => sqliteStore({ director
 
 /** Segments as small as they can be, so that they end and go while the suite runs. */
 export const openSegments = (directory: string): LogStore =>
-  segmentStore({ directory, segmentBytesMax: 1024 * 1024 })()
+  createSegmentStore({ directory, segmentBytesMax: 1024 * 1024 }, 64)
 
 const kibibyte = 1024
 /** A step of the suite writes some 150 KiB: the thread copies at most, and every third ends it. */

@@ -79,7 +79,7 @@ class Reader implements SegmentReader {
   /** The first frame that the index did not have. */
   private indexedTo = 0
   /** The batches of these frames. */
-  private tailRows: readonly StoredBatch[] = []
+  private tailRows: StoredBatch[] = []
   /** What these frames drop. */
   private floor = 0
   /** A segment was not there. */
@@ -148,8 +148,9 @@ class Reader implements SegmentReader {
     } else if ((this.tail[0]?.place.number ?? number) < number) {
       this.tail = this.tail.filter(({ place }) => place.number >= number)
     }
+    const kept = this.tail.length === begin ? begin : 0
     const found = this.scan(this.next, saltOf(stamp))
-    if (found || this.tail.length !== begin) this.noteTail()
+    if (found || this.tail.length !== begin) this.noteTail(kept)
     return this.next
   }
 
@@ -170,8 +171,10 @@ class Reader implements SegmentReader {
     return found
   }
 
-  private noteTail(): void {
-    this.tailRows = this.tail.flatMap((frame) => indexRows(frame))
+  /** What so many frames hold is known already. */
+  private noteTail(known: number): void {
+    if (known === 0) this.tailRows = []
+    for (const frame of this.tail.slice(known)) this.tailRows.push(...indexRows(frame))
     this.floor = Math.max(0, ...this.tail.map(({ table }) => table.changes.dropBelow ?? 0))
   }
 

@@ -34,6 +34,8 @@ export interface SegmentPorts {
   readonly directory: string
   readonly digests: Digests
   readonly segmentBytesMax: number
+  /** Frames after which the index follows. */
+  readonly behindFramesMax: number
   readonly index: SqliteStore
   /** The session's own. */
   readonly reader: SegmentReader
@@ -46,8 +48,11 @@ interface PendingFrame {
   readonly bytes: number
 }
 
-/** The index follows once so much is behind it. */
-const behindFramesMax = 64
+/**
+ * The index follows once so much is behind it: what that costs for each time, and the pages that
+ * every time writes again, are then shared by many small commits.
+ */
+export const BEHIND_FRAMES_MAX = 256
 const behindBytesMax = 8 * 1024 * 1024
 /** What may be behind where the index has no room; beyond it nothing more is taken. */
 const behindFramesBound = 4_096
@@ -122,7 +127,8 @@ export class SegmentSession {
 
   private append(changes: StoreChanges, flush: boolean): void {
     const frames = this.pending.length
-    if (frames >= behindFramesMax || this.pendingBytes >= behindBytesMax) this.followIfRoom()
+    if (frames >= this.ports.behindFramesMax || this.pendingBytes >= behindBytesMax)
+      this.followIfRoom()
     const behind = this.pending.length >= behindFramesBound
     if (behind || this.pendingBytes >= behindBytesBound) this.follow(false)
     if (isEmpty(changes)) {

@@ -24,7 +24,7 @@ import { indexDirectory, indexPath } from './place.ts'
 import { openSegmentReader } from './reader.ts'
 import type { SegmentReader } from './reader.ts'
 import { readTail, settleTail } from './recover.ts'
-import { SegmentSession } from './session.ts'
+import { BEHIND_FRAMES_MAX, SegmentSession } from './session.ts'
 import type { IndexFigures, WalUse } from '../figures.ts'
 import type { SegmentPorts } from './session.ts'
 import { removeSpare } from './spare.ts'
@@ -73,7 +73,11 @@ export interface SegmentStore extends LogStore {
   walUse(): WalUse | undefined
 }
 
-export function createSegmentStore(options: SegmentStoreOptions): SegmentStore {
+/** Fewer `behindFramesMax` are for tests, which have no time for so many commits. */
+export function createSegmentStore(
+  options: SegmentStoreOptions,
+  behindFramesMax: number = BEHIND_FRAMES_MAX,
+): SegmentStore {
   const { directory, digests = nodeDigests, segmentBytesMax = segmentBytesDefault } = options
   let session: SegmentSession | undefined
   const mustBeOpen = (): SegmentSession => {
@@ -95,7 +99,10 @@ export function createSegmentStore(options: SegmentStoreOptions): SegmentStore {
       try {
         reader = openSegmentReader(directory, indexPath(directory), digests)
         removeSpare(directory)
-        const opened = begin({ directory, digests, segmentBytesMax, index, reader }, state)
+        const opened = begin(
+          { directory, digests, segmentBytesMax, behindFramesMax, index, reader },
+          state,
+        )
         session = opened.session
         return opened.state
       } catch (cause) {

@@ -89,10 +89,7 @@ export interface SqliteStore extends LogStore {
   readonly freshBytes: number
   /** Exactly, from the file's shared memory; undefined where that cannot be told. */
   walUse(): WalUse | undefined
-  /**
-   * Closes the store for another that opens it at once, while a reader has it open, which keeps
-   * this from being the end of its write-ahead log.
-   */
+  /** Closes it for another that opens it at once; a reader that has it open keeps its log. */
   handOver(): void
 }
 
