@@ -666,7 +666,7 @@ describe('forks', () => {
     expect(core.of('rotate').length).toBe(1)
     expect(core.of('openGate')).toEqual([])
     core.local([stateOf(originA, 1, { status: 'sealed' }), stateOf(originX, 1, { own: true })])
-    core.input({ kind: 'rotated', to: originX, reason: '' })
+    core.input({ kind: 'rotated', to: originX, appended: false, reason: '' })
     expect(core.events('rotate')).toMatchObject([{ from: originA, to: originX }])
     expect(core.of('openGate').length).toBe(1)
     expect(core.wants('b').map((want) => want.origin)).toEqual([originA])
@@ -675,7 +675,7 @@ describe('forks', () => {
   it('REP-13 a refused rotation keeps the gate shut and is asked for again', () => {
     const core = new Core()
     core.meet('b', [stateOf(originA, 7)])
-    core.input({ kind: 'rotated', to: undefined, reason: 'too soon' })
+    core.input({ kind: 'rotated', to: undefined, appended: false, reason: 'too soon' })
     expect(core.events('rotateRefused').length).toBe(1)
     for (let round = 0; round < 13; round += 1) {
       core.pass(4_999)
@@ -688,7 +688,7 @@ describe('forks', () => {
   it('REP-13 a log that rotated by itself after it had refused to is not asked for one more', () => {
     const core = new Core()
     core.meet('b', [stateOf(originA, 7)])
-    core.input({ kind: 'rotated', to: undefined, reason: 'too soon' })
+    core.input({ kind: 'rotated', to: undefined, appended: false, reason: 'too soon' })
     core.local([stateOf(originA, 1, { status: 'sealed' }), stateOf(originX, 1, { own: true })])
     core.answer('b', {})
     core.pass(200)

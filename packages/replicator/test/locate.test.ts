@@ -209,7 +209,7 @@ describe('where two histories part', () => {
     answer(core, [differs(9)], { adjacent: true })
     expect(core.events('forkLocated').length).toBe(1)
     core.local([stateOf(originA, 9, { status: 'sealed' }), stateOf(originX, 1, { own: true })])
-    core.input({ kind: 'rotated', to: originX, reason: '' })
+    core.input({ kind: 'rotated', to: originX, appended: false, reason: '' })
     expect(core.events('fork').length).toBe(2)
     expect(core.of('note')).toEqual([])
     core.local([stateOf(originA, 9, { status: 'quarantined' }), stateOf(originX, 1, { own: true })])

@@ -10,29 +10,38 @@ export type Topology = 'mesh' | 'line'
 
 /**
  * The members that can tell each other of an origin, origin by origin. Who quarantined it passes
- * nothing of it on, so that in a line what is beyond is out of reach.
+ * nothing of it on, and in a line between two who do not speak of it no word passes (REP-41): what
+ * is beyond is out of reach.
  */
 function* circles(disks: Disks, topology: Topology): Generator<readonly [string, Disks]> {
   const origins = new Set([...disks.values()].flatMap(({ rows }) => [...rows.origins.keys()]))
   for (const origin of origins) {
     let circle = new Map<string, SimDisk>()
+    let before: SimDisk | undefined
     for (const [name, disk] of disks) {
       const stopped = disk.rows.origins.get(origin)?.status === 'quarantined'
-      if (!stopped) circle.set(name, disk)
-      else if (topology === 'line') {
+      const silent = before !== undefined && isMute(before, origin) && isMute(disk, origin)
+      if (topology === 'line' && (stopped || silent)) {
         yield [origin, circle]
         circle = new Map()
       }
+      if (!stopped) circle.set(name, disk)
+      before = disk
     }
     yield [origin, circle]
   }
 }
 
-/** At rest: no two disks disagree unless one of them stopped that origin (REP-1, REP-12). */
+/**
+ * At rest: no two disks that exchanged vectors disagree unless one of them stopped that origin
+ * (REP-1, REP-12). In a line these are neighbours: what somebody in between has dropped nobody can
+ * compare.
+ */
 export function checkAgreement(disks: Disks, topology: Topology): void {
   for (const [origin, circle] of circles(disks, topology)) {
-    const seen = new Map<number, { readonly hash: string; readonly name: string }>()
+    let seen = new Map<number, { readonly hash: string; readonly name: string }>()
     for (const [name, { rows }] of circle) {
+      const mine: typeof seen = new Map()
       for (const batch of rows.batches) {
         if (batch.origin !== origin) continue
         const digest = hash('sha256', batch.bytes, 'hex')
@@ -41,8 +50,9 @@ export function checkAgreement(disks: Disks, topology: Topology): void {
           const text = `${known.name} and ${name} disagree about ${origin}:${batch.first}`
           throw new Violation('other bytes', text)
         }
-        seen.set(batch.first, { hash: digest, name })
+        mine.set(batch.first, { hash: digest, name })
       }
+      seen = topology === 'line' ? mine : new Map([...seen, ...mine])
     }
   }
 }
@@ -57,18 +67,9 @@ function isMute(disk: SimDisk, origin: string): boolean {
   return row === undefined || row.next === 1 || row.status === 'quarantined' || isForgotten(row)
 }
 
-/**
- * Whether nobody that a member is connected to speaks of an origin, nor it itself: what is held
- * beyond does not come to it (REP-41).
- */
-function isOutOfReach(disks: Disks, topology: Topology, origin: string, name: string): boolean {
-  const names = [...disks.keys()]
-  const at = names.indexOf(name)
-  return names.every((other, index) => {
-    const heard = topology === 'mesh' || Math.abs(index - at) <= 1
-    const disk = disks.get(other)
-    return !heard || disk === undefined || isMute(disk, origin)
-  })
+/** Where all meet all: whether nobody speaks of an origin, so that none is told of it (REP-41). */
+function isOutOfReach(circle: Disks, origin: string): boolean {
+  return [...circle.values()].every((disk) => isMute(disk, origin))
 }
 
 /** Where an origin ends, as far as anybody knows, and what all who stand there say of it. */
@@ -101,10 +102,9 @@ export function disagreement(disks: Disks, topology: Topology): Violation | unde
   const written = new Set([...disks.values()].map(({ rows }) => rows.meta?.origin ?? ''))
   for (const [origin, circle] of circles(disks, topology)) {
     const wanted = bestOf(circle, origin)
-    if (wanted === undefined) continue
+    if (wanted === undefined || isOutOfReach(circle, origin)) continue
     for (const [name, { rows }] of circle) {
       const row = rows.origins.get(origin)
-      if (isOutOfReach(disks, topology, origin, name)) continue
       const found = difference(origin, name, row, wanted, written.has(origin))
       if (found !== undefined) return found
     }
@@ -153,11 +153,12 @@ export function checkCompleteness(disks: Disks, topology: Topology): void {
       for (const batch of rows.batches) if (batch.origin === origin) held.set(batch.first, name)
     }
     for (const [name, { rows }] of circle) {
-      if (isOutOfReach(disks, topology, origin, name)) continue
       const row = rows.origins.get(origin)
       const mine = rows.batches.filter((batch) => batch.origin === origin)
       for (const [first, holder] of held) {
-        if (mine.some((batch) => batch.first === first)) continue
+        // Held in another history it is not missing: that two disagree is another matter.
+        if (mine.some((batch) => batch.first <= first && first < batch.first + batch.count))
+          continue
         if (row !== undefined && first < row.floor) continue
         const lost = rows.holes.some((hole) => {
           return hole.origin === origin && hole.from <= first && first < hole.to

@@ -442,6 +442,29 @@ export const mutants: Readonly<Record<string, Planted>> = {
         const answer = await source.hello(message, signal)
         return { ...answer, vector: answer.vector.filter((state) => !isForgotten(state)) }
       },
+      async pull(request, signal) {
+        const answer = await source.pull(request, signal)
+        return { ...answer, vector: answer.vector.filter((state) => !isForgotten(state)) }
+      },
+    })),
+  },
+  'chains where losses begin told to nobody': {
+    caught: 'other bytes',
+    schedule: 'replication-everything-line',
+    firstSeed: 297,
+    mutant: serving(() => ({
+      chainAt: async (_, sequences) => sequences.map(() => null),
+    })),
+  },
+  'forgotten origins told in hellos alone': {
+    caught: 'not retired everywhere',
+    schedule: 'replication-everything-line',
+    firstSeed: 17,
+    mutant: serving((source) => ({
+      async pull(request, signal) {
+        const answer = await source.pull(request, signal)
+        return { ...answer, vector: answer.vector.filter((state) => !isForgotten(state)) }
+      },
     })),
   },
   'two members with different bytes': {

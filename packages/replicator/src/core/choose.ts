@@ -4,6 +4,7 @@
  */
 import type { OriginId } from '@kith/interface'
 import { considerGap } from './gap.ts'
+import { noteHoles } from './holes.ts'
 import { holders, nextOf, serves, wanted } from './holding.ts'
 import { forgetBehind, noteBehind } from './progress.ts'
 import { adoptRetired } from './retire.ts'
@@ -20,6 +21,7 @@ export function settleChoices(turn: Turn): void {
   for (const origin of [...state.dirty].toSorted()) {
     chooseFor(turn, origin)
     adoptRetired(turn, origin)
+    noteHoles(turn, origin)
   }
   state.dirty.clear()
   announceCaughtUp(turn)

@@ -2,7 +2,7 @@
  * Histories that cannot both be true: our own origin known further, or differently, elsewhere means
  * our past was lost (rotate); any other origin with two chains is quarantined (REP-12, REP-13).
  */
-import type { OriginId, OriginState } from '@kith/interface'
+import type { LogId, OriginId, OriginState } from '@kith/interface'
 import { noteFork } from './locate.ts'
 import type { Input, Verdict } from './messages.ts'
 import { nextId } from './state.ts'
@@ -29,6 +29,7 @@ export function checkTheirs(
     if (ours === undefined || ours.status === 'quarantined') continue
     if (theirs.status === 'quarantined') continue
     if (ours.own && theirs.next > ours.next) {
+      outgrown(turn, theirs.origin, ours.next, member)
       rotate(turn, `${member} holds records of this origin up to ${theirs.next - 1}, we do not`)
     } else if (theirs.next === ours.next) {
       if (theirs.chain !== ours.chain) onForked(turn, theirs.origin, theirs.next, member)
@@ -48,6 +49,7 @@ export function onAcked(turn: Turn, input: Extract<Input, { kind: 'acked' }>): v
   const theirs = input.ack.get(state.own)
   const ours = state.local.get(state.own)?.next ?? 1
   if (theirs !== undefined && theirs > ours) {
+    outgrown(turn, state.own, ours, memberOf(turn, input.logId))
     rotate(turn, `log ${input.logId} acknowledges records up to ${theirs - 1} that we do not hold`)
   }
 }
@@ -95,12 +97,22 @@ export function onQuarantined(turn: Turn, origin: OriginId): void {
   out.push({ kind: 'event', event: { kind: 'quarantine', detail: { origin, why } } })
 }
 
+function outgrown({ state }: Turn, origin: OriginId, sequence: number, member: string): void {
+  if (state.outgrown?.origin === origin) return
+  state.outgrown = { origin, sequence, member, appended: false }
+}
+
+function memberOf({ state }: Turn, logId: LogId): string {
+  const known = [...state.sessions.values()].find((session) => session.logId === logId)
+  return known?.member ?? `log ${logId}`
+}
+
 function rotate(turn: Turn, why: string): void {
   const { state, out } = turn
   if (state.rotating !== undefined || state.rotateRefused !== undefined) return
   state.rotating = why
   state.lastOwn = state.own
-  out.push({ kind: 'rotate', why })
+  out.push({ kind: 'rotate', origin: state.own ?? '', why })
 }
 
 export function onRotated(turn: Turn, input: Extract<Input, { kind: 'rotated' }>): void {
@@ -108,6 +120,7 @@ export function onRotated(turn: Turn, input: Extract<Input, { kind: 'rotated' }>
   const why = state.rotating ?? ''
   const from = state.lastOwn ?? ''
   state.rotating = undefined
+  if (input.appended && state.outgrown?.origin === from) state.outgrown.appended = true
   // A log that answers with the origin it had has not rotated, whatever it says.
   if (input.to === undefined || input.to === from) {
     state.rotateRefused = why
@@ -137,9 +150,16 @@ function rotated(turn: Turn, to: OriginId, why: string): void {
   const from = state.lastOwn ?? ''
   state.counters.rotations += 1
   out.push({ kind: 'event', event: { kind: 'rotate', detail: { from, to, why } } })
+  // A roll-back took from us what others hold, and what we wrote after it is not that: whoever has
+  // dropped the records in question could not tell.
+  if (state.outgrown?.origin === from && state.outgrown.appended) {
+    onForked(turn, from, state.outgrown.sequence, state.outgrown.member)
+  }
+  state.outgrown = undefined
   // The old origin is now one like any other: compare it again, to take its rest or to stop it.
   for (const session of state.sessions.values()) {
     if (session.phase !== 'connected') continue
+    session.holesAsked.delete(from)
     const theirs = session.theirs.get(from)
     if (theirs !== undefined) checkTheirs(turn, session.member, [theirs], true)
   }

@@ -38,6 +38,14 @@ export type Input =
   | ({ readonly kind: 'noSource' } & Call)
   | ({ readonly kind: 'pulled'; readonly pull: number; readonly response: PullResponse } & Call)
   | ({ readonly kind: 'pullFailed'; readonly pull: number } & Call & Failure)
+  /** `chains` as the member knows them before `sequences`; none where it did not answer. */
+  | ({
+      readonly kind: 'chainsAsked'
+      readonly ask: number
+      readonly origin: OriginId
+      readonly sequences: readonly number[]
+      readonly chains: readonly (Chain | null)[]
+    } & Call)
   /** `report` is undefined when the log refused the whole transaction: `reason` says why. */
   | {
       readonly kind: 'applied'
@@ -46,7 +54,13 @@ export type Input =
       readonly reason: string
     }
   | { readonly kind: 'compared'; readonly compare: number; readonly verdict: Verdict }
-  | { readonly kind: 'rotated'; readonly to: OriginId | undefined; readonly reason: string }
+  /** `appended`: under the origin that was given up, since the log was opened. */
+  | {
+      readonly kind: 'rotated'
+      readonly to: OriginId | undefined
+      readonly appended: boolean
+      readonly reason: string
+    }
   | { readonly kind: 'gapRecorded'; readonly origin: OriginId; readonly reason: string | undefined }
   | { readonly kind: 'quarantined'; readonly origin: OriginId }
   /** `adjacent`: the batch of ours that begins at the asked `from` ends at the asked `to`. */
@@ -128,6 +142,12 @@ export type Verdict = 'equal' | 'fork' | 'unknown'
 export type Output =
   | ({ readonly kind: 'dial'; readonly hello: HelloMessage } & Call)
   | ({ readonly kind: 'pull'; readonly pull: number; readonly request: PullRequest } & Call)
+  | ({
+      readonly kind: 'askChains'
+      readonly ask: number
+      readonly origin: OriginId
+      readonly sequences: readonly number[]
+    } & Call)
   | ({ readonly kind: 'close' } & Call)
   | {
       readonly kind: 'apply'
@@ -173,7 +193,7 @@ export type Output =
       readonly next: number
       readonly why: string
     }
-  | { readonly kind: 'rotate'; readonly why: string }
+  | { readonly kind: 'rotate'; readonly origin: OriginId; readonly why: string }
   /** All batches from the run's `from` to its `to`. */
   | ({ readonly kind: 'fetch' } & RepairCall)
   | {

@@ -47,6 +47,9 @@ function addSession(state: State, member: string): Session {
     stalled: new Map(),
     fruitless: new Map(),
     idleUntil: undefined,
+    holesDue: new Set(),
+    holesAsked: new Map(),
+    asking: undefined,
     heldUntil: undefined,
     bucket: newBucket(),
     acked: new Map(),
@@ -125,6 +128,9 @@ export function close(turn: Turn, session: Session): void {
   session.avoid.clear()
   session.stalled.clear()
   session.fruitless.clear()
+  session.holesDue.clear()
+  session.holesAsked.clear()
+  session.asking = undefined
   session.idleUntil = undefined
   session.heldUntil = undefined
   session.corrupt = 0

@@ -73,6 +73,11 @@ export interface Session {
   fruitless: Map<OriginId, number>
   /** An empty answer came too soon: no pull before this. */
   idleUntil: number | undefined
+  /** Origins with holes of its own that may have to be asked about, and what was asked (REP-46). */
+  readonly holesDue: Set<OriginId>
+  readonly holesAsked: Map<OriginId, Set<number>>
+  /** The one question about holes that is under way. */
+  asking: number | undefined
   /** Too much came of late: no pull before this (REP-39). */
   heldUntil: number | undefined
   readonly bucket: Bucket
@@ -227,6 +232,16 @@ export interface State {
   pausedUntil: number | undefined
   gate: 'waiting' | 'exchanged' | 'open'
   rotating: string | undefined
+  /** What showed that others hold more of our own origin than we do. */
+  outgrown:
+    | {
+        readonly origin: OriginId
+        readonly sequence: number
+        readonly member: string
+        /** We appended under it all the same since we began: what we wrote is not theirs. */
+        appended: boolean
+      }
+    | undefined
   /** Why the log must rotate although it refused to; asked again at `rotateRetryAt`. */
   rotateRefused: string | undefined
   rotateRetryAt: number | undefined
@@ -284,6 +299,7 @@ export function createState(options: CoreOptions): State {
     pausedUntil: undefined,
     gate: 'waiting',
     rotating: undefined,
+    outgrown: undefined,
     rotateRefused: undefined,
     rotateRetryAt: undefined,
     wasOwed: false,

@@ -19,6 +19,7 @@ import {
   settleGate,
 } from './fork.ts'
 import { gapDeadline, onGapRecorded } from './gap.ts'
+import { onChainsAsked, settleHoles } from './holes.ts'
 import {
   locateDeadline,
   locateDeadlinePassed,
@@ -76,6 +77,7 @@ function take(turn: Turn, input: Input): void {
     case 'noSource':
     case 'pulled':
     case 'pullFailed':
+    case 'chainsAsked':
       return onAnswer(turn, input)
     case 'applied':
       return onApplied(turn, input.apply, input.report, input.reason)
@@ -129,6 +131,8 @@ function onAnswer(turn: Turn, input: Answer): void {
       return onHello(turn, session, input.hello)
     case 'pulled':
       return onPulled(turn, session, input.pull, input.response)
+    case 'chainsAsked':
+      return onChainsAsked(turn, session, input)
     case 'helloFailed':
       return onCallFailed(turn, session, input)
     case 'noSource':
@@ -260,6 +264,7 @@ function settle(turn: Turn): void {
   settleChoices(turn)
   settleApply(turn)
   settlePulls(turn)
+  settleHoles(turn)
   settleRepairs(turn)
   settleForks(turn)
   settleProgress(turn)

@@ -87,6 +87,8 @@ function run(work: Work, output: Output): void {
       return fetchRun(work, output)
     case 'locate':
       return locate(work, output)
+    case 'askChains':
+      return askChains(work, output)
     case 'endLocate':
       return work.searches.get(output.locate)?.abort()
     case 'close':
@@ -242,6 +244,20 @@ function locate(work: Work, output: Extract<Output, { kind: 'locate' }>): void {
   )
 }
 
+/** What the member does not answer it is not asked again in this session. */
+function askChains(work: Work, output: Extract<Output, { kind: 'askChains' }>): void {
+  const { kind: _, ...call } = output
+  const connection = work.connections.get(call.member)
+  if (connection?.session !== call.session) return
+  track(
+    work,
+    connection.source.chainAt(call.origin, call.sequences, connection.controller.signal).then(
+      (chains) => answered(work, { kind: 'chainsAsked', ...call, chains }),
+      () => answered(work, { kind: 'chainsAsked', ...call, chains: [] }),
+    ),
+  )
+}
+
 function answered(work: Work, input: Input): void {
   if (!work.stopped) work.options.dispatch(input)
 }
@@ -315,8 +331,9 @@ async function askLog(work: Work, output: LogOutput): Promise<void> {
         (to) => ({ to, reason: '' }),
         (cause: unknown) => ({ to: undefined, reason: reasonOf(cause) }),
       )
+      const appended = log.appended?.(output.origin) ?? false
       changed()
-      return answered(work, { kind: 'rotated', ...result })
+      return answered(work, { kind: 'rotated', ...result, appended })
     }
   }
 }
