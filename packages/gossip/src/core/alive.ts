@@ -97,7 +97,7 @@ function createEntry(state: State, message: AliveMessage): Entry {
     incarnation: 0,
     state: 'dead',
     stateChangedAt: state.now,
-    knownAt: state.now,
+    knownAt: Math.floor(state.now),
     suspicion: undefined,
     conflict: undefined,
     heard: 0,
@@ -229,7 +229,7 @@ function setAddress(state: State, entry: Entry, message: AliveMessage): boolean 
   const same = isPacked(entry.addressPacked, message.address)
   if (same && entry.address.port === message.port) return false
   entry.addressPacked = packBytes(message.address)
-  entry.knownAt = state.now
+  entry.knownAt = Math.floor(state.now)
   entry.address = { host: addressText(message.address) ?? '', port: message.port }
   entry.conflict = undefined
   findingOver(state, entry.name, 'nameTwice')

@@ -81,7 +81,7 @@ export interface Entry {
   incarnation: number
   state: SwimState
   stateChangedAt: number
-  /** Since when it is at this address, as far as we know. */
+  /** Since when it is at this address, as far as we know. Whole, because a fraction takes a box. */
   knownAt: number
   suspicion: Suspicion | undefined
   /** The other address last reported for this name. */
