@@ -3,7 +3,8 @@
  * after its append a record can be read on another member, durable on both, is measured for two of
  * them, and for five, which share the processors of this machine. Of five besides:
  *
- * - how many bytes come for each byte that is stored, at several rates;
+ * - how many bytes come for each byte that is stored, at several rates, and at the highest also
+ *   how many go over all sockets, with everything that HTTP and the protocol add;
  * - what a member costs while nothing happens;
  * - how long after a partition of three and two the two have 100,000 records of 1 KiB.
  *
@@ -23,6 +24,8 @@ import { Mesh } from './support/mesh.ts'
 const size = 5
 const recordBytes = 1024
 const heals = 5
+/** Of all members together: the last is about what two processors do. */
+const ratesPerSecond = [1_000, 10_000, 20_000]
 const place = process.env['KITH_BENCH_DIR'] ?? tmpdir()
 const bounds = {
   latencyP50Ms: 2,
@@ -89,11 +92,14 @@ async function amplification(mesh: Mesh, held: number, perSecond: number): Promi
   const now = await mesh.figures()
   const grown = (pick: (one: Figures) => number): number => total(now, pick) - total(before, pick)
   const stored = grown((one) => one.storedBytes)
-  const wire = grown((one) => one.wireBytes) / stored
-  const more = { recordsPerSecond: perSecond, allBytesOfHttp: Math.round(wire * 1000) / 1000 }
-  const received = grown((one) => one.receivedBytes) / stored
+  const more = { recordsPerSecond: perSecond }
   const bound = { most: bounds.amplification }
+  const received = grown((one) => one.receivedBytes) / stored
   tellValue('bytes of batches received for each that was stored', received, 'ratio', bound, more)
+  // What an answer has besides its batches is the same however many they are.
+  const whole = perSecond === ratesPerSecond.at(-1) ? bound : {}
+  const wire = grown((one) => one.wireBytes) / stored
+  tellValue('bytes of all sockets for each byte that was stored', wire, 'ratio', whole, more)
   return after
 }
 
@@ -142,7 +148,7 @@ tellConditions()
   await using mesh = await Mesh.start(size, place)
   const othersSince = watchLoad(mesh.members.map(({ pid }) => pid))
   let held = await latency(mesh)
-  for (const perSecond of [1000, 10_000]) held = await amplification(mesh, held, perSecond)
+  for (const perSecond of ratesPerSecond) held = await amplification(mesh, held, perSecond)
   await idle(mesh)
   const took: number[] = []
   for (; took.length < heals; held += missing) took.push(await heal(mesh, held))

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { HelloMessage, PullRequest, ReplicationSource } from '@kith/interface'
+import type { HelloMessage, PullRequest, PullResponse, ReplicationSource } from '@kith/interface'
 import { createLog } from '@kith/log'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createReplicationHandler, httpSource } from '../src/http/index.ts'
@@ -198,6 +198,39 @@ describe('the HTTP source', () => {
     await expect(parked).rejects.toThrow('enough')
     await remote.close()
     await server.stop()
+  })
+
+  it('REP-46 an answer that was given back is memory for the next, and no other is', async () => {
+    const log = createLog()
+    await log.start()
+    const replicator = createReplicator({ log, member: 'm', source: () => undefined })
+    await replicator.start()
+    const server = await serve(replicator.local)
+    const remote = httpSource({ url: server.url })
+    cleanups.push(
+      () => log.stop(),
+      () => replicator.stop(),
+      server.stop,
+      remote.close,
+    )
+    for (const fill of [1, 2, 3, 4]) await log.append({ value: new Uint8Array(100_000).fill(fill) })
+    await remote.hello(hello, never)
+    const ask = async (next: number): Promise<PullResponse> =>
+      remote.pull({ ...pull, want: [{ origin: log.origin, next, chain: null }] }, never)
+    const memoryOf = ({ batches }: PullResponse): unknown => batches[0]?.buffer
+    const first = await ask(1)
+    const used = memoryOf(first)
+    const second = await ask(2)
+    expect(memoryOf(second)).not.toBe(used)
+    first.release?.()
+    const third = await ask(3)
+    expect(memoryOf(third)).toBe(used)
+    const fourth = await ask(4)
+    expect([used, memoryOf(second)]).not.toContain(memoryOf(fourth))
+    // At its end a batch of one record has the end of its value, and one number.
+    for (const [at, { batches }] of [second, third, fourth].entries()) {
+      expect(batches.map((bytes) => bytes.at(-8))).toEqual([at + 2])
+    }
   })
 
   it('REP-36 names every bad option', () => {

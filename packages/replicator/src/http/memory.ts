@@ -12,8 +12,13 @@ const pooledBytesMin = 64 * 1024
 const keptMax = 4
 const keptBytesMax = 24 * 1024 * 1024
 const keptMs = 1_000
-/** Sizes are rounded up to it, so that messages of about one size share. */
+/** Larger sizes are rounded up to it, smaller ones to a power of two: about one size shares. */
 const stepBytes = 1024 * 1024
+
+function roomFor(bytes: number): number {
+  if (bytes > stepBytes) return Math.ceil(bytes / stepBytes) * stepBytes
+  return 2 ** Math.ceil(Math.log2(bytes))
+}
 
 export class MessageMemory {
   #kept: ArrayBuffer[] = []
@@ -24,8 +29,7 @@ export class MessageMemory {
     if (bytes < pooledBytesMin) return Buffer.allocUnsafeSlow(bytes)
     const at = this.#kept.findIndex(({ byteLength }) => byteLength >= bytes)
     const [kept] = at < 0 ? [] : this.#kept.splice(at, 1)
-    const rounded = Math.ceil(bytes / stepBytes) * stepBytes
-    return new Uint8Array(kept ?? Buffer.allocUnsafeSlow(rounded).buffer, 0, bytes)
+    return new Uint8Array(kept ?? Buffer.allocUnsafeSlow(roomFor(bytes)).buffer, 0, bytes)
   }
 
   /** Whoever took `bytes` looks at them no more. */

@@ -61,6 +61,8 @@ interface Call {
   readonly bytesMax: number
   readonly waitMs: number
   readonly signal: AbortSignal
+  /** For an answer that is given back. */
+  readonly memory?: MessageMemory
 }
 
 /** Bad options throw here. Nothing is opened before the first call. */
@@ -77,10 +79,11 @@ export function httpSource(options: HttpSourceOptions): ReplicationSource {
     async pull(request, signal) {
       const bytes = codec.pullRequest.encode(request)
       const bytesMax = wireLimits.responseBytesMax
-      const waitMs = request.maxWaitMs
-      const answer = await call(remote, { operation: 'pull', bytes, bytesMax, waitMs, signal })
+      const [waitMs, { memory }] = [request.maxWaitMs, remote]
+      const wanted = { operation: 'pull', bytes, bytesMax, waitMs, signal, memory } as const
+      const answer = await call(remote, wanted)
       const response = open(codec.pullResponse.decode(answer))
-      return { ...response, release: () => remote.memory.give(answer) }
+      return { ...response, release: () => memory.give(answer) }
     },
     async chainAt(origin, sequences, signal) {
       const bytes = codec.chainRequest.encode({ origin, sequences })
@@ -200,7 +203,7 @@ async function call(remote: Remote, request: Call): Promise<Uint8Array> {
       headersTimeout: limitMs,
       bodyTimeout: remote.answerTimeoutMs,
     })
-    return await readAnswer(response, request.bytesMax, remote.memory)
+    return await readAnswer(response, request.bytesMax, request.memory)
   } catch (cause) {
     if (signal.aborted) throw signal.reason
     if (isKithError(cause)) throw cause
@@ -215,7 +218,7 @@ const problemBytesMax = 16 * 1024
 async function readAnswer(
   response: Dispatcher.ResponseData,
   bytesMax: number,
-  memory: MessageMemory,
+  memory: MessageMemory | undefined,
 ): Promise<Uint8Array> {
   const expected = announcedLength(response.headers['content-length'])
   try {
