@@ -200,7 +200,7 @@ describe('the HTTP source', () => {
     await server.stop()
   })
 
-  it('REP-46 an answer that was given back is memory for the next, and no other is', async () => {
+  it('REP-47 an answer that was given back is memory for the next, and no other is', async () => {
     const log = createLog()
     await log.start()
     const replicator = createReplicator({ log, member: 'm', source: () => undefined })

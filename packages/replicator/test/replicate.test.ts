@@ -44,7 +44,7 @@ describe('replication between members', () => {
     }
   })
 
-  it('REP-46 gives the memory of every answer back, once, and reads nothing in it after', async () => {
+  it('REP-47 gives the memory of every answer back, once, and reads nothing in it after', async () => {
     const { replicator: ofA } = await village.add('a')
     await ofA.start()
     const given: Uint8Array[] = []

@@ -1,5 +1,5 @@
 /**
- * Memory of answers, given back once every batch in it was applied (REP-46). An answer is megabytes
+ * Memory of answers, given back once every batch in it was applied (REP-47). An answer is megabytes
  * outside of the heap around a few objects in it: left to the collector, a catch-up would have it
  * run twenty times a second, which takes about as much of a processor as storing what comes.
  */
