@@ -4,8 +4,8 @@
  * What happens to one kind happens to the other in the same seconds.
  *
  * Prints one line of JSON a figure, both values and their ratio, and exits with 1 where a bound of
- * ours is missed. Needs root (namespaces) and `serf`. `--quick` takes ten minutes instead of some
- * 100; `--size=50`, `--profile=lan` and `--part=kills` (each as often as wanted) narrow it.
+ * ours is missed. Needs root (namespaces) and `serf`. `--quick` takes ten minutes instead of
+ * some hours; `--size=50`, `--profile=lan` and `--part=kills` (each as often as wanted) narrow it.
  * `--kills=60` makes medians steadier: when a dead member is first probed is left to chance.
  */
 import { execFileSync } from 'node:child_process'

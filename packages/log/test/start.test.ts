@@ -344,22 +344,28 @@ it('LOG-38 leaves a full SQLite file whole, and goes on when there is room', asy
   expect(await again.verify()).toMatchObject({ ok: true, records: stored + 1 })
 })
 
-it('LOG-14 LOG-38 keeps the gate shut while there is no room for the new origin', async () => {
-  let error: Error | undefined
-  const store = failingStore(() => error)
+/** A log that was not stopped in order and waits to be heard of; its disk is full on demand. */
+async function waitingLog() {
+  const disk: { error: Error | undefined } = { error: undefined }
+  const store = failingStore(() => disk.error)
   const first = await started({ store } as LogOptions)
   await first.append(records(1))
-  // An unclean stop: the store cannot take the note of an orderly one.
-  error = new LogError('ERR_LOG_STORE_FULL', 'disk full')
+  // The store cannot take the note of an orderly stop.
+  disk.error = new LogError('ERR_LOG_STORE_FULL', 'disk full')
   await first.stop()
-  error = undefined
+  disk.error = undefined
   const clock = manualClock()
   const log = await started({ store, gate: 'wait', gateMs: 100, clock } as LogOptions)
+  return { log, clock, disk }
+}
+
+it('LOG-14 LOG-38 keeps the gate shut while there is no room for the new origin', async () => {
+  const { log, clock, disk } = await waitingLog()
   const past = log.origin
-  error = new LogError('ERR_LOG_STORE_FULL', 'disk full')
+  disk.error = new LogError('ERR_LOG_STORE_FULL', 'disk full')
   clock.advance(100)
   await new Promise((resolve) => setImmediate(resolve))
-  error = undefined
+  disk.error = undefined
   expect(await codeOf(log.append(records(1)))).toBe('ERR_LOG_NOT_READY')
   const opened = gateOf(log)
   clock.advance(100)
@@ -371,23 +377,15 @@ it('LOG-14 LOG-38 keeps the gate shut while there is no room for the new origin'
 })
 
 it('LOG-14 LOG-38 a member that is heard from while there is no room for the new origin opens the gate', async () => {
-  let error: Error | undefined
-  const store = failingStore(() => error)
-  const first = await started({ store } as LogOptions)
-  await first.append(records(1))
-  error = new LogError('ERR_LOG_STORE_FULL', 'disk full')
-  await first.stop()
-  error = undefined
-  const clock = manualClock()
-  const log = await started({ store, gate: 'wait', gateMs: 100, clock } as LogOptions)
+  const { log, clock, disk } = await waitingLog()
   const past = log.origin
-  error = new LogError('ERR_LOG_STORE_FULL', 'disk full')
+  disk.error = new LogError('ERR_LOG_STORE_FULL', 'disk full')
   const opened = gateOf(log)
   clock.advance(100)
   log.openGate()
   expect(log.status().gate).toBe('waiting')
   expect(await opened).toEqual({ rotated: false })
-  error = undefined
+  disk.error = undefined
   expect(await log.append(records(1))).toMatchObject({ origin: past, first: 2 })
 })
 
