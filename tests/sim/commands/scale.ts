@@ -2,6 +2,7 @@
  * `npm run sim -- scale`: a large cluster of the real core in one process, with what it costs.
  */
 import { crashStudy, memoryStudy, reachStudy, speedStudy, stepStudy } from '../gossip/scale.ts'
+import type { PhasedStepStudy } from '../gossip/scale.ts'
 import { writeEvidence } from './evidence.ts'
 
 export interface ScaleOptions {
@@ -16,7 +17,7 @@ const speedMin = 50
 const crashes = 20
 /** From the first verdict to the last, milliseconds. */
 const spreadMsMax = 5000
-/** Of the median step, for ten times the members. */
+/** Of the median step of each phase, for ten times the members. */
 const growthMax = 2
 const reach = 5000
 
@@ -72,21 +73,28 @@ function sayCrashes(members: number, say: Say): void {
 }
 
 function saySteps(members: number, say: Say): void {
-  const medians: number[] = []
-  for (const size of [members / 10, members]) {
-    const { count, longestMs, kind, medianUs } = stepStudy(size)
+  const studies = [members / 10, members].map((size) => {
+    const study = stepStudy(size)
+    const { count, longestMs, kind, formingUs, formedUs } = study
     const most = `longest step ${longestMs.toFixed(2)} ms (${kind})`
-    const middle = `median ${medianUs.toFixed(1)} us`
+    const middle = `median ${formingUs.toFixed(1)} us as it forms, ${formedUs.toFixed(1)} us later`
     say(`${most}, ${middle}, of ${count} steps of two members of ${size}`, longestMs <= stepMsMax)
-    medians.push(medianUs)
+    return study
+  })
+  for (const [phase, medianUs] of phases) {
+    const [few = Number.NaN, many = Number.NaN] = studies.map(medianUs)
+    const growth = many / few
+    say(
+      `with ten times the members a median step takes ${growth.toFixed(2)} times as long ${phase}`,
+      growth <= growthMax,
+    )
   }
-  const [few = Number.NaN, many = Number.NaN] = medians
-  const growth = many / few
-  say(
-    `a median step takes ${growth.toFixed(2)} times as long with ten times the members`,
-    growth <= growthMax,
-  )
 }
+
+const phases: readonly (readonly [string, (study: PhasedStepStudy) => number])[] = [
+  ['as the cluster forms', ({ formingUs }) => formingUs],
+  ['once it has formed', ({ formedUs }) => formedUs],
+]
 
 function sayReach(say: Say): void {
   const { known, first, newcomer } = reachStudy(reach)

@@ -205,6 +205,17 @@ export interface StepStudy {
   readonly medianUs: number
 }
 
+/**
+ * With the median of each phase: as a cluster forms each packet is full of news, and the larger it
+ * is, the greater the part of its steps that fall there.
+ */
+export interface PhasedStepStudy extends StepStudy {
+  /** Microseconds, of the steps until all knew all. */
+  readonly formingUs: number
+  /** Microseconds, of the steps after that, a crash among them. */
+  readonly formedUs: number
+}
+
 const repeats = 7
 
 /**
@@ -213,7 +224,7 @@ const repeats = 7
  * them at once. A machine that others use takes time away at random, so the least that a step took
  * is what it takes.
  */
-export function stepStudy(members: number): StepStudy {
+export function stepStudy(members: number): PhasedStepStudy {
   const recorders = new Map<Actor, Recorder>()
   const cluster = form(members, (formed) => {
     for (const subject of [formed.actors[0], formed.actors.at(-1)]) {
@@ -228,14 +239,18 @@ export function stepStudy(members: number): StepStudy {
   })
   const victim = cluster.actors[1]
   if (victim === undefined) throw new Error('nobody')
+  const formedAt = cluster.clock.now()
   cluster.clock.advanceBy(5000)
   cluster.crash(victim, 'swallow')
   cluster.clock.advanceBy(30_000)
-  return studyOf(
-    [...recorders].flatMap(([subject, { told }]) =>
-      leastOf(() => cluster.createState(subject), told),
-    ),
+  const steps = [...recorders].flatMap(([subject, { told }]) =>
+    leastOf(() => cluster.createState(subject), told),
   )
+  return {
+    ...studyOf(steps),
+    formingUs: studyOf(steps.filter(({ now }) => now <= formedAt)).medianUs,
+    formedUs: studyOf(steps.filter(({ now }) => now > formedAt)).medianUs,
+  }
 }
 
 function studyOf(steps: readonly TimedStep[]): StepStudy {
@@ -250,6 +265,8 @@ function studyOf(steps: readonly TimedStep[]): StepStudy {
 }
 
 interface TimedStep {
+  /** Virtual, milliseconds. */
+  readonly now: number
   readonly kind: string
   readonly ms: number
 }
@@ -267,7 +284,8 @@ function leastOf(create: () => State, told: readonly Told[]): readonly TimedStep
     }
   }
   return told.map((one, index) => {
-    return { kind: 'input' in one ? one.input.kind : one.kind, ms: least[index] ?? 0 }
+    const kind = 'input' in one ? one.input.kind : one.kind
+    return { now: one.now, kind, ms: least[index] ?? 0 }
   })
 }
 
