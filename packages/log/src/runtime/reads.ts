@@ -53,6 +53,13 @@ export function examineBatch(batch: StoredBatch, digests: Digests): ExaminedBatc
   return { ok: true, row: { batch, timeMin } }
 }
 
+/** A batch that is kept. */
+interface Kept {
+  readonly row: CheckedRow
+  /** Somebody may still have its bytes: they are freed by the collector alone. */
+  lent: boolean
+}
+
 /** Commits without a read after which new batches are not kept any more. */
 const unreadCommitsMax = 64
 
@@ -61,7 +68,7 @@ export class BatchReads {
   private readonly digests: Digests
   private readonly cacheBytesMax: number
   /** By offset, least recently used first. */
-  private readonly cache = new Map<number, CheckedRow>()
+  private readonly cache = new Map<number, Kept>()
   private readonly offsets = new Map<string, number>()
   /** Told of every damaged batch that somebody meets. */
   onCorrupt: (offset: number, reason: string) => void = () => {}
@@ -82,9 +89,13 @@ export class BatchReads {
 
   /** Keeps a batch that this log has just committed, so that tails need not read it back. */
   remember(row: CheckedRow): void {
+    this.keep(row, true)
+  }
+
+  private keep(row: CheckedRow, lent: boolean): void {
     const { offset, origin, first, bytes } = row.batch
     if (bytes.length > this.cacheBytesMax || this.cache.has(offset)) return
-    this.cache.set(offset, row)
+    this.cache.set(offset, { row, lent })
     this.offsets.set(`${origin}:${first}`, offset)
     this.cacheBytes += bytes.length
     for (const [oldest, kept] of this.cache) {
@@ -126,22 +137,37 @@ export class BatchReads {
 
   /** Lets go of what was dropped below `floor`. */
   forget(floor: number): void {
-    for (const [offset, row] of this.cache) {
-      if (offset < floor) this.evict(offset, row)
+    for (const [offset, kept] of this.cache) {
+      if (offset < floor) this.evict(offset, kept)
     }
   }
 
-  private evict(offset: number, { batch }: CheckedRow): void {
+  /**
+   * Memory that waits for the collector makes it run: a reader that goes through a long log would
+   * have it mark everything again and again, on threads beside, where others need the processors.
+   */
+  private evict(offset: number, { row: { batch }, lent }: Kept): void {
     this.cache.delete(offset)
     this.offsets.delete(`${batch.origin}:${batch.first}`)
     this.cacheBytes -= batch.bytes.length
+    if (!lent && this.reader.givesCopies === true) releaseBytes(new Uint8Array(batch.bytes.buffer))
   }
 
-  /** The checked batch that holds `offset`, which the caller knows to be held. */
+  /** A kept batch, whose bytes are somebody else's too from now on. */
+  private lend(offset: number | undefined): CheckedRow | undefined {
+    const kept = offset === undefined ? undefined : this.cache.get(offset)
+    if (kept !== undefined) kept.lent = true
+    return kept?.row
+  }
+
+  /**
+   * The checked batch that holds `offset`, which the caller knows to be held. Its bytes are the
+   * caller's until the next one is asked for.
+   */
   holding(offset: number): CheckedRow {
     this.unreadCommits = 0
     const cached = this.cache.get(offset)
-    if (cached !== undefined) return cached
+    if (cached !== undefined) return cached.row
     const read = this.ask(() => this.reader.atOffset(offset), offset)
     const row = this.check(read, offset)
     if (row.batch.offset > offset || row.batch.offset + row.batch.count <= offset) {
@@ -153,12 +179,12 @@ export class BatchReads {
   /** The last batch of `origin` that begins at or before `sequence`; kept unless `keep` is false. */
   atSequence(origin: OriginId, sequence: number, keep = true): CheckedRow | undefined {
     this.unreadCommits = 0
-    const offset = this.offsets.get(`${origin}:${sequence}`)
-    const cached = offset === undefined ? undefined : this.cache.get(offset)
+    const cached = this.lend(this.offsets.get(`${origin}:${sequence}`))
     if (cached !== undefined) return cached
     const read = this.ask(() => this.reader.atSequence(origin, sequence), -1)
     if (read === undefined) return undefined
     const row = this.check(read, -1, keep)
+    this.lend(row.batch.offset)
     if (row.batch.origin === origin && row.batch.first <= sequence) return row
     throw this.corrupt(row.batch.offset, 'the index leads to another row')
   }
@@ -191,8 +217,7 @@ export class BatchReads {
   }
 
   private page(origin: OriginId, from: number, bytesMax: number): readonly CheckedRow[] {
-    const offset = this.offsets.get(`${origin}:${from}`)
-    const cached = offset === undefined ? undefined : this.cache.get(offset)
+    const cached = this.lend(this.offsets.get(`${origin}:${from}`))
     if (cached !== undefined) return [cached]
     const bound = Math.min(Math.max(1, bytesMax), pageBytesMax)
     const reads = this.ask(() => this.reader.fromSequence(origin, from, bound), -1)
@@ -200,7 +225,9 @@ export class BatchReads {
     for (const read of reads) {
       // A damaged row ends the page; asked for again as the first, it is the error.
       if (rows.length > 0 && !read.ok) break
-      rows.push(this.check(read, -1, false))
+      const row = this.check(read, -1, false)
+      this.lend(row.batch.offset)
+      rows.push(row)
     }
     return rows
   }
@@ -208,7 +235,7 @@ export class BatchReads {
   /** Frees what of `rows`, which were just read, is nobody else's. */
   releaseOf(rows: readonly CheckedRow[]): (() => void) | undefined {
     if (this.reader.givesCopies !== true) return undefined
-    const own = rows.filter((row) => this.cache.get(row.batch.offset) !== row)
+    const own = rows.filter((row) => this.cache.get(row.batch.offset)?.row !== row)
     const buffers = new Set(own.map(({ batch }) => batch.bytes.buffer))
     return () => {
       for (const buffer of buffers) releaseBytes(new Uint8Array(buffer))
@@ -220,10 +247,10 @@ export class BatchReads {
     if (!read.ok) throw this.corrupt(read.offset, read.reason)
     const { batch } = read
     const cached = this.cache.get(batch.offset)
-    if (cached !== undefined) return cached
+    if (cached !== undefined) return cached.row
     const examined = examineBatch(batch, this.digests)
     if (!examined.ok) throw this.corrupt(batch.offset, examined.problem)
-    if (keep) this.remember(examined.row)
+    if (keep) this.keep(examined.row, false)
     return examined.row
   }
 
