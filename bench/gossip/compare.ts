@@ -216,6 +216,8 @@ async function measureHeals(size: number, profile: Profile): Promise<void> {
   const cutsUnnoticed = map(seen, (list) => list.filter((one) => one.unnoticed > 0).length)
   report('cuts-not-noticed-by-all', cutsUnnoticed, where)
   await endAll()
+  // Those of the next size have the same names.
+  removeSpaces()
 }
 
 /** Ours alone, since Serf has no such profile: detection within 3 s, and nobody accused wrongly. */
