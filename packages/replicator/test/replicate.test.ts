@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ReplicationSource } from '@kith/interface'
 import { restoreLog } from '@kith/log'
 import { createVirtualClock } from '@kith/sim'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -42,39 +41,6 @@ describe('replication between members', () => {
     for (const name of ['b', 'c']) {
       expect((await contents(village.places.get(name)!.log)).toSorted()).toEqual(expected)
     }
-  })
-
-  it('REP-47 gives the memory of every answer back, once, and reads nothing in it after', async () => {
-    const { replicator: ofA } = await village.add('a')
-    await ofA.start()
-    const given: Uint8Array[] = []
-    const back: Uint8Array[] = []
-    const source = (): ReplicationSource => ({
-      ...ofA.local,
-      async pull(request, signal) {
-        const response = await ofA.local.pull({ ...request, bytesMax: 2_000 }, signal)
-        const memory = Buffer.concat(response.batches)
-        let at = 0
-        const batches = response.batches.map(({ length }) => memory.subarray(at, (at += length)))
-        if (batches.length > 0) given.push(memory)
-        const release = (): void => {
-          back.push(memory)
-          memory.fill(0xff)
-        }
-        return { ...response, batches, release }
-      },
-    })
-    await append('a', 200)
-    const { replicator, log } = await village.add('b', { source })
-    await replicator.start()
-    village.join('a', 'b')
-    await until(() => equal('a', 'b'), 'equal positions')
-    expect(given.length).toBeGreaterThan(5)
-    await until(() => back.length >= given.length, 'all memory came back')
-    expect(new Set(back)).toEqual(new Set(given))
-    expect(back.length).toBe(given.length)
-    expect(await contents(log)).toEqual(await contents(village.places.get('a')!.log))
-    expect(replicator.status().counters.corrupt).toBe(0)
   })
 
   it('REP-17 in a line, what a dead member wrote still reaches the end', async () => {
