@@ -107,8 +107,10 @@ describe('a source over its log', () => {
     for (let at = 0; at < 84; at += 1) await serving.log.append({ value })
     await serving.hello()
     let over = false
-    const pulled = serving.pull([serving.log.origin], { bytesMax: 4 << 20 })
-    void pulled.finally(() => (over = true))
+    const ask = (): Promise<PullResponse> =>
+      serving.pull([serving.log.origin], { bytesMax: 4 << 20 })
+    // Whoever else pulls meanwhile.
+    const pulled = Promise.all([ask(), ask()]).finally(() => (over = true))
     const turns: number[] = []
     while (!over) {
       turns.push(inTurn)
@@ -116,10 +118,24 @@ describe('a source over its log', () => {
       await setImmediate()
     }
     turns.push(inTurn)
-    const { batches } = await pulled
-    expect(batches.length).toBeGreaterThan(60)
-    expect(turns.filter((bytes) => bytes > 0).length).toBeGreaterThanOrEqual(4)
+    for (const { batches } of await pulled) expect(batches.length).toBeGreaterThan(60)
+    expect(turns.filter((bytes) => bytes > 0).length).toBeGreaterThanOrEqual(8)
     expect(Math.max(...turns)).toBeLessThan(1.1 * 1024 * 1024)
+  })
+
+  it('REP-42 many who pull little are answered in one turn', async () => {
+    await serving.start()
+    await serving.own(3)
+    await serving.hello()
+    let turns = 0
+    let over = false
+    const asked = Array.from({ length: 50 }, () =>
+      serving.pull([serving.log.origin], { bytesMax: 4 << 20 }),
+    )
+    const pulled = Promise.all(asked).finally(() => (over = true))
+    for (; !over; turns += 1) await setImmediate()
+    for (const { batches } of await pulled) expect(batches.length).toBe(3)
+    expect(turns).toBeLessThanOrEqual(2)
   })
 
   it('REP-28 parks for 30 s at most, whatever is asked for', async () => {

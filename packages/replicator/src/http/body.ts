@@ -1,4 +1,5 @@
 /** Bodies that count their own bytes: past the limit they end in an error, not in memory. */
+import { setImmediate as turnOfLoop } from 'node:timers/promises'
 import { ReplicatorError } from '../errors.ts'
 
 export interface BodyMemory {
@@ -12,6 +13,12 @@ const plainMemory: BodyMemory = {
   take: (bytes) => Buffer.allocUnsafeSlow(bytes),
   done: () => {},
 }
+
+/**
+ * Bytes that are taken in one turn of the event loop. A connection that has megabytes is read 2 MiB
+ * at a time where nobody stops it, which takes milliseconds.
+ */
+const turnBytes = 512 * 1024
 
 /**
  * The whole body in one buffer of its own. `expected` is a length that was announced: it sizes the
@@ -28,7 +35,12 @@ export async function readBody(
   // Beyond what was announced nothing is known, and a buffer that doubles would hold it twice.
   const rest: Uint8Array[] = []
   let length = 0
+  let turnEnds = turnBytes
   for await (const chunk of body) {
+    if (length >= turnEnds) {
+      await turnOfLoop()
+      turnEnds = length + turnBytes
+    }
     if (length + chunk.length > bytesMax) throw tooLarge(bytesMax)
     const fits = rest.length === 0 && length + chunk.length <= announced.length
     const { length: bytes } = chunk

@@ -3,8 +3,9 @@
  * bodies
  * in our own format, errors as problem details (RFC 9457).
  */
+import { setImmediate as turnOfLoop } from 'node:timers/promises'
 import { describeProblems, isKithError, showValue } from '@kith/interface'
-import type { OptionProblem, ReplicationSource } from '@kith/interface'
+import type { OptionProblem, PullResponse, ReplicationSource } from '@kith/interface'
 import { ReplicatorError } from '../errors.ts'
 import { createCodec } from '../wire/codec.ts'
 import type { Codec, Decoded } from '../wire/codec.ts'
@@ -158,6 +159,16 @@ function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Pro
   })
 }
 
+/**
+ * A larger answer is written to its message in a turn of the event loop of its own, and to the
+ * connection in the next: the last of its batches were read in this one.
+ */
+const atOnceBytesMax = 128 * 1024
+
+function isLarge({ batches }: PullResponse): boolean {
+  return batches.reduce((sum, { length }) => sum + length, 0) > atOnceBytesMax
+}
+
 async function run(
   { source, codec }: Serving,
   operation: ReplicationOperation,
@@ -170,8 +181,11 @@ async function run(
     case 'pull': {
       const request = open(codec.pullRequest.decode(bytes))
       const response = await source.pull(request, signal)
+      const large = isLarge(response)
+      if (large) await turnOfLoop()
       const encoded = codec.pullResponse.encode(response)
       response.release?.()
+      if (large) await turnOfLoop()
       return encoded
     }
     case 'chain': {

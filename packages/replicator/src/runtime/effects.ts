@@ -1,4 +1,5 @@
 /** Carries out what the core decides, and brings the results back as inputs. */
+import { setImmediate as turnOfLoop } from 'node:timers/promises'
 import { isKithError } from '@kith/interface'
 import type {
   CorruptRun,
@@ -271,6 +272,16 @@ function disconnect(work: Work, member: string): void {
   track(work, connection.source.close())
 }
 
+/**
+ * More batches than these go to the log in a turn of the event loop of their own. It looks at the
+ * first megabyte as it is called, and this one may have looked at another, or read an answer.
+ */
+const atOnceBytesMax = 128 * 1024
+
+function bytesOf(batches: readonly Uint8Array[]): number {
+  return batches.reduce((sum, { length }) => sum + length, 0)
+}
+
 type LogOutput = Extract<
   Output,
   {
@@ -283,6 +294,7 @@ async function askLog(work: Work, output: LogOutput): Promise<void> {
   switch (output.kind) {
     case 'apply': {
       const { apply } = output
+      if (bytesOf(output.batches) > atOnceBytesMax) await turnOfLoop()
       const report = await log.applyBatches(output.batches, output.members).catch(reasonOf)
       const failed = typeof report === 'string'
       const result = failed ? { report: undefined, reason: report } : { report, reason: '' }

@@ -26,6 +26,7 @@ import type { RunVerdict, VectorVersions } from '../core/serve.ts'
 import { protocolVersions } from '../core/state.ts'
 import { ReplicatorError } from '../errors.ts'
 import { wireLimits } from '../wire/limits.ts'
+import { turnBytes, Turns } from './turns.ts'
 
 export interface LocalSourceOptions {
   readonly log: ReplicaLog
@@ -72,14 +73,14 @@ interface Serving extends LocalSourceOptions {
   readonly parked: Set<Parked>
   /** Origins appended to before our eyes, for logs that do not say it themselves. */
   readonly written: Set<OriginId>
+  /** Of all pulls together. */
+  readonly turns: Turns
   generation: number
   closed: boolean
 }
 
 /** Milliseconds the news of an origin that was never named may be held back at most. */
 const newOriginDelayMs = 50
-/** Bytes that are read in one turn of the event loop: a few milliseconds. */
-const turnBytes = 1024 * 1024
 /** Logs remembered as greeted; the oldest must greet again. */
 const pullersMax = 4_096
 
@@ -90,6 +91,7 @@ export function createLocalSource(options: LocalSourceOptions): LocalSource {
     pullers: new Map(),
     parked: new Set(),
     written: new Set(),
+    turns: new Turns(),
     generation: 0,
     closed: false,
   }
@@ -319,7 +321,7 @@ async function collect(
   puller: Puller,
   request: PullRequest,
 ): Promise<PullResponse> {
-  const { log, versions } = serving
+  const { log, versions, turns } = serving
   const vector = log.vector()
   const version = versions.update(vector)
   const batches: Uint8Array[] = []
@@ -328,10 +330,9 @@ async function collect(
   const releases: (() => void)[] = []
   let cursors = readable(vector, request.want, forks)
   puller.turn += 1
-  const turn = puller.turn % Math.max(1, cursors.length)
-  cursors = [...cursors.slice(turn), ...cursors.slice(0, turn)]
+  const first = puller.turn % Math.max(1, cursors.length)
+  cursors = [...cursors.slice(first), ...cursors.slice(0, first)]
   let left = Math.min(request.bytesMax, wireLimits.pullBytesMax)
-  let inTurn = 0
   while (cursors.length > 0 && left > 0) {
     const share = Math.min(turnBytes, Math.ceil(left / cursors.length))
     const unfinished: Cursor[] = []
@@ -340,21 +341,16 @@ async function collect(
         unfinished.push(cursor)
         continue
       }
-      const bytesMax = Math.min(share, left)
-      if (inTurn > 0 && inTurn + bytesMax > turnBytes) {
-        await turnOfLoop()
-        inTurn = 0
-      }
+      const bytesMax = await turns.take(Math.min(share, left))
       const { origin } = cursor.want
       const verdict = await readWant(log, cursor.want, bytesMax, releases)
+      const read = verdict.kind === 'batches' ? bytesOf(verdict.batches) : 0
+      turns.give(bytesMax - read)
       if (verdict.kind === 'gap') gaps.push(verdict.gap)
       else if (verdict.kind === 'fork') forks.push(verdict.fork)
       else if (verdict.kind === 'batches' && verdict.batches.length > 0) {
-        for (const batch of verdict.batches) {
-          batches.push(batch)
-          left -= batch.length
-          inTurn += batch.length
-        }
+        for (const batch of verdict.batches) batches.push(batch)
+        left -= read
         cursor.want = { origin, next: verdict.next, chain: null }
         unfinished.push(cursor)
       }
@@ -374,6 +370,10 @@ async function collect(
       for (const release of releases.splice(0)) release()
     },
   }
+}
+
+function bytesOf(batches: readonly Uint8Array[]): number {
+  return batches.reduce((sum, { length }) => sum + length, 0)
 }
 
 /** What changed, and what it cannot know and has something of. */
