@@ -189,7 +189,8 @@ describe.each(sqliteKinds)('a %s log in one SQLite file', (kind) => {
     }
     // 144 MB of records and as many bytes again for pages went through it.
     expect(largest).toBeLessThan(150 * 2 ** 20)
-    expect(inUse).toBeGreaterThan(64 * 2 ** 20)
+    // It starts over from 64 MiB on, perhaps within a round, and a round is 2.4 MB.
+    expect(inUse).toBeGreaterThan(60 * 2 ** 20)
     expect(inUse).toBeLessThan(largest)
     const { checkpoints, lastCheckpointMs, oldestReaderMs } = log.status().metrics
     expect(checkpoints).toBeGreaterThan(0)
