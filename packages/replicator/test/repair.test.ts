@@ -1,5 +1,5 @@
 /** Damaged batches of one member come back from another one. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CorruptRun } from '@kith/interface'
@@ -85,13 +85,33 @@ interface Pair {
   readonly directory: string
 }
 
+type Storage = 'sqlite' | 'segment'
+
+/** The files in which a log keeps its batches. */
+function filesOf(directory: string, storage: Storage): readonly string[] {
+  if (storage === 'sqlite') return [join(directory, 'log.db')]
+  const names = readdirSync(directory).filter((name) => name.endsWith('.seg'))
+  return names.map((name) => join(directory, name))
+}
+
+/** Flips a bit where `text` is stored. */
+function harm(directory: string, storage: Storage, text: string): void {
+  const stored = filesOf(directory, storage).map((file) => ({ file, content: readFileSync(file) }))
+  const found = stored.find(({ content }) => content.includes(text))
+  if (found === undefined) throw new Error(`${text} is stored nowhere`)
+  const at = found.content.indexOf(text)
+  found.content[at] = (found.content[at] ?? 0) ^ 1
+  writeFileSync(found.file, found.content)
+}
+
 /** Two members with the same content, of which one has a bit flipped where `text` is stored. */
-async function pair(text: string, length: number): Promise<Pair> {
+async function pair(storage: Storage, text: string, length: number): Promise<Pair> {
   const directory = mkdtempSync(join(tmpdir(), 'kith-repair-'))
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
   const village = new Village()
   onTestFinished(() => village.stop())
-  const first = await village.add('a', {}, { directory, writer: 'inline' })
+  const options = { directory, storage, writer: 'inline' } as const
+  const first = await village.add('a', {}, options)
   const well = await village.add('b')
   await first.replicator.start()
   await well.replicator.start()
@@ -103,13 +123,8 @@ async function pair(text: string, length: number): Promise<Pair> {
   await until(() => positions(first.log) === positions(well.log), 'both hold the same')
   await first.replicator.stop()
   await first.log.stop()
-  const file = join(directory, 'log.db')
-  const content = readFileSync(file)
-  const at = content.indexOf(text)
-  expect(at).toBeGreaterThan(0)
-  content[at] = (content[at] ?? 0) ^ 1
-  writeFileSync(file, content)
-  const sick = await village.add('a', {}, { directory, writer: 'inline' })
+  harm(directory, storage, text)
+  const sick = await village.add('a', {}, options)
   return { village, sick, well, directory }
 }
 
@@ -120,12 +135,12 @@ function once<Kind extends keyof ReplicatorEvents>(
   return new Promise((resolve) => replicator.on(kind, resolve))
 }
 
-describe('a member with a flipped bit on its disk', () => {
+describe.each(['sqlite', 'segment'] as const)('a member with a flipped bit in %s', (storage) => {
   it.each([
     ['of another', 'from b 3', 20],
     ['of its own', 'from a 2', 40_000],
   ])('REP-38 REP-19 gets a batch %s back while it serves the rest', async (_, text, length) => {
-    const { village, sick, well } = await pair(text, length)
+    const { village, sick, well } = await pair(storage, text, length)
     const repaired = once(sick, 'repaired')
     await sick.replicator.start()
     village.join('a', 'b')
@@ -141,7 +156,7 @@ describe('a member with a flipped bit on its disk', () => {
   })
 
   it('REP-38 was found before anybody was there to ask', async () => {
-    const { village, sick } = await pair('from b 3', 20)
+    const { village, sick } = await pair(storage, 'from b 3', 20)
     expect((await sick.log.verify()).ok).toBe(false)
     await until(() => sick.log.corrupt().length === 1, 'the damage is known')
     const repaired = once(sick, 'repaired')
