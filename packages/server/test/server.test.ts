@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { Agent, request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createServer, type RequestMessage } from '../src/index.ts'
+import { createServer, type RequestMessage, type ServerParts } from '../src/index.ts'
 import { type Bench, startServer } from './fakes.ts'
 
 let bench: Bench | undefined
@@ -89,6 +89,32 @@ describe('status, members and figures', () => {
       { own: true, lag: 0 },
       { own: false, lag: 'unknown' },
     ])
+  })
+
+  it('lists an origin of which nothing came yet, and none that has nothing', async () => {
+    bench = await startServer()
+    const [begun, empty] = ['e1'.repeat(16), 'e2'.repeat(16)]
+    const lag: ServerParts['lag'] = () =>
+      new Map([
+        [begun, 70_000],
+        [empty, 0],
+      ])
+    Object.assign(bench.parts, { lag })
+    const status = (await (await fetch(`${bench.url}/v1/log/status`)).json()) as {
+      origins: { origin: string }[]
+    }
+    expect(status.origins).toHaveLength(3)
+    expect(status.origins.at(-1)).toEqual({
+      origin: begun,
+      member: '',
+      floor: 1,
+      next: 1,
+      chain: '',
+      status: 'live',
+      holes: [],
+      own: false,
+      lag: 70_000,
+    })
   })
 
   it('answers the metrics it is given, with their type', async () => {

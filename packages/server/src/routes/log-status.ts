@@ -1,4 +1,5 @@
 /** What the log holds of each origin, how far behind it is, and whether it is whole. */
+import type { OriginId, OriginState } from '@kith/interface'
 import type { FastifyInstance } from 'fastify'
 import type { RouteContext } from '../context.ts'
 import { ServerError } from '../errors.ts'
@@ -24,7 +25,7 @@ export function logStatusRoutes(app: FastifyInstance, context: RouteContext): vo
       floor,
       next,
       // The own origin has no better holder; of any other, not knowing is said as such.
-      origins: origins.map((state) => ({
+      origins: [...origins, ...notBegun(origins, behind)].map((state) => ({
         ...state,
         lag: state.own ? 0 : (behind.get(state.origin) ?? 'unknown'),
       })),
@@ -53,4 +54,18 @@ export function logStatusRoutes(app: FastifyInstance, context: RouteContext): vo
       context.counters.verifying = false
     }
   })
+}
+
+/** Origins of which others told that they hold records, and of which nothing came yet. */
+function notBegun(
+  held: readonly OriginState[],
+  behind: ReadonlyMap<OriginId, number | 'unknown'>,
+): readonly OriginState[] {
+  const known = new Set(held.map(({ origin }) => origin))
+  return [...behind]
+    .filter(([origin, lag]) => lag !== 0 && !known.has(origin))
+    .map(([origin]) => ({
+      ...{ origin, member: '', floor: 1, next: 1, chain: '' },
+      ...{ status: 'live', holes: [], own: false },
+    }))
 }
