@@ -63,8 +63,13 @@ async function sick(
   return { log: await started({ directory, writer }), directory, batches, values }
 }
 
+/** The damage that is known, or will be: the last batch of an origin is met at the start. */
 function told(log: Log): Promise<CorruptRun> {
-  return new Promise((resolve) => log.on('corrupt', resolve))
+  const [known] = log.corrupt()
+  return new Promise((resolve) => {
+    if (known === undefined) log.on('corrupt', resolve)
+    else resolve(known)
+  })
 }
 
 /** The batches of a run among all of its origin. */

@@ -1,6 +1,7 @@
 /**
  * What is known to be damaged, and its repair (LOG-53, LOG-54). Whoever meets damage says so here;
- * what was there is worked out once, told, and kept until whole batches take its place.
+ * what was there is worked out once, told, and kept until whole batches take its place. The next
+ * life begins to look at the lowest such place (LOG-83).
  */
 import type { CorruptRun, OriginId, RepairOutcome, StoredBatch } from '@kith/interface'
 import { LogError } from '../errors.ts'
@@ -8,7 +9,7 @@ import { throwIfRefused } from '../store/unreadable.ts'
 import { chainAfter, checkBatch } from '../wire/batch.ts'
 import { Locator } from './locate.ts'
 import type { Located, LocatedRun } from './locate.ts'
-import { mustRun, refuseDamaged, standingTables } from './parts.ts'
+import { keepPlace, mustRun, refuseDamaged, standingTables } from './parts.ts'
 import type { LogParts } from './parts.ts'
 
 export interface CorruptionCounters {
@@ -20,6 +21,9 @@ export interface CorruptionCounters {
 
 /** Runs and places kept at most; the rest is found again by the next scrub. */
 const knownMax = 1_024
+
+/** One past the lowest place that is damaged, or may be, kept as a cursor of the log's own. */
+const damageCursor = 'kith:damage'
 
 export class Corruption {
   readonly counters: CorruptionCounters = {
@@ -36,10 +40,40 @@ export class Corruption {
   /** Repaired before in this life: damaged again, it is the file itself that cannot be trusted. */
   private readonly repairedAt = new Set<number>()
 
+  /** From here on the life before knew of damage, and this one did not look yet. */
+  private unseenFrom: number | undefined
+
   constructor(parts: LogParts) {
     this.parts = parts
-    parts.reads.onCorrupt = (offset, reason) => this.suspect(offset, reason)
+    const { meta, cursors, nextOffset } = parts.writer.head
+    const place = (cursors.get(damageCursor)?.next ?? 0) - 1
+    if (place >= meta.floor && place < nextOffset) {
+      this.unseenFrom = place
+      this.suspect(place, 'it was damaged when the log was last open')
+    }
+    parts.reads.listen((offset, reason) => this.suspect(offset, reason))
     parts.events.on('retained', ({ floor }) => this.forgetBelow(floor))
+  }
+
+  /** Where to begin to look for what the life before knew of; undefined where it knew of none. */
+  get unseen(): number | undefined {
+    return this.unseenFrom
+  }
+
+  /** Whoever looks has come so far; undefined at the end. */
+  sawTo(offset: number | undefined): void {
+    this.unseenFrom = offset
+    if (offset === undefined) this.keep()
+  }
+
+  /** Written down before anything is, by which a later life would begin behind it. */
+  private keep(): void {
+    const places = [...this.suspects.keys(), ...this.lost]
+    for (const { offset } of this.runs.values()) places.push(offset)
+    if (this.unseenFrom !== undefined) places.push(this.unseenFrom)
+    const next = places.length === 0 ? 0 : Math.min(...places) + 1
+    const kept = this.parts.writer.head.cursors.get(damageCursor)?.next ?? 0
+    if (next !== kept) keepPlace(this.parts, damageCursor, next)
   }
 
   /** What retention dropped is damaged no more; of a run it may have dropped a part. */
@@ -51,10 +85,11 @@ export class Corruption {
     for (const places of [this.lost, this.repairedAt]) {
       for (const offset of places) if (offset < floor) places.delete(offset)
     }
+    this.keep()
   }
 
   list(): readonly CorruptRun[] {
-    return [...this.runs.values()]
+    return [...this.runs.values()].sort((one, other) => one.offset - other.offset)
   }
 
   /** Looked at soon, but not within the call of who met it. */
@@ -62,6 +97,7 @@ export class Corruption {
     if (this.suspects.size >= knownMax || this.runs.size >= knownMax) return
     if (this.suspects.has(offset) || this.lost.has(offset)) return
     this.suspects.set(offset, reason)
+    this.keep()
     if (this.suspects.size === 1) setImmediate(() => this.look())
   }
 
@@ -76,6 +112,7 @@ export class Corruption {
       if (located === 'lost') this.giveUp(offset, reason)
       else if (located !== 'whole') this.note(located.run)
     }
+    this.keep()
   }
 
   private giveUp(offset: number, reason: string): void {
@@ -149,6 +186,7 @@ export class Corruption {
   private forget({ origin, from }: CorruptRun): void {
     this.runs.delete(keyOf(origin, from))
     this.counters.corruptRuns = this.runs.size
+    this.keep()
   }
 
   /** The batches at their places, where the chain on both sides says that they were there. */

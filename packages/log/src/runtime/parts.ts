@@ -8,6 +8,7 @@ import type {
   Logger,
   OriginId,
   StoreDamage,
+  StoredCursor,
   StoredOrigin,
 } from '@kith/interface'
 import type { GateState } from '../core/gate.ts'
@@ -152,4 +153,18 @@ export function rotateOrigin(parts: LogParts, why: string): OriginId | undefined
 export function setOrigin(parts: LogParts, entry: StoredOrigin): void {
   parts.writer.head.origins.set(entry.origin, entry)
   parts.writer.current(0).origins.set(entry.origin, entry)
+}
+
+/**
+ * Writes a place of the log's own down as a cursor, soon and for whoever opens it next; nothing
+ * where the log may not be written.
+ */
+export function keepPlace(parts: LogParts, name: `kith:${string}`, next: number): void {
+  const { writer, clock, damage, stopped } = parts
+  if (stopped || writer.poisoned !== undefined || damage.length > 0) return
+  const revision = (writer.head.cursors.get(name)?.revision ?? 0) + 1
+  const row: StoredCursor = { name, next, revision, changedAt: clock.wallNow() }
+  writer.head.cursors.set(name, row)
+  writer.current(0).cursors.push(row)
+  writer.join().catch(() => {})
 }

@@ -60,6 +60,9 @@ interface Kept {
   lent: boolean
 }
 
+/** A reader that only looks is never listened to. */
+const unheardMax = 1_024
+
 /** Commits without a read after which new batches are not kept any more. */
 const unreadCommitsMax = 64
 
@@ -70,8 +73,9 @@ export class BatchReads {
   /** By offset, least recently used first. */
   private readonly cache = new Map<number, Kept>()
   private readonly offsets = new Map<string, number>()
-  /** Told of every damaged batch that somebody meets. */
-  onCorrupt: (offset: number, reason: string) => void = () => {}
+  private onCorrupt: ((offset: number, reason: string) => void) | undefined
+  /** Damage that was met before anybody listened, as when the log is opened. */
+  private readonly unheard = new Map<number, string>()
   private cacheBytes = 0
   private unreadCommits = unreadCommitsMax
 
@@ -79,6 +83,13 @@ export class BatchReads {
     this.reader = reader
     this.digests = digests
     this.cacheBytesMax = cacheBytesMax
+  }
+
+  /** `onCorrupt` is told of every damaged batch that somebody meets, or met before. */
+  listen(onCorrupt: (offset: number, reason: string) => void): void {
+    this.onCorrupt = onCorrupt
+    for (const [offset, reason] of this.unheard) onCorrupt(offset, reason)
+    this.unheard.clear()
   }
 
   /** True where somebody read lately: new batches are then worth keeping. */
@@ -266,7 +277,7 @@ export class BatchReads {
   }
 
   private corrupt(offset: number, reason: string, cause?: unknown): LogError<CorruptDetails> {
-    if (offset >= 0) this.onCorrupt(offset, reason)
+    if (offset >= 0) this.met(offset, reason)
     const resume = this.resumeAfter(offset)
     const where = offset < 0 ? 'a batch' : `the batch at offset ${offset}`
     const onward = resume === undefined ? '' : `; reading can go on at offset ${resume}`
@@ -274,6 +285,11 @@ export class BatchReads {
       cause,
       details: { offset, resume },
     })
+  }
+
+  private met(offset: number, reason: string): void {
+    if (this.onCorrupt !== undefined) this.onCorrupt(offset, reason)
+    else if (this.unheard.size < unheardMax) this.unheard.set(offset, reason)
   }
 
   private resumeAfter(offset: number): number | undefined {

@@ -2,12 +2,12 @@
  * A slow walk over every batch that looks for damage nobody asked for yet (LOG-53): a bounded
  * number of bytes a second, in pages of a few milliseconds, resumed where the last one was left.
  */
-import type { Chain, OriginId, StoredBatch, StoredBatchRead, StoredCursor } from '@kith/interface'
-import type { ScrubOptions } from '../options.ts'
+import type { Chain, OriginId, StoredBatch, StoredBatchRead } from '@kith/interface'
+import { scrubDefaults } from '../options.ts'
 import { throwIfRefused } from '../store/unreadable.ts'
 import { BATCH_RECORDS_MAX, chainAfter } from '../wire/batch.ts'
 import type { Corruption } from './corruption.ts'
-import { mustRun } from './parts.ts'
+import { keepPlace, mustRun } from './parts.ts'
 import type { LogParts } from './parts.ts'
 import { examineBatch } from './reads.ts'
 
@@ -16,7 +16,7 @@ export interface ScrubReport {
   readonly bytes: number
   /** Batches that are damaged, missing, or do not follow the one before. */
   readonly corrupt: number
-  /** Where it began: 0, or where the last one was left. */
+  /** Where it began: 0, where the last one was left, or at damage known before (LOG-83). */
   readonly from: number
   /** One past the last record looked at. */
   readonly to: number
@@ -75,22 +75,29 @@ export class Scrub {
     this.corruption = corruption
   }
 
-  /** Begins to scrub by itself, where the options say so; what was cut off goes on at once. */
+  /**
+   * Begins to scrub by itself, where the options say so or damage was known before (LOG-83); that,
+   * and what was cut off, goes on at once.
+   */
   start(): void {
     const { scrub } = this.parts.options
-    if (scrub === undefined) return
-    this.next(scrub, this.resumeAt() > 0 ? 0 : scrub.everyMs)
+    if (this.corruption.unseen === undefined && scrub === undefined) return
+    const { everyMs } = scrub ?? scrubDefaults
+    this.next(this.resumeAt() === undefined ? everyMs : 0)
   }
 
-  private next(scrub: Required<ScrubOptions>, delayMs: number): void {
+  private next(delayMs: number): void {
+    const { scrub } = this.parts.options
+    const { bytesPerSecond, everyMs } = scrub ?? scrubDefaults
     this.cancel = this.parts.clock.after(delayMs, () => {
-      this.pass(scrub.bytesPerSecond, undefined)
+      this.pass(bytesPerSecond, undefined)
         .catch((cause: unknown) => {
           if (this.parts.stopped) return
           this.parts.logger.warn({ err: cause }, 'a scrub failed and is tried again')
         })
         .finally(() => {
-          if (!this.parts.stopped) this.next(scrub, scrub.everyMs)
+          const again = scrub !== undefined || this.corruption.unseen !== undefined
+          if (!this.parts.stopped && again) this.next(everyMs)
         })
     })
   }
@@ -134,17 +141,26 @@ export class Scrub {
     return { report, ending }
   }
 
-  private resumeAt(): number {
+  /** Where the last pass was cut off, or the first damage of which the life before knew. */
+  private resumeAt(): number | undefined {
+    const { unseen } = this.corruption
+    const cutOff = this.cutOffAt()
+    return unseen === undefined || cutOff === undefined
+      ? (unseen ?? cutOff)
+      : Math.min(unseen, cutOff)
+  }
+
+  private cutOffAt(): number | undefined {
     const { cursors, meta, nextOffset } = this.parts.writer.head
     const at = cursors.get(scrubCursor)?.next ?? 0
-    return at > meta.floor && at < nextOffset ? at : 0
+    return at > meta.floor && at < nextOffset ? at : undefined
   }
 
   private async walk(bytesPerSecond: number, signal: AbortSignal): Promise<ScrubReport> {
     const { parts, counters } = this
     mustRun(parts)
     const { flushed } = parts.writer
-    const from = Math.max(this.resumeAt(), flushed.meta.floor)
+    const from = Math.max(this.resumeAt() ?? 0, flushed.meta.floor)
     const pass: Pass = {
       ...{ from, end: flushed.nextOffset, offset: from, batches: 0, bytes: 0, corrupt: 0 },
       // A place that was kept may lie within a batch by now.
@@ -156,16 +172,24 @@ export class Scrub {
       const bytes = this.page(pass)
       counters.scrubbedBytes += bytes
       counters.scrubOffset = pass.offset
+      this.sawTo(pass.offset)
       if (parts.clock.now() - this.savedAt >= saveEveryMs) this.save(pass.offset)
       await this.pause((bytes / bytesPerSecond) * 1_000)
       signal.throwIfAborted()
       mustRun(parts)
     }
     // Nothing was written down of a pass that was short; of a long one it is taken back.
-    if (this.resumeAt() > 0) this.save(0)
+    if (this.cutOffAt() !== undefined) this.save(0)
+    this.corruption.sawTo(undefined)
     counters.scrubPasses += 1
     const { batches, bytes, corrupt, end: to } = pass
     return { batches, bytes, corrupt, from, to }
+  }
+
+  /** A pass begins no later than at what is to be looked at again. */
+  private sawTo(offset: number): void {
+    const { unseen } = this.corruption
+    if (unseen !== undefined && offset > unseen) this.corruption.sawTo(offset)
   }
 
   private pause(ms: number): Promise<void> {
@@ -249,14 +273,8 @@ export class Scrub {
 
   /** Only a hint: where it is lost a pass begins anew. */
   private save(next: number): void {
-    const { writer, clock, damage, stopped } = this.parts
-    this.savedAt = clock.now()
-    if (stopped || writer.poisoned !== undefined || damage.length > 0) return
-    const revision = (writer.head.cursors.get(scrubCursor)?.revision ?? 0) + 1
-    const row: StoredCursor = { name: scrubCursor, next, revision, changedAt: clock.wallNow() }
-    writer.head.cursors.set(scrubCursor, row)
-    writer.current(0).cursors.push(row)
-    writer.join().catch(() => {})
+    this.savedAt = this.parts.clock.now()
+    keepPlace(this.parts, scrubCursor, next)
   }
 }
 
