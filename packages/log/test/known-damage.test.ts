@@ -146,3 +146,17 @@ describe.each(kinds)('damage of a %s log that is known', (kind) => {
     expect(await second.verify()).toMatchObject({ ok: true })
   })
 })
+
+it('LOG-27 verify lists what the opening met and refuses appends for', async () => {
+  const options = home('segment')
+  const log = await started(options)
+  for (const text of ['one', 'two', 'three']) await log.append({ value: bytes(text) })
+  const image = killed(options)
+  await log.stop()
+  harm(image, 'one')
+  const damaged = await started(image)
+  expect(await codeOf(damaged.append({ value: bytes('four') }))).toBe('ERR_LOG_CORRUPT')
+  const report = await damaged.verify()
+  expect(report.ok).toBe(false)
+  expect(report.damage.map(({ table }) => table)).toEqual(['file'])
+})

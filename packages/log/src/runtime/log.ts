@@ -443,7 +443,8 @@ class RunningLog implements Log {
       fromOffset: (from, bytesMax) => running(() => reader.fromOffset(from, bytesMax)),
       state: () => running(() => reader.state()),
     }
-    const inspect = (): ReturnType<typeof backend.inspect> => backend.inspect()
+    // What the opening met, as a broken frame of a segment, may be read by nobody again.
+    const inspect = async () => [...parts.damage, ...(await backend.inspect())]
     const report = await verifyStore(paged, writer, inspect, digests, options)
     for (const { table, key, reason } of report.damage) {
       if (table === 'batch') this.corruption?.suspect(Number(key), reason)

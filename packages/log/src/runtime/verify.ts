@@ -69,8 +69,14 @@ class Verifier {
     if (this.damage.length < damageListMax) this.damage.push({ table, key: String(key), reason })
   }
 
+  /** What is told twice, by the store and by who opened it, is one damage. */
   add(found: readonly StoreDamage[]): void {
-    for (const { table, key, reason } of found) this.report(table, key, reason)
+    for (const { table, key, reason } of found) {
+      const told = this.damage.some(
+        (known) => known.table === table && known.key === key && known.reason === reason,
+      )
+      if (!told) this.report(table, key, reason)
+    }
   }
 
   badRow(offset: number, reason: string): void {
