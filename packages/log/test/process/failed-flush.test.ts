@@ -25,8 +25,8 @@ const callers = 6
 /** Of `append-child.ts`. */
 const lastAppends = 8
 const livesFull = 25
-/** Syncs of a start, and of appends before the one that fails. */
-const syncsBefore = 6
+/** Syncs of a start, six at most, and of appends before the one that fails. */
+const syncsBefore = 9
 const syncsBetween = 40
 
 const files = { sqlite: 'log.db-wal', segment: '000000000000000.seg' } as const
