@@ -3,6 +3,7 @@ import { createCipheriv } from 'node:crypto'
 import { createRandom } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
 import { describe, expect, it } from 'vitest'
+import { createAead } from '../../src/runtime/aead.ts'
 import {
   createSealedDecoder,
   decodePacket,
@@ -15,7 +16,7 @@ import {
 } from '../../src/wire/codec.ts'
 import type { AnyStreamMessage, Envelope, StreamStep } from '../../src/wire/codec.ts'
 import { wrapCompress } from '../../src/wire/packet.ts'
-import { alive, envelopeOf, hex, pushPull, utf8, vector } from './support.ts'
+import { alive, envelopeOf, fixedNonce, hex, pushPull, utf8, vector } from './support.ts'
 
 const lab1 = utf8('lab1')
 const keys = {
@@ -23,7 +24,6 @@ const keys = {
   192: Uint8Array.from({ length: 24 }, (_, at) => at + 1),
   256: Uint8Array.from({ length: 32 }, (_, at) => 255 - at),
 }
-const nonce = Uint8Array.from({ length: 12 }, (_, at) => at)
 const message = encodeMessage(alive)
 const ping: AnyStreamMessage = {
   kind: 'ping',
@@ -42,10 +42,10 @@ function sealedBy(
   associated: Uint8Array,
 ): Uint8Array {
   const size = key.length * 8
-  const cipher = createCipheriv(`aes-${size as 128 | 192 | 256}-gcm`, key, nonce)
+  const cipher = createCipheriv(`aes-${size as 128 | 192 | 256}-gcm`, key, fixedNonce)
   cipher.setAAD(associated)
   const sealed = Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()])
-  return Uint8Array.of(version, ...nonce, ...sealed)
+  return Uint8Array.of(version, ...fixedNonce, ...sealed)
 }
 
 function padded(plain: Uint8Array, by = 16 - (plain.length % 16), last = by): Uint8Array {
@@ -81,7 +81,7 @@ describe('packets', () => {
     'GOS-100 are sealed as version 1 by AES-%s, with the label as associated data',
     (_size, key) => {
       for (const label of [hex(''), lab1]) {
-        const envelope = envelopeOf({ label, keys: [key], nonce: () => nonce })
+        const envelope = envelopeOf({ label, keys: [key] })
         const header = label.length === 0 ? hex('') : Uint8Array.of(0xf4, 4, ...lab1)
         const expected = Uint8Array.of(...header, ...sealedBy(key, 1, message, label))
         expect(sealPacket(envelope, message)).toEqual(expected)
@@ -102,7 +102,7 @@ describe('packets', () => {
   })
 
   it('GOS-100 get another nonce each time', () => {
-    const envelope = envelopeOf({ keys: [keys[256]] })
+    const envelope = envelopeOf({ keys: [keys[256]], nonce: createAead().nonce })
     const sealed = Array.from({ length: 1000 }, () => sealPacket(envelope, message))
     expect(new Set(sealed.map((bytes) => bytes.subarray(1, 13).toString())).size).toBe(1000)
   })
@@ -233,7 +233,7 @@ describe('streams', () => {
     'GOS-100 carry one frame by AES-%s, either version',
     (_size, key) => {
       const plain = encodeStream(ping)
-      const envelope = envelopeOf({ keys: [key], nonce: () => nonce })
+      const envelope = envelopeOf({ keys: [key] })
       expect(sealStream(envelope, plain, 'opener')).toEqual(sealedFrame(key, 1, plain))
       for (const frame of [sealedFrame(key, 1, plain), sealedFrame(key, 0, padded(plain))]) {
         expect(read(envelope, frame)).toMatchObject({

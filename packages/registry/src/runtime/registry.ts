@@ -5,6 +5,7 @@ import {
   type CheckStatus,
   type Clock,
   type Emitter,
+  isKithError,
   type Logger,
   type Member,
   type PluginContext,
@@ -453,8 +454,9 @@ class RunningRegistry implements Registry {
     try {
       this.#options.extensions.broadcast(extensionName, bytes)
     } catch (cause) {
-      // Anti-entropy and the next announcement carry what this one did not.
-      this.#logger.warn({ err: cause }, 'a broadcast was refused')
+      // Anti-entropy and the next announcement make up for it; who left has nobody to tell.
+      const level = isKithError(cause) && cause.code === 'ERR_GOSSIP_LEFT' ? 'debug' : 'warn'
+      this.#logger[level]({ err: cause }, 'a broadcast was refused')
     }
   }
 
