@@ -5,8 +5,9 @@
  */
 import { setImmediate as turnOfLoop } from 'node:timers/promises'
 import { describeProblems, isKithError, showValue } from '@kith/interface'
-import type { OptionProblem, PullResponse, ReplicationSource } from '@kith/interface'
+import type { OptionProblem, ReplicationSource } from '@kith/interface'
 import { ReplicatorError } from '../errors.ts'
+import { atOnceBytesMax, bytesOf } from '../runtime/turns.ts'
 import { createCodec } from '../wire/codec.ts'
 import type { Codec, Decoded } from '../wire/codec.ts'
 import { wireLimits } from '../wire/limits.ts'
@@ -159,16 +160,6 @@ function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Pro
   })
 }
 
-/**
- * A larger answer is written to its message in a turn of the event loop of its own, and to the
- * connection in the next: the last of its batches were read in this one.
- */
-const atOnceBytesMax = 128 * 1024
-
-function isLarge({ batches }: PullResponse): boolean {
-  return batches.reduce((sum, { length }) => sum + length, 0) > atOnceBytesMax
-}
-
 async function run(
   { source, codec }: Serving,
   operation: ReplicationOperation,
@@ -181,7 +172,9 @@ async function run(
     case 'pull': {
       const request = open(codec.pullRequest.decode(bytes))
       const response = await source.pull(request, signal)
-      const large = isLarge(response)
+      // Written to its message in one turn and to the connection in the next: the last of its
+      // batches were read in this one.
+      const large = bytesOf(response.batches) > atOnceBytesMax
       if (large) await turnOfLoop()
       const encoded = codec.pullResponse.encode(response)
       response.release?.()

@@ -16,6 +16,7 @@ import type { ReplicatorErrorCode } from '../errors.ts'
 import { readBatchHead } from '../wire/head.ts'
 import { askBoundaries } from './boundaries.ts'
 import { Leases } from './leases.ts'
+import { atOnceBytesMax, bytesOf } from './turns.ts'
 
 export interface EffectsOptions {
   readonly log: ReplicaLog
@@ -272,16 +273,6 @@ function disconnect(work: Work, member: string): void {
   track(work, connection.source.close())
 }
 
-/**
- * More batches than these go to the log in a turn of the event loop of their own. It looks at the
- * first megabyte as it is called, and this one may have looked at another, or read an answer.
- */
-const atOnceBytesMax = 128 * 1024
-
-function bytesOf(batches: readonly Uint8Array[]): number {
-  return batches.reduce((sum, { length }) => sum + length, 0)
-}
-
 type LogOutput = Extract<
   Output,
   {
@@ -294,6 +285,8 @@ async function askLog(work: Work, output: LogOutput): Promise<void> {
   switch (output.kind) {
     case 'apply': {
       const { apply } = output
+      // The log looks at the first megabyte as it is called, and this turn may have looked at
+      // another, or read an answer.
       if (bytesOf(output.batches) > atOnceBytesMax) await turnOfLoop()
       const report = await log.applyBatches(output.batches, output.members).catch(reasonOf)
       const failed = typeof report === 'string'

@@ -26,7 +26,7 @@ import type { RunVerdict, VectorVersions } from '../core/serve.ts'
 import { protocolVersions } from '../core/state.ts'
 import { ReplicatorError } from '../errors.ts'
 import { wireLimits } from '../wire/limits.ts'
-import { turnBytes, Turns } from './turns.ts'
+import { bytesOf, turnBytes, Turns } from './turns.ts'
 
 export interface LocalSourceOptions {
   readonly log: ReplicaLog
@@ -370,10 +370,6 @@ async function collect(
       for (const release of releases.splice(0)) release()
     },
   }
-}
-
-function bytesOf(batches: readonly Uint8Array[]): number {
-  return batches.reduce((sum, { length }) => sum + length, 0)
 }
 
 /** What changed, and what it cannot know and has something of. */

@@ -5,8 +5,18 @@
 
 /** Bytes that are read in one turn of the event loop: a few milliseconds. */
 export const turnBytes: number = 1024 * 1024
+/**
+ * Work on batches of more bytes than these, 128 KiB, waits for a turn of the event loop of its own:
+ * less is short enough to share one.
+ */
+export const atOnceBytesMax: number = 128 * 1024
 /** A turn with less room than this is left: pieces should not become crumbs. */
 const roomBytesMin = turnBytes / 4
+
+/** Bytes of all `batches` together. */
+export function bytesOf(batches: readonly Uint8Array[]): number {
+  return batches.reduce((sum, { length }) => sum + length, 0)
+}
 
 export class Turns {
   #room = turnBytes
