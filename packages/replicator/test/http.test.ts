@@ -1,25 +1,15 @@
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { HelloMessage, PullRequest, PullResponse, ReplicationSource } from '@kith/interface'
+import type { PullRequest, PullResponse, ReplicationSource } from '@kith/interface'
 import { createLog } from '@kith/log'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createReplicationHandler, httpSource } from '../src/http/index.ts'
 import { createReplicator } from '../src/index.ts'
 import { createCodec } from '../src/wire/codec.ts'
-import { serve } from './support.ts'
+import { hello, serve } from './support.ts'
 
 const never = new AbortController().signal
-const hello: HelloMessage = {
-  versions: [1],
-  clusterId: 'kith',
-  logId: '5a'.repeat(16),
-  member: 'asker',
-  origin: '5b'.repeat(16),
-  durable: false,
-  vector: [],
-  vectorVersion: 0,
-}
 const pull: PullRequest = {
   logId: hello.logId,
   want: [],

@@ -1,13 +1,7 @@
 /** Whose memory an answer is: who gives it back, when, and how often (REP-47). */
 import { setImmediate } from 'node:timers/promises'
 import { releaseBytes } from '@kith/interface'
-import type {
-  HelloMessage,
-  PullRequest,
-  PullResponse,
-  ReplicaLog,
-  ReplicationSource,
-} from '@kith/interface'
+import type { PullRequest, PullResponse, ReplicaLog, ReplicationSource } from '@kith/interface'
 import { createLog } from '@kith/log'
 import type { Log } from '@kith/log'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -16,19 +10,9 @@ import type { ReplicationReply } from '../src/http/index.ts'
 import { createReplicator } from '../src/index.ts'
 import type { Replicator, ReplicatorTuning } from '../src/index.ts'
 import { createCodec } from '../src/wire/codec.ts'
-import { contents, joined, positions, until } from './support.ts'
+import { contents, hello, joined, positions, until } from './support.ts'
 
 const never = new AbortController().signal
-const hello: HelloMessage = {
-  versions: [1],
-  clusterId: 'kith',
-  logId: '5a'.repeat(16),
-  member: 'asker',
-  origin: '5b'.repeat(16),
-  durable: false,
-  vector: [],
-  vectorVersion: 0,
-}
 
 const cleanups: (() => Promise<unknown>)[] = []
 afterEach(async () => {

@@ -1,7 +1,7 @@
 /** Logs and members for tests: memory logs, joined by direct calls or by HTTP. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Chain, Member, MemberEvent, ReplicationSource } from '@kith/interface'
+import type { Chain, HelloMessage, Member, MemberEvent, ReplicationSource } from '@kith/interface'
 import { createLog } from '@kith/log'
 import type { Log, LogOptions } from '@kith/log'
 import { createReplicationHandler } from '../src/http/index.ts'
@@ -20,6 +20,18 @@ export function joined(name: string): MemberEvent {
 
 export function left(name: string): MemberEvent {
   return { kind: 'leave', member: memberOf(name, { status: 'left' }) }
+}
+
+/** Of a log in memory that holds nothing and asks. */
+export const hello: HelloMessage = {
+  versions: [1],
+  clusterId: 'kith',
+  logId: '5a'.repeat(16),
+  member: 'asker',
+  origin: '5b'.repeat(16),
+  durable: false,
+  vector: [],
+  vectorVersion: 0,
 }
 
 export interface Place {

@@ -1,6 +1,6 @@
 /** How much is done in one turn of the event loop with what comes and what goes (REP-42). */
 import { setImmediate as turnOfLoop } from 'node:timers/promises'
-import type { HelloMessage, PullResponse, ReplicaLog, ReplicationSource } from '@kith/interface'
+import type { PullResponse, ReplicaLog, ReplicationSource } from '@kith/interface'
 import { createLog } from '@kith/log'
 import type { Log } from '@kith/log'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -9,7 +9,7 @@ import { createReplicationHandler } from '../src/http/index.ts'
 import { createReplicator } from '../src/index.ts'
 import type { Replicator } from '../src/index.ts'
 import { createCodec } from '../src/wire/codec.ts'
-import { joined, positions, until } from './support.ts'
+import { hello, joined, positions, until } from './support.ts'
 
 const never = new AbortController().signal
 
@@ -110,10 +110,6 @@ describe('turns of the event loop', () => {
     const step = (what: string): void => {
       steps.push([what, ...turn.done].join(' with '))
       turn.note(what)
-    }
-    const hello: HelloMessage = {
-      ...{ versions: [1], clusterId: 'kith', logId: '5a'.repeat(16), member: 'm' },
-      ...{ origin: '5b'.repeat(16), durable: false, vector: [], vectorVersion: 0 },
     }
     const source: ReplicationSource = {
       hello: async () => hello,
