@@ -18,6 +18,8 @@ import { flipWal } from './flip-wal.ts'
 const sampleSize = 60
 /** Flips anywhere in each image in tier 2, beside those of every bit. */
 const longSampleSize = 1_000
+/** Files that are smaller are flipped bit by bit in tier 2, and would take most of a sample. */
+const sampledBytesMin = 1_024
 
 const allBits = 0xff
 
@@ -148,7 +150,7 @@ async function flipAll(subject: Subject, outcomes: Outcomes): Promise<string> {
 /** Mostly places that hold something, some that do not. */
 async function flipSome(subject: Subject, count: number, outcomes: Outcomes): Promise<string> {
   const { below } = createRandom(seed)
-  const files = [...subject.image.files].filter(([, { length }]) => length > 0)
+  const files = [...subject.image.files].filter(([, { length }]) => length >= sampledBytesMin)
   for (let tried = 0; tried < count;) {
     const [file, content] = files[below(files.length)] ?? ['', Buffer.alloc(1)]
     const at = below(4) === 0 ? below(Math.min(128, content.length)) : below(content.length)
@@ -175,7 +177,7 @@ export async function flipBits(
     // Each way out was taken, or the test looked at nothing.
     const { refused, reported, harmless } = outcomes
     expect(Math.min(refused, reported, harmless)).toBeGreaterThan(0)
-    if (ending === 'stopped') expect(outcomes).toMatchObject({ cut: 0 })
+    expect(outcomes).toMatchObject({ cut: 0 })
   } finally {
     rmSync(home, { recursive: true, force: true })
   }

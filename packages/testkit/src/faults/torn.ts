@@ -106,7 +106,14 @@ function torn({ commit, file, at }: Cut): Buffer {
 }
 
 /** More files than this are not tried in every combination. */
-const othersMax = 4
+const othersMax = 6
+
+/** Which of the others are as they were before, as bits: few at a time first. */
+function choices(others: number): readonly number[] {
+  const bits = (choice: number): number => choice.toString(2).replaceAll('0', '').length
+  const all = Array.from({ length: 2 ** Math.min(others, othersMax) }, (_, choice) => choice)
+  return all.sort((a, b) => bits(a) - bits(b))
+}
 
 /**
  * In which order a store writes its files only the store knows. So the torn file is put among the
@@ -119,7 +126,7 @@ function tryCut(bench: Bench, directory: string, history: History, cut: Cut): st
   const bounds = { atLeast: commit.steps, atMost: commit.steps + 1 }
   const what = `${file} cut at byte ${at} of step ${commit.steps}`
   const said: string[] = []
-  for (let choice = 0; choice < 2 ** Math.min(others.length, othersMax); choice += 1) {
+  for (const choice of choices(others.length)) {
     const image = new Map(commit.after)
     others.forEach((name, index) => {
       if ((choice & (1 << index)) === 0) return

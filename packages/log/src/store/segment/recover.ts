@@ -1,10 +1,13 @@
 /**
  * What a crash left behind the index (LOG-61): whole frames that no later one calls flushed are
  * written anew and synced before they are believed, because a flush that failed before may have
- * left them readable and yet not on the medium; a torn end is cut off. What was flushed once and is
- * broken now is damage, and stays.
+ * left them readable and yet not on the medium; a torn end is cut off. What was flushed once, as a
+ * later frame or the mark of the end says, and is broken now is damage, and stays.
  */
 import type { Digests, StoreDamage } from '@kith/interface'
+import { sameBytes } from '../../wire/bytes.ts'
+import { END_ID_BYTES } from '../end-mark.ts'
+import type { FlushedEnd } from '../end-mark.ts'
 import {
   listSegments,
   removeSegment,
@@ -28,7 +31,13 @@ export interface Recovered {
   readonly damage: readonly StoreDamage[]
 }
 
-export function readTail(files: SegmentFiles, stamp: Stamp, digests: Digests): Recovered {
+/** `noted` is what the mark of the flushed end says. */
+export function readTail(
+  files: SegmentFiles,
+  stamp: Stamp,
+  digests: Digests,
+  noted: FlushedEnd | undefined,
+): Recovered {
   const salt = saltOf(stamp)
   const frames: Frame[] = []
   let end = stamp.place
@@ -44,8 +53,11 @@ export function readTail(files: SegmentFiles, stamp: Stamp, digests: Digests): R
     end = read.frame.next
   }
   const { flushed, torn } = lookBehind(files, end, salt, digests)
-  if (flushed <= end.number) return { frames, end, torn, damage: [] }
-  const reason = `the frame ${end.number} at ${end.byteAt} was written and is broken`
+  const isOurs = noted !== undefined && sameBytes(noted.id, stamp.storeId.subarray(0, END_ID_BYTES))
+  if (Math.max(flushed, isOurs ? noted.count : 0) <= end.number) {
+    return { frames, end, torn, damage: [] }
+  }
+  const reason = `the frame ${end.number} at ${end.byteAt} was flushed and is broken`
   return { frames, end, torn, damage: [fileDamage(end, reason)] }
 }
 

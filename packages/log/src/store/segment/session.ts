@@ -3,6 +3,7 @@ import type { Digests, StoreChanges, StoredBatch, StoreDamage } from '@kith/inte
 import { isKithError } from '@kith/interface'
 import { LogError } from '../../errors.ts'
 import type { SqliteStore } from '../sqlite/store.ts'
+import type { EndMark } from '../end-mark.ts'
 import type { IndexFigures, WalUse } from '../figures.ts'
 import { copyStore } from './backup.ts'
 import {
@@ -39,6 +40,8 @@ export interface SegmentPorts {
   readonly index: SqliteStore
   /** The session's own. */
   readonly reader: SegmentReader
+  /** Which frames were flushed. */
+  readonly endMark: EndMark
 }
 
 /** A frame that the index does not have yet. */
@@ -202,6 +205,7 @@ export class SegmentSession {
     if (this.flushed === this.end.number) return
     this.current?.sync()
     this.flushed = this.end.number
+    this.ports.endMark.write({ id: this.storeId, count: this.flushed })
   }
 
   /** The index may be behind for a while where it has no room. */
@@ -384,6 +388,7 @@ export class SegmentSession {
     this.spare.close()
     this.current?.close()
     this.current = undefined
+    this.ports.endMark.close()
     this.ports.reader.close()
     this.ports.index.close()
   }

@@ -4,6 +4,7 @@
  * does not have yet is read from the frames.
  */
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import type { Digests, LogStore, LogStoreFactory, StoreDamage, StoreState } from '@kith/interface'
 import { isKithError } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
@@ -25,6 +26,7 @@ import { openSegmentReader } from './reader.ts'
 import type { SegmentReader } from './reader.ts'
 import { readTail, settleTail } from './recover.ts'
 import { BEHIND_FRAMES_MAX, SegmentSession } from './session.ts'
+import { EndMark } from '../end-mark.ts'
 import type { IndexFigures, WalUse } from '../figures.ts'
 import type { SegmentPorts } from './session.ts'
 import { removeSpare } from './spare.ts'
@@ -99,10 +101,9 @@ export function createSegmentStore(
       try {
         reader = openSegmentReader(directory, indexPath(directory), digests)
         removeSpare(directory)
-        const opened = begin(
-          { directory, digests, segmentBytesMax, behindFramesMax, index, reader },
-          state,
-        )
+        const endMark = new EndMark(join(directory, 'segments-end'), digests)
+        const bounds = { segmentBytesMax, behindFramesMax }
+        const opened = begin({ directory, digests, ...bounds, index, reader, endMark }, state)
         session = opened.session
         return opened.state
       } catch (cause) {
@@ -191,7 +192,7 @@ function beginNew(ports: SegmentPorts, indexed: StoreState): Opened {
 }
 
 function recover(ports: SegmentPorts, indexed: StoreState, stamp: Stamp): Opened {
-  const { directory, digests, reader } = ports
+  const { directory, digests, reader, endMark } = ports
   const { segment } = stamp.place
   const page = reader.files.read(segment, 0, SEGMENT_HEADER_BYTES)
   const problem = headerProblem(page, segment, stamp.storeId, digests)
@@ -200,7 +201,7 @@ function recover(ports: SegmentPorts, indexed: StoreState, stamp: Stamp): Opened
     const path = segmentPath(directory, segment)
     throw new LogError('ERR_LOG_CORRUPT', `${path}: ${headerReasons[problem]}`)
   }
-  const tail = readTail(reader.files, stamp, digests)
+  const tail = readTail(reader.files, stamp, digests, endMark.read())
   const damage = [...indexed.damage, ...tail.damage]
   if (damage.length > 0) {
     // Nothing is written over what may still be read by whoever repairs it.

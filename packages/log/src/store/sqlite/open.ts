@@ -8,6 +8,7 @@ import type { Database } from './driver.ts'
 import { PAGE_BYTES, prepareSchema } from './schema.ts'
 import { framesInWal, rewriteWal } from './wal.ts'
 import type { FlushMark, WalRow } from './wal.ts'
+import { closeUnchanged, lostPages } from './wal-end.ts'
 import { isIoError } from '../unreadable.ts'
 
 /**
@@ -85,6 +86,11 @@ export function openForWriting(
     db.pragma(`page_size=${PAGE_BYTES}`)
     db.pragma('cell_size_check=ON')
     beginWal(db, path)
+    const lost = lostPages(db, path, digests)
+    if (lost !== undefined) {
+      closeUnchanged(db, path)
+      throw lost
+    }
     // Before anything else is written: it is the end of the life before that is in doubt.
     const settled = rewriteWal(db, path, mark.left)
     prepareSchema(db, path, digests)

@@ -4,7 +4,7 @@
  */
 import type { Digests } from '@kith/interface'
 import { LogError } from '../../errors.ts'
-import type { Database } from './driver.ts'
+import type { Database, Statement } from './driver.ts'
 import { migrate } from './migrate.ts'
 
 export const FORMAT = 2
@@ -113,4 +113,16 @@ export function prepareSchema(db: Database, path: string, digests: Digests): voi
       'run the version that wrote it',
     { details: { format: version, known: FORMAT } },
   )
+}
+
+/** For rows of a table with their checksum. */
+export function prepareInsert(
+  db: Database,
+  verb: string,
+  table: string,
+  columns: readonly string[],
+): Statement {
+  const names = [...columns, 'crc'].join(', ')
+  const marks = [...columns, 'crc'].map(() => '?').join(', ')
+  return db.prepare<unknown[]>(`${verb} INTO ${table}(${names}) VALUES(${marks})`)
 }

@@ -47,11 +47,13 @@ import {
   FORMAT,
   metaColumns,
   PAGE_BYTES,
+  prepareInsert,
   smallTableNames,
   smallTables,
 } from './schema.ts'
 import type { SmallTable } from './schema.ts'
 import { FlushMark, framesInWal, framesSince, walBytesOf, walUse } from './wal.ts'
+import { WalEnd } from './wal-end.ts'
 import type { WalRestart, WalUse } from '../figures.ts'
 import { isIoError, isThere } from '../unreadable.ts'
 
@@ -129,7 +131,8 @@ export function createSqliteStore(options: SqliteStoreOptions, locked = false): 
           const opened = openAndLoad(path, options, digests, mark)
           const { db, loaded, damage } = opened
           const wal = new WalKeeper(db, mark)
-          session = new Session({ db, lock, mark, wal }, digests, loaded)
+          const end = new WalEnd(path, digests)
+          session = new Session({ db, lock, mark, wal, end }, digests, loaded)
           return { ...loaded.state, damage }
         })
       } catch (cause) {
@@ -209,6 +212,7 @@ interface Opened {
   readonly lock: Database | undefined
   readonly mark: FlushMark
   readonly wal: WalKeeper
+  readonly end: WalEnd
 }
 
 /** An open store. */
@@ -217,6 +221,7 @@ class Session {
   private readonly db: Database
   private readonly lock: Database | undefined
   private readonly mark: FlushMark
+  private readonly flushedEnd: WalEnd
   private readonly digests: Digests
   private readonly ids: Record<SmallTable, Map<string, number>>
   private readonly nextIds: Record<SmallTable, number>
@@ -235,10 +240,11 @@ class Session {
   private readonly put: Record<SmallTable, Statement>
   private readonly remove: Record<SmallTable, Statement>
 
-  constructor({ db, lock, mark, wal }: Opened, digests: Digests, loaded: LoadedRows) {
+  constructor({ db, lock, mark, wal, end }: Opened, digests: Digests, loaded: LoadedRows) {
     this.db = db
     this.lock = lock
     this.mark = mark
+    this.flushedEnd = end
     this.wal = wal
     this.digests = digests
     this.meta = loaded.state.meta
@@ -282,6 +288,7 @@ class Session {
       throw this.commitError(cause)
     }
     this.wal.unflushed = !flush
+    if (flush) this.flushedEnd.note(this.askWal)
     if (changes.meta !== undefined) this.meta = changes.meta
     if (counted === undefined) return
     const byStatements = walBytesOf(framesSince(this.db, counted))
@@ -476,24 +483,15 @@ class Session {
 
   /** What the mark says stays true. */
   closeConnection(): void {
+    this.flushedEnd.close()
     this.db.close()
     this.lock?.close()
   }
 
   close(): void {
+    this.flushedEnd.close()
     this.db.close()
     this.mark.remove()
     this.lock?.close()
   }
-}
-
-function prepareInsert(
-  db: Database,
-  verb: string,
-  table: string,
-  columns: readonly string[],
-): Statement {
-  const names = [...columns, 'crc'].join(', ')
-  const marks = [...columns, 'crc'].map(() => '?').join(', ')
-  return db.prepare<unknown[]>(`${verb} INTO ${table}(${names}) VALUES(${marks})`)
 }
