@@ -166,6 +166,8 @@ it('LOG-84 a write-ahead log that begins anew is told from one whose header is d
   writeFileSync(join(begun, 'log.db-wal'), wal)
   writeFileSync(join(begun, 'log.db-end'), noted)
   expect(revisionIn(begun)).toBe(9)
+  flip(join(next, 'log.db-wal'), walHeaderBytes + frameBytes - 1)
+  expect(() => createSqliteStore({ directory: next }).open()).toThrow('of the 1 that were flushed')
 })
 
 describe('segments of a killed log', () => {
