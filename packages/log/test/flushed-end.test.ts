@@ -3,7 +3,7 @@ import { cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync }
 import { join } from 'node:path'
 import { nodeDigests } from '@kith/interface/node'
 import { describe, expect, it } from 'vitest'
-import { createLog } from '../src/index.ts'
+import { createLog, restoreLog } from '../src/index.ts'
 import type { LogOptions } from '../src/index.ts'
 import { EndMark } from '../src/store/end-mark.ts'
 import { createSqliteStore } from '../src/store/sqlite/store.ts'
@@ -202,6 +202,21 @@ describe('segments of a killed log', () => {
     flip(path, readFileSync(path).lastIndexOf('KFRM') + 50)
     expect((await started(copy)).status()).toMatchObject({ gate: 'open', next: 2 })
   })
+})
+
+it('LOG-84 LOG-50 the mark of the log that was there is nothing to one that is restored there', async () => {
+  const options = home('segment')
+  const { directory = '' } = options
+  const log = await started(options)
+  await log.append(records(2))
+  const backup = join(temporaryDirectory(), 'backup')
+  await log.backup(backup)
+  for (let at = 1; at <= 9; at += 1) await log.append(records(2, 2 * at))
+  await log.stop()
+  for (const name of [segment, 'index']) rmSync(join(directory, name), { recursive: true })
+  expect(existsSync(join(directory, 'segments-end'))).toBe(true)
+  await restoreLog(backup, directory)
+  expect((await started(options)).status()).toMatchObject({ gate: 'open', next: 2 })
 })
 
 it('LOG-84 a mark that cannot be written or read says nothing', () => {

@@ -12,6 +12,7 @@ import { nodeDigests } from '@kith/interface/node'
 import { restored } from '../core/restored.ts'
 import { LogError } from '../errors.ts'
 import type { LogStorage } from '../options.ts'
+import { segmentsEndPath } from '../store/end-mark.ts'
 import { listSegments, segmentPath } from '../store/segment/files.ts'
 import { indexPath } from '../store/segment/place.ts'
 import { createSegmentStore } from '../store/segment/store.ts'
@@ -86,6 +87,8 @@ async function mustBeFree(target: string): Promise<void> {
   }
   for (const segment of segments) await rm(segmentPath(target, segment))
   for (const work of left) await rm(work, { recursive: true })
+  // A log of the same store may have been here, which was flushed further.
+  await rm(segmentsEndPath(target), { force: true })
 }
 
 async function copyWhole(from: string, to: string, manifest: BackupManifest): Promise<void> {

@@ -5,10 +5,20 @@
  * is there, never more. `KEND`, 8 bytes of whose end it is, a count of 6 bytes, CRC-32 of both.
  */
 import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Digests } from '@kith/interface'
 import { readU32, readU48, writeU32, writeU48 } from '../wire/bytes.ts'
 
 export const END_ID_BYTES = 8
+
+/** Where the mark of a log's database is; `path` is that of the database. */
+export function databaseEndPath(path: string): string {
+  return `${path}-end`
+}
+
+export function segmentsEndPath(directory: string): string {
+  return join(directory, 'segments-end')
+}
 
 const magic = 0x444e454b
 const at = { magic: 0, id: 4, count: 12, crc: 18 }
@@ -60,13 +70,22 @@ export class EndMark {
     }
   }
 
+  /** Throws nothing: what was written is written. */
   close(): void {
-    if (this.descriptor === undefined) return
-    closeSync(this.descriptor)
+    const { descriptor } = this
     this.descriptor = undefined
+    if (descriptor !== undefined) closeQuietly(descriptor)
   }
 
   private crcOf(bytes: Uint8Array): number {
     return this.digests.crc32(bytes.subarray(at.id, at.crc))
+  }
+}
+
+export function closeQuietly(descriptor: number): void {
+  try {
+    closeSync(descriptor)
+  } catch {
+    // Nothing rests on it.
   }
 }

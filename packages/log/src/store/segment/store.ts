@@ -4,7 +4,6 @@
  * does not have yet is read from the frames.
  */
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
 import type { Digests, LogStore, LogStoreFactory, StoreDamage, StoreState } from '@kith/interface'
 import { isKithError } from '@kith/interface'
 import { nodeDigests } from '@kith/interface/node'
@@ -26,7 +25,7 @@ import { openSegmentReader } from './reader.ts'
 import type { SegmentReader } from './reader.ts'
 import { readTail, settleTail } from './recover.ts'
 import { BEHIND_FRAMES_MAX, SegmentSession } from './session.ts'
-import { EndMark } from '../end-mark.ts'
+import { EndMark, segmentsEndPath } from '../end-mark.ts'
 import type { IndexFigures, WalUse } from '../figures.ts'
 import type { SegmentPorts } from './session.ts'
 import { removeSpare } from './spare.ts'
@@ -101,7 +100,7 @@ export function createSegmentStore(
       try {
         reader = openSegmentReader(directory, indexPath(directory), digests)
         removeSpare(directory)
-        const endMark = new EndMark(join(directory, 'segments-end'), digests)
+        const endMark = new EndMark(segmentsEndPath(directory), digests)
         const bounds = { segmentBytesMax, behindFramesMax }
         const opened = begin({ directory, digests, ...bounds, index, reader, endMark }, state)
         session = opened.session

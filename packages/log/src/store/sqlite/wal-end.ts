@@ -3,10 +3,10 @@
  * SQLite ends it at the first page that does not pass its check, as it must after a power cut, and
  * begins there anew.
  */
-import { closeSync, openSync, readSync } from 'node:fs'
+import { openSync, readSync } from 'node:fs'
 import type { Digests } from '@kith/interface'
 import { LogError } from '../../errors.ts'
-import { END_ID_BYTES, EndMark } from '../end-mark.ts'
+import { closeQuietly, databaseEndPath, END_ID_BYTES, EndMark } from '../end-mark.ts'
 import { openDatabase } from './driver.ts'
 import type { Database, Statement } from './driver.ts'
 import { framesInWal } from './wal.ts'
@@ -19,11 +19,6 @@ const headBytes = at.firstSalt + END_ID_BYTES
 /** The lowest bit says in which order the checksums read their words. */
 const magics = [0x377f_0682, 0x377f_0683]
 
-/** `path` is that of the database. */
-function markOf(path: string, digests: Digests): EndMark {
-  return new EndMark(`${path}-end`, digests)
-}
-
 export class WalEnd {
   private readonly path: string
   private readonly mark: EndMark
@@ -32,7 +27,7 @@ export class WalEnd {
 
   constructor(path: string, digests: Digests) {
     this.path = `${path}-wal`
-    this.mark = markOf(path, digests)
+    this.mark = new EndMark(databaseEndPath(path), digests)
   }
 
   /** After a flush: all of it is on the medium. `ask` is `PRAGMA wal_checkpoint(NOOP)`. */
@@ -51,7 +46,7 @@ export class WalEnd {
   }
 
   close(): void {
-    if (this.wal !== undefined) closeSync(this.wal)
+    if (this.wal !== undefined) closeQuietly(this.wal)
     this.wal = undefined
     this.mark.close()
   }
@@ -66,7 +61,7 @@ export function lostPages(db: Database, path: string, digests: Digests): LogErro
   return new LogError(
     'ERR_LOG_CORRUPT',
     `${path}-wal is damaged: it ends at page ${there} of the ${flushed} that were flushed. ` +
-      `Open the log with readOnly to read what is before, or delete ${path}-end to go on without ` +
+      `Open the log with readOnly to read what is before, or delete ${databaseEndPath(path)} to go on without ` +
       'what is behind',
     { details: { path: `${path}-wal`, there, flushed } },
   )
@@ -74,7 +69,7 @@ export function lostPages(db: Database, path: string, digests: Digests): LogErro
 
 /** Pages that the write-ahead log must have; undefined where it is another one, or none. */
 function flushedPages(path: string, digests: Digests): number | undefined {
-  const noted = markOf(path, digests).read()
+  const noted = new EndMark(databaseEndPath(path), digests).read()
   const head = noted === undefined ? undefined : headOf(`${path}-wal`)
   if (noted === undefined || head === undefined) return undefined
   const isOf = (saltAt: number): boolean =>
@@ -98,7 +93,7 @@ function headOf(path: string): Buffer | undefined {
   } catch {
     return undefined
   } finally {
-    closeSync(descriptor)
+    closeQuietly(descriptor)
   }
 }
 
