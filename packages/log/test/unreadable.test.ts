@@ -1,10 +1,12 @@
 /** What the system does not let a log read is told as that, and never taken for damage. */
-import { renameSync, rmSync, symlinkSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LogStore, LogStoreReader } from '@kith/interface'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { memoryStore, segmentStore, sqliteStore } from '../src/index.ts'
 import type { Log, LogOptions } from '../src/index.ts'
+import { openDatabase } from '../src/store/sqlite/driver.ts'
+import { createSqliteStore } from '../src/store/sqlite/store.ts'
 import { refusalCode, throwIfPageRefused } from '../src/store/unreadable.ts'
 import {
   allValues,
@@ -168,6 +170,35 @@ describe('an inspection that is refused', () => {
       expect(await codeOf(started({ directory }))).toBe('ERR_LOG_DIRECTORY')
     },
   )
+
+  it('LOG-71 a row of an index that SQLite cannot pass is damage, and never called unreadable', async () => {
+    const directory = temporaryDirectory()
+    const log = await started({ directory, writer: 'inline' })
+    await log.append(records(2))
+    await log.stop()
+    const path = join(directory, 'log.db')
+    const db = openDatabase(path, { readonly: true })
+    const root = db.prepare("SELECT rootpage FROM sqlite_schema WHERE type = 'index'").pluck().get()
+    db.close()
+    const whole = readFileSync(path)
+    const said = new Set<string>()
+    for (let back = 1; back <= 48; back += 1) {
+      const damaged = Buffer.from(whole)
+      const at = Number(root) * 16_384 - back
+      damaged[at] = (damaged[at] ?? 0) ^ 8
+      writeFileSync(path, damaged)
+      const store = createSqliteStore({ directory })
+      try {
+        store.open()
+        for (const { reason } of store.inspect()) said.add(reason)
+      } finally {
+        store.close()
+      }
+    }
+    // One that ends the inspection, beside those that it passes.
+    expect(said).toContain('database disk image is malformed')
+    expect(said.size).toBeGreaterThan(1)
+  })
 
   it('LOG-71 is told from what SQLite found', () => {
     const told = (line: string): void => throwIfPageRefused(line, 'log.db')

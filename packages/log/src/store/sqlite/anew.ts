@@ -72,8 +72,26 @@ function foundIn(db: Database, table: string): boolean {
   }
 }
 
-/** What an inspection of all, or of a table, finds; `ERR_LOG_IO` where a page is refused. */
+/**
+ * What an inspection of all, or of a table, finds; `ERR_LOG_IO` where a page is refused. It walks
+ * over every page first, and names those that it cannot get: where it then ends at a row each time,
+ * what is malformed is what it read.
+ */
 export function inspectPages(db: Database, argument: string): readonly string[] {
+  for (let attempt = 1; ; attempt += 1) {
+    const { lines, malformed } = inspectOnce(db, argument)
+    if (malformed === undefined || lines.length > 0) return lines
+    if (attempt === attemptsMax) return [malformed]
+  }
+}
+
+interface Inspected {
+  readonly lines: readonly string[]
+  /** Why it was not brought to its end. */
+  readonly malformed?: string
+}
+
+function inspectOnce(db: Database, argument: string): Inspected {
   const lines: string[] = []
   const rows = db.prepare<unknown[]>(`PRAGMA integrity_check${argument}`).raw().iterate()
   try {
@@ -81,9 +99,10 @@ export function inspectPages(db: Database, argument: string): readonly string[] 
       throwIfPageRefused(line, db.name)
       if (line !== 'ok') lines.push(line)
     }
+    return { lines }
   } catch (cause) {
+    if (!isMalformed(cause)) throw cause
     // What it found before it came to something that it cannot pass is found.
-    if (lines.length === 0 || !isMalformed(cause)) throw cause
+    return { lines, malformed: cause instanceof Error ? cause.message : String(cause) }
   }
-  return lines
 }
