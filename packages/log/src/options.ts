@@ -24,7 +24,10 @@ export interface RetentionOptions extends RetentionPolicy {
 export interface ScrubOptions {
   /** Bytes of batches read and checked a second, 1 024 to 1 GiB. Default 8 MiB. */
   readonly bytesPerSecond?: number
-  /** Milliseconds between two passes, 1 000 to 604 800 000. Default 86 400 000: a day. */
+  /**
+   * Milliseconds between two passes, counted over restarts, 1 000 to 604 800 000. Default
+   * 86 400 000: a day.
+   */
   readonly everyMs?: number
 }
 

@@ -258,6 +258,34 @@ describe('a scrub', () => {
     expect(() => again.cursor('kith:scrub')).toThrow(/kith:/)
   })
 
+  it('LOG-53 counts the time between two passes over restarts', async () => {
+    const directory = temporaryDirectory()
+    const clock = manualClock()
+    const hourMs = 3_600_000
+    /** A life of so many minutes, and how many passes it made. */
+    const life = async (minutes: number): Promise<number> => {
+      const log = await started({ directory, writer: 'inline', clock, scrub: { everyMs: hourMs } })
+      for (let minute = 0; minute < minutes; minute += 1) {
+        const scrubbed = log.status().metrics['scrubPasses'] ?? 0
+        clock.advance(60_000)
+        // A pass that began ends within as many turns of its timers, which take no minute.
+        for (let turn = 0; turn < 5; turn += 1) {
+          await new Promise((resolve) => setImmediate(resolve))
+          clock.advance(1)
+        }
+        if ((log.status().metrics['scrubPasses'] ?? 0) > scrubbed) await log.append(records(1))
+      }
+      const passes = log.status().metrics['scrubPasses'] ?? 0
+      await log.stop()
+      return passes
+    }
+    const made = [await life(40), await life(40), await life(30), await life(20), await life(40)]
+    expect(made).toEqual([0, 1, 0, 1, 0])
+    // What a clock says that was set back is not believed.
+    clock.setWall(1_600_000_000_000)
+    expect(await life(30)).toBe(0)
+  })
+
   it('LOG-53 LOG-44 passes over what retention drops meanwhile', async () => {
     const clock = manualClock()
     const { log } = await long(clock)

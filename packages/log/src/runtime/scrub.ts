@@ -30,7 +30,7 @@ export interface ScrubCounters {
   scrubCorrupt: number
 }
 
-/** The place of a pass under way, kept as a cursor of the log's own. */
+/** The place of a pass under way, 0 after it, kept as a cursor of the log's own. */
 export const scrubCursor = 'kith:scrub'
 
 /** One page is read and checked without a pause: about a millisecond. */
@@ -77,13 +77,22 @@ export class Scrub {
 
   /**
    * Begins to scrub by itself, where the options say so or damage was known before (LOG-83); that,
-   * and what was cut off, goes on at once.
+   * and what was cut off, goes on at once. The time between two passes is counted over restarts.
    */
   start(): void {
     const { scrub } = this.parts.options
     if (this.corruption.unseen === undefined && scrub === undefined) return
     const { everyMs } = scrub ?? scrubDefaults
-    this.next(this.resumeAt() === undefined ? everyMs : 0)
+    this.next(this.resumeAt() === undefined ? this.dueInMs(everyMs) : 0)
+  }
+
+  /** From the end of the last pass, of any life, or from when the log was made. */
+  private dueInMs(everyMs: number): number {
+    const { cursors, meta } = this.parts.writer.head
+    const sinceMs =
+      this.parts.clock.wallNow() - (cursors.get(scrubCursor)?.changedAt ?? meta.createdAt)
+    // A clock that was set back tells nothing.
+    return sinceMs < 0 ? everyMs : Math.max(0, everyMs - sinceMs)
   }
 
   private next(delayMs: number): void {
@@ -178,8 +187,8 @@ export class Scrub {
       signal.throwIfAborted()
       mustRun(parts)
     }
-    // Nothing was written down of a pass that was short; of a long one it is taken back.
-    if (this.cutOffAt() !== undefined) this.save(0)
+    // Also of a pass that was short: the next one is due so long after this.
+    this.save(0)
     this.corruption.sawTo(undefined)
     counters.scrubPasses += 1
     const { batches, bytes, corrupt, end: to } = pass
