@@ -309,6 +309,40 @@ describe('two logs that share the beginning of an origin', () => {
     }
   })
 
+  it('REP-12 a quarantine that a kill kept from the disk is found again at the next contact', async () => {
+    const { village, origin, directories, b, c } = await copies({ batches: 2 })
+    const killed = new Map<string, string>()
+    for (const { name, log } of [b, c]) {
+      const quarantine = log.quarantine.bind(log)
+      log.quarantine = async (...of) => {
+        if (!killed.has(name)) {
+          // The disk as a kill before the flush leaves it. Of both: one that wrote it down has
+          // stopped the origin, and does not show its history any more.
+          killed.set(name, temporary())
+          cpSync(directories.get(name) ?? '', killed.get(name) ?? '', { recursive: true })
+        }
+        return quarantine(...of)
+      }
+    }
+    village.join('b', 'c')
+    const statusOf = ({ log }: Place) => log.vector().find((one) => one.origin === origin)?.status
+    await until(() => [b, c].every((one) => statusOf(one) === 'quarantined'), 'both stopped it')
+    await village.stop()
+    const again: Place[] = []
+    const told: string[] = []
+    for (const [name, directory] of killed) {
+      const place = await village.add(name, {}, { directory, writer: 'inline' })
+      place.replicator.on('quarantine', (detail) => told.push(`${name} ${detail.origin}`))
+      await place.replicator.start()
+      again.push(place)
+    }
+    expect(again.map(statusOf)).toEqual(['live', 'live'])
+    village.join('b', 'c')
+    await until(() => told.length === 2, 'both found it again')
+    expect(told.toSorted()).toEqual([`b ${origin}`, `c ${origin}`])
+    expect(again.map(statusOf)).toEqual(['quarantined', 'quarantined'])
+  })
+
   it.each([
     ['with nothing', () => []],
     ['with chains of nobody', (asked) => asked.map(() => 'ab'.repeat(32))],
