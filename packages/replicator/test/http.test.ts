@@ -213,7 +213,10 @@ describe('the HTTP source', () => {
     const second = await ask(2)
     expect(memoryOf(second) === used).toBe(false)
     first.release?.()
+    // Again it is nothing, also where another answer is in that memory by now.
+    first.release?.()
     const third = await ask(3)
+    first.release?.()
     expect(memoryOf(third) === used).toBe(true)
     const fourth = await ask(4)
     expect([used, memoryOf(second)].includes(memoryOf(fourth))).toBe(false)

@@ -32,7 +32,10 @@ export interface ReplicationReply {
   readonly status: number
   readonly headers: Record<string, string>
   readonly body: Uint8Array
-  /** Gives the memory of the body back, once it was sent. Left to the collector without. */
+  /**
+   * Gives the memory of the body back, once it was sent. Left to the collector without; a second
+   * call does nothing.
+   */
   readonly release: () => void
 }
 
@@ -140,7 +143,7 @@ async function answer(
       status: 200,
       headers: { 'content-type': messageType, 'content-length': String(reply.length) },
       body: reply,
-      release: () => serving.memory.give(reply),
+      release: serving.memory.releaseOf(reply),
     }
   } catch (cause) {
     return problem(cause)

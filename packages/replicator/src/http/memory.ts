@@ -32,9 +32,19 @@ export class MessageMemory {
     return new Uint8Array(kept ?? Buffer.allocUnsafeSlow(roomFor(bytes)).buffer, 0, bytes)
   }
 
-  /** Whoever took `bytes` looks at them no more. */
-  give(bytes: Uint8Array): void {
-    const { buffer } = bytes
+  /**
+   * What gives `bytes` back: whoever took them looks at them no more. Once: at a second call they
+   * may be another message by now.
+   */
+  releaseOf(bytes: Uint8Array): () => void {
+    let given = false
+    return () => {
+      if (!given) this.#give(bytes)
+      given = true
+    }
+  }
+
+  #give({ buffer }: Uint8Array): void {
     if (!(buffer instanceof ArrayBuffer) || buffer.byteLength < pooledBytesMin) return
     const held = this.#kept.reduce((sum, { byteLength }) => sum + byteLength, 0)
     const fits = this.#kept.length < keptMax && held + buffer.byteLength <= keptBytesMax

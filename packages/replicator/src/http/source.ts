@@ -83,7 +83,7 @@ export function httpSource(options: HttpSourceOptions): ReplicationSource {
       const wanted = { operation: 'pull', bytes, bytesMax, waitMs, signal, memory } as const
       const answer = await call(remote, wanted)
       const response = open(codec.pullResponse.decode(answer))
-      return { ...response, release: () => memory.give(answer) }
+      return { ...response, release: memory.releaseOf(answer) }
     },
     async chainAt(origin, sequences, signal) {
       const bytes = codec.chainRequest.encode({ origin, sequences })
