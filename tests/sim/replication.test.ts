@@ -129,7 +129,8 @@ describe('replication over random faults', () => {
     evidence(`${name} faults`, JSON.stringify(counters))
   })
 
-  it('REP-9 REP-13 a log that may not take another origin yet has its own when it may', async () => {
+  const twice = 'REP-9 REP-13 a log that may not take another origin yet has its own when it may'
+  it(twice, { timeout: atTier(30_000, 600_000) }, async () => {
     const name = 'replication-roll-back-twice'
     const counters = await run(name, atTier(20, 400))
     expectHappened(counters, ['rotateRefused', 'waitedForOrigin'])
