@@ -79,6 +79,16 @@ describe.each(sqliteKinds)('the write-ahead log of a killed log, %s', (kind) => 
     }
   })
 
+  it('LOG-84 refuses to start where the write-ahead log was cut off, wherever there is some of it', async () => {
+    const whole = await killedAfter(kind, 2)
+    const size = readFileSync(join(whole.directory, 'log.db-wal')).length
+    for (const length of [walHeaderBytes, walHeaderBytes + 20, size - frameBytes, size - 1]) {
+      const copy = killed(whole)
+      truncateSync(join(copy.directory, 'log.db-wal'), length)
+      expect(await codeOf(createLog(copy).start()), `${length} bytes`).toBe('ERR_LOG_CORRUPT')
+    }
+  })
+
   it('LOG-84 reads what is before the damage, and goes on there once it is told to', async () => {
     const { directory, ...options } = await killedAfter(kind, 4)
     const wal = join(directory, 'log.db-wal')

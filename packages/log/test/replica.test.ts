@@ -136,6 +136,7 @@ describe.each(kinds)('a %s log as a replica', (kind) => {
     expect(same(run.batches, copies)).toBe(true)
     expect(run.release === undefined).toBe(kind === 'memory')
     run.release?.()
+    run.release?.()
     if (kind !== 'memory') expect(run.batches.at(-1)?.length).toBe(0)
     expect(same(other.batches, copies)).toBe(true)
     expect(same((await read()).batches, copies)).toBe(true)

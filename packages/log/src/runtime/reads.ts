@@ -243,13 +243,14 @@ export class BatchReads {
     return rows
   }
 
-  /** Frees what of `rows`, which were just read, is nobody else's. */
+  /** Frees what of `rows`, which were just read, is nobody else's; called again it does nothing. */
   releaseOf(rows: readonly CheckedRow[]): (() => void) | undefined {
     if (this.reader.givesCopies !== true) return undefined
     const own = rows.filter((row) => this.cache.get(row.batch.offset)?.row !== row)
     const buffers = new Set(own.map(({ batch }) => batch.bytes.buffer))
     return () => {
       for (const buffer of buffers) releaseBytes(new Uint8Array(buffer))
+      buffers.clear()
     }
   }
 

@@ -79,7 +79,7 @@ function flushedPages(path: string, digests: Digests): number | undefined {
   return same ? noted.count : undefined
 }
 
-/** Header and the head of the first page; undefined where the file has less. */
+/** Header and, where there is one, the head of the first page; undefined where there is less. */
 function headOf(path: string): Buffer | undefined {
   const head = Buffer.alloc(headBytes)
   let descriptor: number
@@ -89,7 +89,7 @@ function headOf(path: string): Buffer | undefined {
     return undefined
   }
   try {
-    return readSync(descriptor, head, 0, headBytes, 0) === headBytes ? head : undefined
+    return readSync(descriptor, head, 0, headBytes, 0) >= headerBytes ? head : undefined
   } catch {
     return undefined
   } finally {
