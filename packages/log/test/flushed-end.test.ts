@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest'
 import { createLog, restoreLog } from '../src/index.ts'
 import type { LogOptions } from '../src/index.ts'
 import { EndMark } from '../src/store/end-mark.ts'
+import { createSegmentStore } from '../src/store/segment/store.ts'
+import { openDatabase } from '../src/store/sqlite/driver.ts'
 import { createSqliteStore } from '../src/store/sqlite/store.ts'
 import {
   allValues,
@@ -212,6 +214,29 @@ describe('segments of a killed log', () => {
     flip(path, readFileSync(path).lastIndexOf('KFRM') + 50)
     expect((await started(copy)).status()).toMatchObject({ gate: 'open', next: 2 })
   })
+})
+
+it('LOG-31 LOG-62 a power cut takes no statements in front of frames that it leaves', () => {
+  const directory = temporaryDirectory()
+  const store = createSegmentStore({ directory })
+  store.open()
+  const cursor = (revision: number) => ({ name: 'c', next: 1, revision, changedAt: 1 })
+  store.commit({ cursors: [cursor(1)], statements: [{ sql: 'CREATE TABLE mine(x)' }] }, true)
+  const insert = { sql: 'INSERT INTO mine VALUES(2)' }
+  store.commit({ cursors: [cursor(2)], statements: [insert] }, false)
+  store.commit({ cursors: [cursor(3)] }, true)
+  const copy = killed({ directory }).directory
+  store.close()
+  // Of the index what was flushed for sure is left.
+  const index = join(copy, 'index', 'log.db')
+  const flushed = new EndMark(`${index}-end`, nodeDigests).read()?.count ?? 0
+  truncateSync(`${index}-wal`, walHeaderBytes + flushed * frameBytes)
+  const opened = createSegmentStore({ directory: copy })
+  const { cursors } = opened.open()
+  const db = openDatabase(index, { readonly: true })
+  expect([cursors[0]?.revision, db.prepare('SELECT x FROM mine').pluck().all()]).toEqual([3, [2]])
+  db.close()
+  opened.close()
 })
 
 it('LOG-84 LOG-50 the mark of the log that was there is nothing to one that is restored there', async () => {

@@ -112,7 +112,7 @@ export class SegmentSession {
   commit(changes: StoreChanges, flush: boolean): void {
     if (this.broken !== undefined) throw this.broken
     try {
-      if ((changes.statements ?? []).length > 0) this.runStatements(changes, flush)
+      if ((changes.statements ?? []).length > 0) this.runStatements(changes)
       else if ((changes.repairs ?? []).length > 0) this.repair(changes)
       else this.append(changes, flush)
     } catch (cause) {
@@ -289,7 +289,7 @@ export class SegmentSession {
    * The user's statements run in the index, and everything else of their transaction with them: all
    * that came before has to be there first.
    */
-  private runStatements(changes: StoreChanges, flush: boolean): void {
+  private runStatements(changes: StoreChanges): void {
     this.sync()
     this.follow(false)
     const { batches = [], statements = [], dropBelow } = changes
@@ -298,7 +298,8 @@ export class SegmentSession {
     const stamp = putStamp(this.stampAt(this.end), this.digests)
     this.ports.index.commit(
       { ...changes, batches: rows, statements: [stamp, ...statements] },
-      flush || dropBelow !== undefined,
+      // Flushed, asked or not: frames that are flushed after it must not outlive it.
+      true,
     )
     this.pending = []
     this.pendingBytes = 0
