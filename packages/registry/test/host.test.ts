@@ -1,18 +1,9 @@
 /** A registry whose host refuses what it asks for. */
 import { KithError, type Logger, silentLogger } from '@kith/interface'
-import { createVirtualClock, type VirtualClock } from '@kith/sim'
+import { createVirtualClock } from '@kith/sim'
 import { describe, expect, it, vi } from 'vitest'
-import { createRegistry, type Registry } from '../src/index.ts'
-import { MemoryCluster } from './support/memory.ts'
-
-/** Time has to pass for a stop that waits. */
-async function endInTime(registry: Registry, clock: VirtualClock): Promise<void> {
-  const abort = new AbortController()
-  const pump = clock.pump(abort.signal)
-  await registry.stop()
-  abort.abort()
-  await pump
-}
+import { createRegistry } from '../src/index.ts'
+import { endInTime, MemoryCluster } from './support/memory.ts'
 
 describe('a host that refuses', () => {
   it('leaves nothing begun where the host refuses the extension, and can start later', async () => {

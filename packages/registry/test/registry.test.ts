@@ -6,7 +6,7 @@ import { type CheckKind, isKithError, type ServiceInstance } from '@kith/interfa
 import { createVirtualClock, type VirtualClock } from '@kith/sim'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createRegistry, type Registry, type RegistryOptions } from '../src/index.ts'
-import { MemoryCluster, type MemoryPort } from './support/memory.ts'
+import { endInTime, MemoryCluster, type MemoryPort } from './support/memory.ts'
 
 const undo: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -36,15 +36,6 @@ async function party(
   undo.push(() => endInTime(registry, clock))
   await registry.start()
   return { name, port, registry }
-}
-
-/** Time has to pass for a stop that waits. */
-async function endInTime(registry: Registry, clock: VirtualClock): Promise<void> {
-  const abort = new AbortController()
-  const pump = clock.pump(abort.signal)
-  await registry.stop()
-  abort.abort()
-  await pump
 }
 
 async function trio(): Promise<{ clock: VirtualClock; cluster: MemoryCluster; parties: Party[] }> {

@@ -14,6 +14,8 @@ import {
   type MemberStatus,
   type Random,
 } from '@kith/interface'
+import type { VirtualClock } from '@kith/sim'
+import type { Registry } from '../../src/index.ts'
 
 export interface Faults {
   loss: number
@@ -152,4 +154,13 @@ export class MemoryPort implements MembershipView, ExtensionHost {
     if (!this.online) return []
     return [...this.#cluster.ports.values()].filter((port) => port !== this && port.online)
   }
+}
+
+/** Time has to pass for a stop that waits. */
+export async function endInTime(registry: Registry, clock: VirtualClock): Promise<void> {
+  const abort = new AbortController()
+  const pump = clock.pump(abort.signal)
+  await registry.stop()
+  abort.abort()
+  await pump
 }

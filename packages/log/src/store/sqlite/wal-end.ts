@@ -9,13 +9,12 @@ import { LogError } from '../../errors.ts'
 import { closeQuietly, databaseEndPath, END_ID_BYTES, EndMark } from '../end-mark.ts'
 import { openDatabase } from './driver.ts'
 import type { Database, Statement } from './driver.ts'
-import { framesInWal } from './wal.ts'
+import { at, framesInWal, headerBytes } from './wal.ts'
 import type { WalRow } from './wal.ts'
 
-/** The layout of the file, which SQLite's documentation fixes. */
-const headerBytes = 32
-const at = { salt: 16, checksum: 24, firstSalt: headerBytes + 8 } as const
-const headBytes = at.firstSalt + END_ID_BYTES
+/** The salt of the first page. */
+const firstSaltAt = headerBytes + at.frameSalt
+const headBytes = firstSaltAt + END_ID_BYTES
 /** The lowest bit says in which order the checksums read their words. */
 const magics = [0x377f_0682, 0x377f_0683]
 
@@ -38,7 +37,7 @@ export class WalEnd {
       // No lock of SQLite is on this file, so that closing it lets go of none.
       this.wal ??= openSync(this.path, 'r')
       // It begins anew under another salt, whenever SQLite finds all of it copied.
-      if (readSync(this.wal, this.salt, 0, END_ID_BYTES, at.salt) !== END_ID_BYTES) return
+      if (readSync(this.wal, this.salt, 0, END_ID_BYTES, at.headerSalt) !== END_ID_BYTES) return
       this.mark.write({ id: this.salt, count: row.log })
     } catch {
       // What was noted before holds, for less.
@@ -75,7 +74,7 @@ function flushedPages(path: string, digests: Digests): number | undefined {
   const isOf = (saltAt: number): boolean =>
     head.subarray(saltAt, saltAt + END_ID_BYTES).equals(noted.id)
   // A header that was damaged is told from that of the next write-ahead log by the page behind it.
-  const same = isOf(at.salt) || (!isHeader(head) && isOf(at.firstSalt))
+  const same = isOf(at.headerSalt) || (!isHeader(head) && isOf(firstSaltAt))
   return same ? noted.count : undefined
 }
 

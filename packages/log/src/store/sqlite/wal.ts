@@ -83,10 +83,17 @@ export class FlushMark {
 }
 
 /** The layout of the file, which SQLite's documentation fixes. */
-const headerBytes = 32
+export const headerBytes = 32
 const frameHeaderBytes = 24
 const frameBytes = frameHeaderBytes + PAGE_BYTES
-const at = { pageBytes: 8, headerSalt: 16, committed: 4, frameSalt: 8 } as const
+/** Of the header, and of the head of a page. */
+export const at = {
+  pageBytes: 8,
+  headerSalt: 16,
+  checksum: 24,
+  committed: 4,
+  frameSalt: 8,
+} as const
 const saltBytes = 8
 
 const chunkBytes = 1024 * 1024
